@@ -1,0 +1,80 @@
+/** Every way in which a request can fail that a caller, the cloud or the database can cause. The wire names of `API.md`. */
+export const POOL_ERROR_CODES = [
+  'invalid_request',
+  'unauthenticated',
+  'forbidden',
+  'quota_exceeded',
+  'project_not_accessible',
+  'image_not_found',
+  'claim_not_found',
+  'volume_not_found',
+  'not_found',
+  'method_not_allowed',
+  'existing_volume_unusable',
+  'sync_in_progress',
+  'spare_reserved',
+  'not_a_system_disk',
+  'idempotency_key_reused',
+  'no_images_found',
+  'volume_type_hidden',
+  'cloud_error',
+  'cloud_unavailable',
+  'cloud_timeout',
+  'pool_empty',
+  'claim_unsettled',
+  'database_unavailable'
+] as const
+export type PoolErrorCode = (typeof POOL_ERROR_CODES)[number]
+
+/** A failure that the caller is told about. The message says what happened and what to do. */
+export class PoolError extends Error {
+  readonly code: PoolErrorCode
+  /** When it makes sense to repeat the request, in seconds. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: PoolErrorCode, message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+    super(message, options)
+    this.name = 'PoolError'
+    this.code = code
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}
+
+/**
+ * How a call to the cloud failed.
+ * `unauthenticated`: Keystone or Cinder refused the login or the token, after one renewal.
+ * `unavailable`: nobody answered, or a proxy or the auth middleware said 503: the call did not reach its handler.
+ * `timeout`: no answer in time. `failed`: any other 5xx, a connection cut, or an answer that makes no sense.
+ */
+export const CLOUD_ERROR_CODES = [
+  'bad_request',
+  'unauthenticated',
+  'forbidden',
+  'not_found',
+  'over_quota',
+  'unavailable',
+  'timeout',
+  'failed'
+] as const
+export type CloudErrorCode = (typeof CLOUD_ERROR_CODES)[number]
+
+/** A call to Keystone or Cinder that failed. The message quotes the cloud's own words; operations decide what it means. */
+export class CloudError extends Error {
+  readonly code: CloudErrorCode
+  /** True when the cloud may have done what was asked: look before asking again. */
+  readonly mayHaveActed: boolean
+  /** The HTTP status, where there was an answer. */
+  readonly status: number | undefined
+
+  constructor(
+    code: CloudErrorCode,
+    message: string,
+    options: ErrorOptions & { mayHaveActed?: boolean; status?: number | undefined } = {}
+  ) {
+    super(message, options)
+    this.name = 'CloudError'
+    this.code = code
+    this.mayHaveActed = options.mayHaveActed ?? false
+    this.status = options.status
+  }
+}

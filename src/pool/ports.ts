@@ -1,0 +1,140 @@
+/** What operations need from outside. `store` and `openstack` implement these; tests choose the clock and the ids. */
+
+/** The only reader of time, and the only one who waits. */
+export interface Clock {
+  now(): Date
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** Under which request a call to the cloud is made, and until when. */
+export interface Call {
+  /** `req-<uuid>`, sent to Keystone and Cinder as `X-Openstack-Request-Id`. */
+  readonly requestId: string
+  readonly signal?: AbortSignal
+}
+
+// ---- The cloud ------------------------------------------------------------------------------------------------------
+
+/** The service's way into the cloud: one user, a token for each project that it works in. */
+export interface Cloud {
+  /** The service's own project, which holds the spares. */
+  pool(call: Call): Promise<Project>
+  /** The service's user in another project. Keystone refusing it is a CloudError `unauthenticated`. */
+  project(projectId: string, call: Call): Promise<Project>
+  /** A caller's own token, used as it is, in the project that it is scoped to. */
+  withToken(identity: Identity): Project
+  /** Who a token belongs to; undefined when Keystone does not know it, or it is not scoped to a project. */
+  identify(token: string, call: Call): Promise<Identity | undefined>
+}
+
+/** What Keystone says of a token. */
+export interface Identity {
+  readonly token: string
+  readonly userId: string
+  readonly projectId: string
+  /** Keystone's role names. */
+  readonly roles: readonly string[]
+  readonly expiresAt: Date
+}
+
+/** One project of the cloud, seen with one token. */
+export interface Project {
+  readonly id: string
+  /** The token's roles there, by Keystone's names. */
+  readonly roles: readonly string[]
+  readonly volumes: Volumes
+  readonly transfers: Transfers
+  readonly snapshots: Snapshots
+}
+
+/** A volume as Cinder shows it. */
+export interface Volume {
+  readonly id: string
+  readonly name: string
+  /** Cinder's status, one of many: `creating`, `available`, `awaiting-transfer`, `in-use`, `error`, … */
+  readonly status: string
+  readonly sizeGib: number
+  readonly volumeType: string
+  readonly snapshotId: string | undefined
+  readonly projectId: string | undefined
+  readonly metadata: Readonly<Record<string, string>>
+  readonly attached: boolean
+  readonly createdAt: Date
+}
+
+/** All conditions must hold; none: every volume of the project. */
+export interface VolumeFilter {
+  /** Exact, with case: Cinder's own filter may ignore it, the client compares again. */
+  readonly name?: string
+  readonly status?: string
+  readonly metadata?: Readonly<Record<string, string>>
+  readonly createdSince?: Date
+}
+
+export interface VolumeWish {
+  readonly name: string
+  readonly snapshotId: string
+  readonly sizeGib: number
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+export interface Volumes {
+  /** Undefined: there is no such volume in this project. */
+  find(volumeId: string, call: Call): Promise<Volume | undefined>
+  /** Every volume that matches, a page of at most 1,000 at a time, the oldest first. */
+  pages(filter: VolumeFilter, call: Call): AsyncIterable<readonly Volume[]>
+  /** Never repeated by the client: after an unclear failure look for the metadata first. */
+  create(wish: VolumeWish, call: Call): Promise<Volume>
+  /** Sets the name and replaces all metadata. Allowed while a transfer is waiting. */
+  update(volumeId: string, change: { name: string; metadata?: Record<string, string> }, call: Call): Promise<void>
+  extend(volumeId: string, sizeGib: number, call: Call): Promise<void>
+  /** Deleting what is gone already is success. Gone only when `find` says so. */
+  delete(volumeId: string, call: Call): Promise<void>
+  /** Cinder's own reason for a volume in `error`, where it tells one. */
+  faultOf(volumeId: string, call: Call): Promise<string | undefined>
+  /** Limits and use of the project. Missing names have no limit. */
+  quota(call: Call): Promise<Quota>
+}
+
+/** How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`. */
+export type Quota = ReadonlyMap<string, number>
+
+/** A transfer without its key, as listed. */
+export interface Transfer {
+  readonly id: string
+  readonly volumeId: string
+  readonly name: string
+}
+
+/** The key is told once, when the transfer is made. */
+export interface ArmedTransfer extends Transfer {
+  readonly authKey: string
+}
+
+export interface Transfers {
+  /** Without snapshots. Never repeated by the client: a second one is refused while the first one waits. */
+  create(volumeId: string, name: string, call: Call): Promise<ArmedTransfer>
+  /** The volume goes to the project and user of this token. A repeat does no harm, so the client repeats nothing by itself. */
+  accept(transferId: string, authKey: string, call: Call): Promise<void>
+  /** Deleting what is gone already is success. */
+  delete(transferId: string, call: Call): Promise<void>
+  /** The transfers waiting in this project, of one volume or all. */
+  list(volumeId: string | undefined, call: Call): Promise<readonly Transfer[]>
+}
+
+/** A snapshot as Cinder shows it, with its source volume's type. */
+export interface Snapshot {
+  readonly id: string
+  readonly name: string
+  readonly status: string
+  readonly sizeGib: number
+  /** The source volume. */
+  readonly volumeId: string
+  readonly createdAt: Date
+}
+
+export interface Snapshots {
+  /** All snapshots of the project, whatever their status. */
+  list(call: Call): Promise<readonly Snapshot[]>
+}

@@ -5,6 +5,7 @@ interface Failure {
   readonly code: string
   readonly message: string
   readonly routine: string | undefined
+  readonly isFatal: boolean
 }
 
 /** SQLSTATEs, or the classes that they start with, which say that the database cannot serve us; and what to do. */
@@ -56,6 +57,14 @@ export const isUnprepared = (error: unknown): boolean => ['26000', '42P05'].incl
 /** The server is no longer the primary. */
 export const isReadOnly = (error: unknown): boolean => failureOf(error)?.code === '25006'
 
+/** The connection that it was sent on is of no use any more. */
+export function isLost(error: unknown): boolean {
+  const failure = failureOf(error)
+  return (
+    failure !== undefined && (failure.isFatal || /^08|^57P0|^E[A-Z]/.test(failure.code) || LOST.test(failure.message))
+  )
+}
+
 /** What callers are told when the database cannot serve us. Errors of our own making, such as a violated check, pass as they are. */
 export function toPoolError(error: unknown): unknown {
   if (error instanceof PoolError) return error
@@ -95,5 +104,6 @@ function failureOf(error: unknown): Failure | undefined {
   if (!(error instanceof Error)) return undefined
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const routine = 'routine' in error && typeof error.routine === 'string' ? error.routine : undefined
-  return { code, message: error.message, routine }
+  const isFatal = 'severity' in error && error.severity !== 'ERROR'
+  return { code, message: error.message, routine, isFatal }
 }

@@ -1,6 +1,14 @@
 import knex, { type Knex } from 'knex'
 import { type Client, type QueryResultRow, TypeOverrides, types } from 'pg'
-import { isHarmless, isOutdatedPlan, isReadOnly, isUnprepared, toConnectError, toPoolError } from './database-errors.ts'
+import {
+  isHarmless,
+  isLost,
+  isOutdatedPlan,
+  isReadOnly,
+  isUnprepared,
+  toConnectError,
+  toPoolError
+} from './database-errors.ts'
 import { toStatement, valuesOf } from './named-bindings.ts'
 
 /** A pool of connections, or one transaction. */
@@ -30,6 +38,8 @@ interface PoolState {
   preparedStatements: boolean
   /** Raised when all connections made so far should be given up. */
   generation: number
+  /** Those that failed, and may not know it themselves yet. */
+  readonly broken: WeakSet<Client>
 }
 
 interface ConnectionPool {
@@ -49,7 +59,7 @@ export function openDatabase({
   ...rest
 }: DatabaseAddress & DatabaseSettings): Database {
   const { preparedStatements = true, statementTimeoutSeconds = 10, acquireTimeoutSeconds = 5, ...settings } = rest
-  const state: PoolState = { preparedStatements, generation: 0 }
+  const state: PoolState = { preparedStatements, generation: 0, broken: new WeakSet() }
   const generations = new WeakMap<object, number>()
   const silent = () => {}
   return knex({
@@ -75,7 +85,8 @@ export function openDatabase({
           done
         )
       },
-      validate: (connection: Client) => generations.get(connection) === state.generation
+      validate: (connection: Client) =>
+        generations.get(connection) === state.generation && !state.broken.has(connection)
     },
     log: { warn: silent, error: silent, deprecate: silent, debug: silent } // What fails is thrown, and logged once there.
   }).withUserParams({ state })
@@ -179,6 +190,7 @@ async function onConnection<R>(db: Database, send: (connection: Client) => Promi
   try {
     return await send(connection)
   } catch (error) {
+    if (isLost(error)) stateOf(db).broken.add(connection)
     if (db.isTransaction && !failed.has(db)) failed.set(db, error)
     throw error
   } finally {

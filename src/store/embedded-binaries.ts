@@ -93,4 +93,7 @@ export function runProgram(
 }
 
 /** Not our own environment: its PG… variables would change what the server does. */
-export const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'], LC_ALL: 'C' })
+export function environment(): NodeJS.ProcessEnv {
+  const { PATH } = process.env
+  return { PATH, LC_ALL: 'C' }
+}

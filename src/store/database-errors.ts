@@ -5,7 +5,6 @@ interface Failure {
   readonly code: string
   readonly message: string
   readonly routine: string | undefined
-  readonly isFatal: boolean
 }
 
 /** SQLSTATEs, or the classes that they start with, which say that the database cannot serve us; and what to do. */
@@ -35,9 +34,8 @@ const UNAVAILABLE: readonly (readonly [prefix: string, what: string])[] = [
 /** Failures before which nothing happened, so that the same statement or transaction may be sent again at once. */
 const HARMLESS = ['40001', '40P01', '25006', '26000', '42P05']
 
-/** What pg and Knex report without a code. */
-const LOST =
-  /^Connection terminated|^Connection ended|connection error|Query read timeout|not queryable|^Knex: Timeout/i
+/** What pg and Knex report without a code. In a transaction Knex puts the statement in front. */
+const LOST = /Connection terminated|Connection ended|connection error|Query read timeout|not queryable|^Knex: Timeout/i
 
 /** A constraint said no. */
 export const isUniqueViolation = (error: unknown): boolean => failureOf(error)?.code === '23505'
@@ -60,9 +58,7 @@ export const isReadOnly = (error: unknown): boolean => failureOf(error)?.code ==
 /** The connection that it was sent on is of no use any more. */
 export function isLost(error: unknown): boolean {
   const failure = failureOf(error)
-  return (
-    failure !== undefined && (failure.isFatal || /^08|^57P0|^E[A-Z]/.test(failure.code) || LOST.test(failure.message))
-  )
+  return failure !== undefined && (/^(08|25P0|57P0|E[A-Z])/.test(failure.code) || LOST.test(failure.message))
 }
 
 /** What callers are told when the database cannot serve us. Errors of our own making, such as a violated check, pass as they are. */
@@ -104,6 +100,5 @@ function failureOf(error: unknown): Failure | undefined {
   if (!(error instanceof Error)) return undefined
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const routine = 'routine' in error && typeof error.routine === 'string' ? error.routine : undefined
-  const isFatal = 'severity' in error && error.severity !== 'ERROR'
-  return { code, message: error.message, routine, isFatal }
+  return { code, message: error.message, routine }
 }

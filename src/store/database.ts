@@ -36,10 +36,8 @@ export interface DatabaseSettings {
 /** What all queries of one pool share. It travels in Knex's `userParams`, which its transactions inherit. */
 interface PoolState {
   preparedStatements: boolean
-  /** Raised when all connections made so far should be given up. */
-  generation: number
-  /** Those that failed, and may not know it themselves yet. */
-  readonly broken: WeakSet<Client>
+  /** The connections worth keeping. One that was cut may not know it yet; those to a former primary never find out. */
+  sound: WeakSet<Client>
 }
 
 interface ConnectionPool {
@@ -59,8 +57,7 @@ export function openDatabase({
   ...rest
 }: DatabaseAddress & DatabaseSettings): Database {
   const { preparedStatements = true, statementTimeoutSeconds = 10, acquireTimeoutSeconds = 5, ...settings } = rest
-  const state: PoolState = { preparedStatements, generation: 0, broken: new WeakSet() }
-  const generations = new WeakMap<object, number>()
+  const state: PoolState = { preparedStatements, sound: new WeakSet() }
   const silent = () => {}
   return knex({
     client: 'pg',
@@ -78,15 +75,14 @@ export function openDatabase({
       max: connectionsMax,
       // Not as start-up parameters, which pgbouncer refuses.
       afterCreate: (connection: Client, done: (error: Error | null) => void) => {
-        generations.set(connection, state.generation)
+        state.sound.add(connection)
         connection.query(
           `set statement_timeout = '${statementTimeoutSeconds}s';
            set idle_in_transaction_session_timeout = '${settings.idleInTransactionTimeoutSeconds ?? 10}s'`,
           done
         )
       },
-      validate: (connection: Client) =>
-        generations.get(connection) === state.generation && !state.broken.has(connection)
+      validate: (connection: Client) => state.sound.has(connection)
     },
     log: { warn: silent, error: silent, deprecate: silent, debug: silent } // What fails is thrown, and logged once there.
   }).withUserParams({ state })
@@ -181,7 +177,7 @@ async function attempt<R>(db: Database, send: () => Promise<R>): Promise<R> {
 
 function learnFrom(error: unknown, state: PoolState): void {
   if (isUnprepared(error)) state.preparedStatements = false
-  if (isReadOnly(error) || isOutdatedPlan(error)) state.generation += 1
+  if (isReadOnly(error) || isOutdatedPlan(error)) state.sound = new WeakSet()
 }
 
 async function onConnection<R>(db: Database, send: (connection: Client) => Promise<R>): Promise<R> {
@@ -190,7 +186,7 @@ async function onConnection<R>(db: Database, send: (connection: Client) => Promi
   try {
     return await send(connection)
   } catch (error) {
-    if (isLost(error)) stateOf(db).broken.add(connection)
+    if (isLost(error)) stateOf(db).sound.delete(connection)
     if (db.isTransaction && !failed.has(db)) failed.set(db, error)
     throw error
   } finally {

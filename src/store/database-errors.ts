@@ -58,7 +58,7 @@ export const isReadOnly = (error: unknown): boolean => failureOf(error)?.code ==
 /** The connection that it was sent on is of no use any more. */
 export function isLost(error: unknown): boolean {
   const failure = failureOf(error)
-  return failure !== undefined && (/^(08|25P0|57P0|E[A-Z])/.test(failure.code) || LOST.test(failure.message))
+  return failure !== undefined && (/^(08|25P03|25P04|57P0|E[A-Z])/.test(failure.code) || LOST.test(failure.message))
 }
 
 /** What callers are told when the database cannot serve us. Errors of our own making, such as a violated check, pass as they are. */

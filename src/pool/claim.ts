@@ -1,0 +1,106 @@
+import type { Identity, Volume } from './ports.ts'
+import type { PoolName } from './spare.ts'
+
+/** How a claim got its disk. */
+export const CLAIM_SOURCES = ['existing', 'pool', 'created'] as const
+export type ClaimSource = (typeof CLAIM_SOURCES)[number]
+
+/** Why a claim was not served from stock. */
+export const MISS_REASONS = ['empty', 'stale', 'no_pool', 'handover_failed'] as const
+export type MissReason = (typeof MISS_REASONS)[number]
+
+/**
+ * A claim's statuses. `open`: under way, or its outcome in Cinder is not known yet. `creating`: a disk is being made for
+ * it. `available`: it has its disk. `gone`: that disk is no more in Cinder, so the name is free for a new claim.
+ */
+export const CLAIM_STATUSES = ['open', 'creating', 'available', 'gone'] as const
+export type ClaimStatus = (typeof CLAIM_STATUSES)[number]
+
+/** What a caller asks for. */
+export interface ClaimRequest extends PoolName {
+  readonly hostname: string
+  readonly category: string
+  readonly name: string
+  /** Undefined: as large as the spare, or as the pool's or image's size. */
+  readonly sizeGib: number | undefined
+  readonly projectId: string
+  readonly onEmpty: 'create' | 'fail'
+  readonly waitSeconds: number
+  readonly idempotencyKey: string | undefined
+  /** The caller's own Keystone token, where it came with one. */
+  readonly caller: Identity | undefined
+}
+
+/** One request for a system disk, and the record of what it was given. */
+export interface Claim extends PoolName {
+  readonly id: string
+  readonly idempotencyKey: string | undefined
+  readonly fingerprint: string
+  readonly projectId: string
+  readonly name: string
+  readonly hostname: string
+  readonly category: string
+  readonly wantedSizeGib: number | undefined
+  readonly status: ClaimStatus
+  readonly source: ClaimSource | undefined
+  readonly missReason: MissReason | undefined
+  readonly disk: Disk | undefined
+  /** Until when somebody works on it; undefined: nobody does. */
+  readonly leaseUntil: Date | undefined
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+/** The disk that a claim was given. */
+export interface Disk {
+  readonly volumeId: string
+  readonly volumeType: string
+  readonly sizeGib: number
+  readonly snapshotId: string | undefined
+  readonly imageVersion: string | undefined
+  readonly spareAgeSeconds: number | undefined
+}
+
+/** A claim and what Cinder says of its volume now. */
+export interface ClaimResult {
+  readonly claim: Claim
+  readonly volumeStatus: string
+  /** False: the disk is not in the project yet, or not ready there. */
+  readonly usable: boolean
+}
+
+/** What makes two requests the same claim under one idempotency key; how long the caller waits does not. */
+export const fingerprintOf = (request: ClaimRequest): string =>
+  JSON.stringify([
+    request.projectId,
+    request.name,
+    request.hostname,
+    request.category,
+    request.os,
+    request.type,
+    request.sizeGib ?? null,
+    request.onEmpty
+  ])
+
+/** Fills `claims.volume_name`: `{hostname}_{category}`. */
+export const volumeName = (template: string, values: Readonly<Record<string, string>>): string =>
+  template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key] ?? '')
+
+/** What an existing volume's status means to a claim for its name: the order is the one in which several are preferred. */
+export const USABILITIES = ['available', 'in_use', 'on_its_way', 'unusable'] as const
+export type Usability = (typeof USABILITIES)[number]
+
+const ON_ITS_WAY = ['creating', 'downloading', 'extending']
+
+export function usabilityOf(volumeStatus: string): Usability {
+  if (volumeStatus === 'available') return 'available'
+  if (ON_ITS_WAY.includes(volumeStatus)) return 'on_its_way'
+  if (volumeStatus.startsWith('error') || ['deleting', 'awaiting-transfer'].includes(volumeStatus)) return 'unusable'
+  return 'in_use' // `in-use` itself, and what comes and goes around it: attaching, detaching, backing-up, retyping, …
+}
+
+/** Of several volumes of one name: first an available one, then one in use, then one on its way, the oldest of them. */
+export function preferredVolume(volumes: readonly Volume[]): Volume | undefined {
+  const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOf(volume.status))
+  return volumes.toSorted((a, b) => rank(a) - rank(b) || a.createdAt.getTime() - b.createdAt.getTime())[0]
+}

@@ -1,0 +1,243 @@
+import { type Image, isCurrent, snapshotIdsOf } from './image.ts'
+import type { Quota } from './ports.ts'
+import { type PoolName, samePool } from './spare.ts'
+
+/** What the configuration wants of one pool. */
+export interface PoolTarget extends PoolName {
+  readonly target: number
+  /** Undefined: the image's size. */
+  readonly sizeGib: number | undefined
+}
+
+export interface Limits {
+  /** In flight, over all pools. */
+  readonly creatingMax: number
+  readonly creatingMaxPerSnapshot: number
+  /** Over all that exists; undefined: no limit. */
+  readonly budgetGib: number | undefined
+}
+
+/** How many rows of `backup_volumes` there are of one pool, snapshot and status. */
+export interface Holding extends PoolName {
+  readonly snapshotId: string
+  readonly kind: 'in_flight' | 'in_flight_for_claim' | 'available' | 'available_kept' | 'reserved' | 'retiring'
+  readonly count: number
+  readonly sizeGib: number
+}
+
+/** What the service remembers of a pool besides its spares. */
+export interface PoolState extends PoolName {
+  readonly paused: boolean
+  /** Failures in a row since the last volume that came well. */
+  readonly failures: number
+  /** Not before this time; undefined: at once. */
+  readonly retryAt: Date | undefined
+  readonly lastError: string | undefined
+  readonly newerInCinder: string | undefined
+}
+
+/** All that a plan depends on. */
+export interface Stock {
+  readonly targets: readonly PoolTarget[]
+  readonly limits: Limits
+  readonly images: readonly Image[]
+  readonly states: readonly PoolState[]
+  readonly holdings: readonly Holding[]
+  /** Undefined: not asked for yet. */
+  readonly quota: Quota | undefined
+  readonly now: Date
+}
+
+export const HELD_BACK_BY = [
+  'paused',
+  'backing_off',
+  'no_image',
+  'creating_max',
+  'creating_max_per_snapshot',
+  'budget',
+  'quota'
+] as const
+export type HeldBackBy = (typeof HELD_BACK_BY)[number]
+
+/** What to do for one pool now, and why no more. */
+export interface PoolPlan extends PoolName {
+  readonly target: number
+  readonly held: number
+  readonly inFlight: number
+  readonly missing: number
+  /** One entry a volume to ask for. */
+  readonly create: readonly Creation[]
+  readonly heldBackBy: HeldBackBy | undefined
+}
+
+/** A volume to ask Cinder for. */
+export interface Creation extends PoolName {
+  readonly image: Image
+  readonly snapshotId: string
+  readonly sizeGib: number
+}
+
+interface Draft extends Omit<PoolPlan, 'create'> {
+  readonly image: Image | undefined
+  readonly sizeGib: number
+  readonly create: Creation[]
+  heldBackBy: HeldBackBy | undefined
+}
+
+/**
+ * How many volumes to ask for now, for each pool. The emptiest pool (stock over target) is served first, one volume at a
+ * time, until nothing is missing or a limit is reached; that limit is named.
+ */
+export function planReplenishment(stock: Stock): PoolPlan[] {
+  const drafts = stock.targets.map(target => draftOf(target, stock))
+  const room = new Room(stock)
+  for (;;) {
+    const next = emptiest(drafts)
+    if (!next) return drafts
+    const snapshotId = room.snapshotFor(next.image)
+    next.heldBackBy = room.refusal(next, snapshotId)
+    if (next.heldBackBy) continue
+    room.take(next, snapshotId)
+    next.create.push({ os: next.os, type: next.type, image: next.image, snapshotId, sizeGib: next.sizeGib })
+  }
+}
+
+function draftOf(pool: PoolTarget, stock: Stock): Draft {
+  const image = stock.images.find(one => samePool(one, pool))
+  const state = stock.states.find(one => samePool(one, pool))
+  const held = sum(stock.holdings.filter(holding => samePool(holding, pool) && isHeld(holding, image)))
+  const inFlight = sum(stock.holdings.filter(holding => samePool(holding, pool) && holding.kind === 'in_flight'))
+  return {
+    os: pool.os,
+    type: pool.type,
+    target: pool.target,
+    held,
+    inFlight,
+    missing: Math.max(0, pool.target - held - inFlight),
+    image,
+    sizeGib: Math.max(pool.sizeGib ?? 0, image?.sizeGib ?? 0),
+    create: [],
+    heldBackBy: obstacle(state, image, stock.now)
+  }
+}
+
+/** In stock and fit to be handed out. */
+export const isHeld = (holding: Holding, image: Image | undefined): boolean =>
+  holding.kind === 'available_kept' || (holding.kind === 'available' && isCurrent(holding.snapshotId, image))
+
+function obstacle(state: PoolState | undefined, image: Image | undefined, now: Date): HeldBackBy | undefined {
+  if (state?.paused) return 'paused'
+  if (!image) return 'no_image'
+  return state?.retryAt && state.retryAt > now ? 'backing_off' : undefined
+}
+
+const sum = (holdings: readonly Holding[]): number => holdings.reduce((total, { count }) => total + count, 0)
+
+type Wanting = Draft & { readonly image: Image }
+
+/** The pool with the least stock for its target that still misses some and is not held back. */
+function emptiest(drafts: readonly Draft[]): Wanting | undefined {
+  const wanting = drafts.filter(
+    (draft): draft is Wanting => !draft.heldBackBy && draft.image !== undefined && draft.create.length < draft.missing
+  )
+  const level = (draft: Draft): number => (draft.held + draft.inFlight + draft.create.length) / draft.target
+  return wanting.toSorted((a, b) => level(a) - level(b))[0]
+}
+
+/** How much each limit still leaves, as a plan is drawn up. */
+class Room {
+  readonly #limits: Limits
+  readonly #quota: Map<string, number>
+  readonly #creatingBySnapshot = new Map<string, number>()
+  readonly #madeBySnapshot = new Map<string, number>()
+  #creating = 0
+  #gib = 0
+
+  constructor({ limits, holdings, quota }: Stock) {
+    this.#limits = limits
+    this.#quota = new Map(quota)
+    for (const { kind, snapshotId, count, sizeGib } of holdings) {
+      this.#gib += sizeGib
+      add(this.#madeBySnapshot, snapshotId, count)
+      if (kind !== 'in_flight' && kind !== 'in_flight_for_claim') continue
+      this.#creating += count
+      add(this.#creatingBySnapshot, snapshotId, count)
+    }
+  }
+
+  /** Identical snapshots are used in turn: the one with the fewest volumes on their way, then with the fewest made. */
+  snapshotFor(image: Image): string {
+    const load = (id: string): number => this.#creatingBySnapshot.get(id) ?? 0
+    const made = (id: string): number => this.#madeBySnapshot.get(id) ?? 0
+    const inTurn = snapshotIdsOf(image).toSorted((a, b) => load(a) - load(b) || made(a) - made(b))
+    return inTurn[0] ?? image.snapshotId
+  }
+
+  refusal({ image, sizeGib }: Wanting, snapshotId: string): HeldBackBy | undefined {
+    const { creatingMax, creatingMaxPerSnapshot, budgetGib } = this.#limits
+    if (this.#creating >= creatingMax) return 'creating_max'
+    if ((this.#creatingBySnapshot.get(snapshotId) ?? 0) >= creatingMaxPerSnapshot) return 'creating_max_per_snapshot'
+    if (budgetGib !== undefined && this.#gib + sizeGib > budgetGib) return 'budget'
+    const short = resources(image.volumeType, sizeGib).some(([name, need]) => (this.#quota.get(name) ?? need) < need)
+    return short ? 'quota' : undefined
+  }
+
+  take({ image, sizeGib }: Wanting, snapshotId: string): void {
+    this.#creating += 1
+    this.#gib += sizeGib
+    add(this.#creatingBySnapshot, snapshotId, 1)
+    add(this.#madeBySnapshot, snapshotId, 1)
+    for (const [name, need] of resources(image.volumeType, sizeGib)) {
+      if (this.#quota.has(name)) add(this.#quota, name, -need)
+    }
+  }
+}
+
+/** What one volume takes of its project's quota. */
+const resources = (volumeType: string, sizeGib: number): [string, number][] => [
+  ['volumes', 1],
+  ['gigabytes', sizeGib],
+  [`volumes_${volumeType}`, 1],
+  [`gigabytes_${volumeType}`, sizeGib]
+]
+
+const add = (counts: Map<string, number>, key: string, by: number): void => {
+  counts.set(key, (counts.get(key) ?? 0) + by)
+}
+
+const REASONS: Record<HeldBackBy, string> = {
+  paused: 'refilling is paused: POST /pool/resume starts it again',
+  backing_off: 'creations failed: the next try comes by itself, or at once after POST /pool/resume',
+  no_image: 'no image: no snapshot matches images.snapshot_name for this os and type, or POST /os/sync has not run',
+  creating_max: 'limits.creating_max is reached: as many volumes are being made as are allowed over all pools',
+  creating_max_per_snapshot:
+    'limits.creating_max_per_snapshot is reached: Cinder makes one volume of a snapshot at a time',
+  budget: 'limits.budget_gib is reached by all that exists, what is being deleted too',
+  quota: "the pool project's quota in Cinder leaves no room"
+}
+
+/** A plan in words. */
+export function reasonOf({ heldBackBy, missing, create }: PoolPlan): string {
+  if (heldBackBy === 'paused' || heldBackBy === 'no_image') return REASONS[heldBackBy]
+  if (missing === 0) return 'nothing is missing'
+  if (heldBackBy)
+    return create.length > 0 ? `${create.length} of ${missing} now: ${REASONS[heldBackBy]}` : REASONS[heldBackBy]
+  return `${create.length} missing`
+}
+
+/** When a pool may try again after so many failures in a row: 10 s, doubling, at most five minutes. */
+export function backoffSeconds(failures: number): number {
+  return Math.min(300, 10 * 2 ** (failures - 1))
+}
+
+export const POOL_CONDITIONS = ['full', 'filling', 'empty', 'paused', 'backing_off', 'no_image'] as const
+export type PoolCondition = (typeof POOL_CONDITIONS)[number]
+
+/** One word for an operator. Full only when the whole target can be handed out now. */
+export function conditionOf(plan: PoolPlan): PoolCondition {
+  const { heldBackBy } = plan
+  if (heldBackBy === 'paused' || heldBackBy === 'no_image') return heldBackBy
+  if (plan.held >= plan.target) return 'full'
+  if (heldBackBy === 'backing_off') return heldBackBy
+  return plan.held === 0 ? 'empty' : 'filling'
+}

@@ -1,0 +1,51 @@
+import type { Volume } from './ports.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from './spare.ts'
+
+/**
+ * What a look at a spare's volume means for it.
+ * `keep`: nothing to do. `stock`: ready to be armed and put into stock. `rearm`: a transfer waits whose key we do not have,
+ * or none waits though we think so. `retire`: unfit, to be deleted. `drop`: gone, or no longer ours to touch.
+ */
+export type Verdict = 'keep' | 'stock' | 'rearm' | 'retire' | 'drop'
+
+/** A spare that is being made. `available` means that Cinder has finished with it, flatten and all. */
+export function verdictOnCreating(volume: Volume | undefined): Verdict {
+  if (!volume) return 'drop'
+  switch (volume.status) {
+    case 'creating':
+    case 'downloading':
+    case 'extending':
+      return 'keep'
+    case 'available':
+      return volume.attached ? 'drop' : 'stock'
+    case 'awaiting-transfer':
+      return 'rearm' // Armed by a run that died before it could note the key, which Cinder tells only once.
+    default:
+      return isFault(volume) ? 'retire' : 'drop'
+  }
+}
+
+/** A spare in stock. */
+export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, armed: boolean): Verdict {
+  if (!volume) return 'drop'
+  switch (volume.status) {
+    case 'available':
+      if (volume.attached) return 'drop'
+      return spare.transfer || armed ? 'rearm' : 'keep'
+    case 'awaiting-transfer':
+      return spare.transfer ? 'keep' : 'rearm'
+    case 'extending':
+      return 'keep'
+    default:
+      return isFault(volume) ? 'retire' : 'drop'
+  }
+}
+
+const isFault = (volume: Volume): boolean => volume.status.startsWith('error') || volume.status === 'deleting'
+
+/** Whether the service may delete a volume for a spare: its own metadata, the pool's project, attached to nothing. */
+export const isOurs = (volume: Volume, spareId: string, deployment: string, poolProjectId: string): boolean =>
+  volume.metadata[DEPLOYMENT_KEY] === deployment &&
+  volume.metadata[SPARE_ID_KEY] === spareId &&
+  volume.projectId === poolProjectId &&
+  !volume.attached

@@ -73,7 +73,8 @@ export class Cinder {
         answer = await this.ask(request, call, readPage)
       } catch (error) {
         // What the page should start after was deleted meanwhile: from the beginning, without those seen.
-        if (marker === undefined || !isCloudError(error, 'not_found') || ++restarts > RESTARTS_MAX) throw error
+        if (marker === undefined || !isCloudError(error, 'not_found')) throw error
+        if (++restarts > RESTARTS_MAX) throw listFailure(operation, 'changes faster than it can be read', error)
         marker = undefined
         continue
       }
@@ -83,7 +84,7 @@ export class Cinder {
       marker = answer.items.at(-1)?.id
       if (answer.isLast || marker === undefined) return
     }
-    throw new CloudError('failed', `Cinder: the list has more than ${PAGES_MAX} pages (${operation})`)
+    throw listFailure(operation, `has more than ${PAGES_MAX} pages`)
   }
 
   async #run<T>(
@@ -119,3 +120,6 @@ function hasNext(body: Fields, key: string): boolean {
   const links = `${key}_links`
   return body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
 }
+
+const listFailure = (operation: string, what: string, cause?: unknown): CloudError =>
+  new CloudError('failed', `Cinder: the list ${what} (${operation})`, { cause })

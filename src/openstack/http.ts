@@ -136,6 +136,7 @@ export class Http {
     await slots.take(call.signal)
     const startedAt = this.#options.clock.now().getTime()
     try {
+      call.signal.throwIfAborted() // The place may have come too late.
       const result = await this.#exchange(request, call)
       const seconds = (this.#options.clock.now().getTime() - startedAt) / 1000
       const outcome = result instanceof Failure ? result.error.code : 'ok'

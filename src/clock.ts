@@ -1,0 +1,18 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Clock } from './pool/ports.ts'
+
+/** The one place that reads the time and waits. Everything else is given a clock, so that a test can choose it. */
+export const systemClock: Clock = {
+  now: () => new Date(),
+  async sleep(ms, signal) {
+    try {
+      await wait(ms, undefined, signal && { signal })
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error // Not the timer's own AbortError, which hides the reason.
+    }
+  }
+}
+
+/** The one place that asks for chance: ids of spares, claims and requests. */
+export const newId = (): string => randomUUID()

@@ -1,0 +1,54 @@
+/** One PostgreSQL for the whole run, thrown away after it, with one migrated database that each test's own is cloned from. */
+import { randomInt } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { systemClock } from '../../src/clock.ts'
+import { openDatabase, runScript } from '../../src/store/database.ts'
+import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
+import { MIGRATIONS_FOLDER, migrate } from '../../src/store/migrate.ts'
+
+/** Where the run's server is, and the database to clone. */
+export interface TestServer {
+  readonly socketDir: string
+  readonly user: string
+  readonly template: string
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    server: TestServer
+    seed: number
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { SEED } = process.env
+  const seed = Number(SEED ?? randomInt(2 ** 31))
+  process.stdout.write(`Seed ${seed}; SEED=${seed} repeats this run.\n`)
+  project.provide('seed', seed)
+
+  const dataDir = await mkdtemp(join(tmpdir(), 'spare-pool-test-'))
+  const postgres = await startEmbeddedPostgres({ dataDir, durable: false, settings: { max_connections: '200' } })
+  const template = 'template_pool'
+  await makeTemplate(postgres, template)
+  project.provide('server', { socketDir: postgres.socketDir, user: postgres.user, template })
+  return async () => {
+    await postgres.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+async function makeTemplate(
+  server: { socketDir: string; user: string; database: string },
+  name: string
+): Promise<void> {
+  const admin = openDatabase(server)
+  await runScript(admin, `create database ${name}`)
+  await admin.destroy()
+  const template = openDatabase({ ...server, database: name })
+  if (existsSync(MIGRATIONS_FOLDER)) await migrate(template, systemClock)
+  await template.destroy() // It cannot be cloned while anyone is connected.
+}

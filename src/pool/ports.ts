@@ -1,3 +1,6 @@
+import type { Claim } from './claim.ts'
+import type { PoolName } from './spare.ts'
+
 /** What operations need from outside. `store` and `openstack` implement these; tests choose the clock and the ids. */
 
 /** The only reader of time, and the only one who waits. */
@@ -137,4 +140,29 @@ export interface Snapshot {
 export interface Snapshots {
   /** All snapshots of the project, whatever their status. */
   list(call: Call): Promise<readonly Snapshot[]>
+}
+
+/** Encrypts the keys of transfers at rest. */
+export interface Keyring {
+  seal(text: string): string
+  open(sealed: string): string
+}
+
+// ---- The operator ---------------------------------------------------------------------------------------------------
+
+/** Structured log lines: fields first, then a constant message in the past tense. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** What is counted and timed as it happens. */
+export interface Observer {
+  claimed(claim: Claim, seconds: number): void
+  claimFailed(pool: PoolName, error: Error): void
+  becameAvailable(pool: PoolName, leadTimeSeconds: number): void
+  repaired(kind: string, count: number): void
+  ticked(name: string, seconds: number, ok: boolean, at: Date): void
 }

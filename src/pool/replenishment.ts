@@ -1,6 +1,6 @@
 import { type Image, isCurrent, snapshotIdsOf } from './image.ts'
 import type { Quota } from './ports.ts'
-import { type PoolName, samePool } from './spare.ts'
+import { type PoolName, type SpareStatus, samePool } from './spare.ts'
 
 /** What the configuration wants of one pool. */
 export interface PoolTarget extends PoolName {
@@ -17,11 +17,16 @@ export interface Limits {
   readonly budgetGib: number | undefined
 }
 
-/** How many rows of `backup_volumes` there are of one pool, snapshot and status. */
+/** The rows of `backup_volumes` that are alike in all this. */
 export interface Holding extends PoolName {
   readonly snapshotId: string
-  readonly kind: 'in_flight' | 'in_flight_for_claim' | 'available' | 'available_kept' | 'reserved' | 'retiring'
+  readonly status: SpareStatus
+  /** Kept by a sync though its image is not current. */
+  readonly kept: boolean
+  /** Cinder has not finished it yet. */
+  readonly making: boolean
   readonly count: number
+  /** Of all of them together. */
   readonly sizeGib: number
 }
 
@@ -105,8 +110,9 @@ export function planReplenishment(stock: Stock): PoolPlan[] {
 function draftOf(pool: PoolTarget, stock: Stock): Draft {
   const image = stock.images.find(one => samePool(one, pool))
   const state = stock.states.find(one => samePool(one, pool))
-  const held = sum(stock.holdings.filter(holding => samePool(holding, pool) && isHeld(holding, image)))
-  const inFlight = sum(stock.holdings.filter(holding => samePool(holding, pool) && holding.kind === 'in_flight'))
+  const ours = stock.holdings.filter(holding => samePool(holding, pool))
+  const held = countOf(ours.filter(holding => isHeld(holding, image)))
+  const inFlight = countOf(ours.filter(isInFlight))
   return {
     os: pool.os,
     type: pool.type,
@@ -123,15 +129,18 @@ function draftOf(pool: PoolTarget, stock: Stock): Draft {
 
 /** In stock and fit to be handed out. */
 export const isHeld = (holding: Holding, image: Image | undefined): boolean =>
-  holding.kind === 'available_kept' || (holding.kind === 'available' && isCurrent(holding.snapshotId, image))
+  holding.status === 'available' && (holding.kept || isCurrent(holding.snapshotId, image))
+
+/** On its way into stock. A disk that is made for a claim is not. */
+export const isInFlight = ({ status }: Holding): boolean => status === 'requested' || status === 'creating'
+
+export const countOf = (holdings: readonly Holding[]): number => holdings.reduce((total, { count }) => total + count, 0)
 
 function obstacle(state: PoolState | undefined, image: Image | undefined, now: Date): HeldBackBy | undefined {
   if (state?.paused) return 'paused'
   if (!image) return 'no_image'
   return state?.retryAt && state.retryAt > now ? 'backing_off' : undefined
 }
-
-const sum = (holdings: readonly Holding[]): number => holdings.reduce((total, { count }) => total + count, 0)
 
 type Wanting = Draft & { readonly image: Image }
 
@@ -142,6 +151,23 @@ function emptiest(drafts: readonly Draft[]): Wanting | undefined {
   )
   const level = (draft: Draft): number => (draft.held + draft.inFlight + draft.create.length) / draft.target
   return wanting.toSorted((a, b) => level(a) - level(b))[0]
+}
+
+/** Identical snapshots are used in turn: the one with the fewest volumes on their way, then with the fewest made. */
+function leastUsed(image: Image, creating: ReadonlyMap<string, number>, made: ReadonlyMap<string, number>): string {
+  const of = (counts: ReadonlyMap<string, number>, id: string): number => counts.get(id) ?? 0
+  const inTurn = snapshotIdsOf(image).toSorted((a, b) => of(creating, a) - of(creating, b) || of(made, a) - of(made, b))
+  return inTurn[0] ?? image.snapshotId
+}
+
+/** The snapshot to make one disk from, whatever the limits say. */
+export function snapshotInTurn(image: Image, holdings: readonly Holding[]): string {
+  const [creating, made] = [new Map<string, number>(), new Map<string, number>()]
+  for (const { making, snapshotId, count } of holdings) {
+    add(made, snapshotId, count)
+    if (making) add(creating, snapshotId, count)
+  }
+  return leastUsed(image, creating, made)
 }
 
 /** How much each limit still leaves, as a plan is drawn up. */
@@ -156,21 +182,17 @@ class Room {
   constructor({ limits, holdings, quota }: Stock) {
     this.#limits = limits
     this.#quota = new Map(quota)
-    for (const { kind, snapshotId, count, sizeGib } of holdings) {
+    for (const { making, snapshotId, count, sizeGib } of holdings) {
       this.#gib += sizeGib
       add(this.#madeBySnapshot, snapshotId, count)
-      if (kind !== 'in_flight' && kind !== 'in_flight_for_claim') continue
+      if (!making) continue
       this.#creating += count
       add(this.#creatingBySnapshot, snapshotId, count)
     }
   }
 
-  /** Identical snapshots are used in turn: the one with the fewest volumes on their way, then with the fewest made. */
   snapshotFor(image: Image): string {
-    const load = (id: string): number => this.#creatingBySnapshot.get(id) ?? 0
-    const made = (id: string): number => this.#madeBySnapshot.get(id) ?? 0
-    const inTurn = snapshotIdsOf(image).toSorted((a, b) => load(a) - load(b) || made(a) - made(b))
-    return inTurn[0] ?? image.snapshotId
+    return leastUsed(image, this.#creatingBySnapshot, this.#madeBySnapshot)
   }
 
   refusal({ image, sizeGib }: Wanting, snapshotId: string): HeldBackBy | undefined {

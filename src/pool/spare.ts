@@ -13,10 +13,6 @@ const NEXT: Record<SpareStatus, readonly (SpareStatus | 'gone')[]> = {
 
 export const mayBecome = (from: SpareStatus, to: SpareStatus | 'gone'): boolean => NEXT[from].includes(to)
 
-/** The statuses from which a spare may become another: what an UPDATE names in its WHERE. */
-export const statusesBefore = (to: SpareStatus | 'gone'): SpareStatus[] =>
-  SPARE_STATUSES.filter(from => mayBecome(from, to))
-
 /** A row of `backup_volumes`: one volume made in advance, or for a claim that found none. */
 export interface Spare {
   readonly id: string
@@ -25,6 +21,7 @@ export interface Spare {
   readonly snapshotId: string
   readonly imageVersion: string
   readonly volumeType: string
+  /** As it was made; a claim may have its volume extended. */
   readonly sizeGib: number
   /** Undefined while Cinder has not been asked, or its answer is not known. */
   readonly volumeId: string | undefined

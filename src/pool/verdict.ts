@@ -25,7 +25,7 @@ export function verdictOnCreating(volume: Volume | undefined): Verdict {
   }
 }
 
-/** A spare in stock. */
+/** A spare in stock; `armed`: it should wait in a transfer. */
 export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, armed: boolean): Verdict {
   if (!volume) return 'drop'
   switch (volume.status) {

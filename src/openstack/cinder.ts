@@ -1,0 +1,125 @@
+import { CloudError } from '../pool/errors.ts'
+import type { Call } from '../pool/ports.ts'
+import type { Endpoint, Endpoints } from './endpoint.ts'
+import { isCloudError } from './failures.ts'
+import type { Fields } from './fields.ts'
+import type { Http, LimitedCall, Request } from './http.ts'
+
+/** With which token requests are made, and whether there is another one when it is refused. */
+export type Authorised = <T>(call: LimitedCall, work: (token: string) => Promise<T>) => Promise<T>
+
+export interface CinderRequest {
+  readonly operation: string
+  readonly method: Request['method']
+  /** Below the project, with its slash. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | undefined>>
+  readonly body?: unknown
+  readonly secrets?: readonly string[]
+}
+
+export interface Listing {
+  readonly operation: string
+  readonly path: string
+  /** The name of the list in the answer. */
+  readonly key: string
+  readonly query: Readonly<Record<string, string | undefined>>
+}
+
+const PAGES_MAX = 1_000
+const RESTARTS_MAX = 5
+
+/** Cinder in one project. */
+export class Cinder {
+  readonly projectId: string
+  readonly #http: Http
+  readonly #endpoints: Endpoints
+  readonly #authorised: Authorised
+
+  constructor(projectId: string, http: Http, endpoints: Endpoints, authorised: Authorised) {
+    this.projectId = projectId
+    this.#http = http
+    this.#endpoints = endpoints
+    this.#authorised = authorised
+  }
+
+  /** Asks for something to be done; what the answer says does not matter. */
+  async order(request: CinderRequest, call: Call): Promise<void> {
+    await this.#run(request, call, (wire, limited) => this.#http.send(wire, limited))
+  }
+
+  async ask<T>(request: CinderRequest, call: Call, read: (body: Fields) => T): Promise<T> {
+    return await this.#run(request, call, (wire, limited) => this.#http.ask(wire, limited, read))
+  }
+
+  /** The microversion's second number. */
+  async minor(call: Call): Promise<number> {
+    return await this.#http.within(call, async limited => (await this.#endpoints.endpoint(limited)).minor)
+  }
+
+  /** Page after page, nothing twice. Each page has the time limit to itself. */
+  async *pages<T extends { readonly id: string }>(
+    { operation, path, key, query }: Listing,
+    call: Call,
+    read: (item: Fields) => T
+  ): AsyncGenerator<T[]> {
+    const seen = new Set<string>()
+    let marker: string | undefined
+    for (let page = 0, restarts = 0; page < PAGES_MAX; page++) {
+      const request: CinderRequest = { operation, method: 'GET', path, query: { ...query, marker } }
+      const readPage = (body: Fields) => ({ items: body.list(key).map(read), isLast: !hasNext(body, key) })
+      let answer: { items: T[]; isLast: boolean }
+      try {
+        answer = await this.ask(request, call, readPage)
+      } catch (error) {
+        // What the page should start after was deleted meanwhile: from the beginning, without those seen.
+        if (marker === undefined || !isCloudError(error, 'not_found')) throw error
+        if (++restarts > RESTARTS_MAX) throw listFailure(operation, 'changes faster than it can be read', error)
+        marker = undefined
+        continue
+      }
+      const fresh = answer.items.filter(({ id }) => !seen.has(id))
+      for (const { id } of fresh) seen.add(id)
+      if (fresh.length > 0) yield fresh
+      marker = answer.items.at(-1)?.id
+      if (answer.isLast || marker === undefined) return
+    }
+    throw listFailure(operation, `has more than ${PAGES_MAX} pages`)
+  }
+
+  async #run<T>(
+    request: CinderRequest,
+    call: Call,
+    send: (request: Request, call: LimitedCall) => Promise<T>
+  ): Promise<T> {
+    return await this.#http.within(call, async limited => {
+      const endpoint = await this.#endpoints.endpoint(limited)
+      try {
+        return await this.#authorised(limited, token => send(this.#wire(request, endpoint, token), limited))
+      } catch (error) {
+        if (error instanceof CloudError && error.status === 406) this.#endpoints.forget(endpoint.root)
+        throw error
+      }
+    })
+  }
+
+  #wire({ path, query, ...request }: CinderRequest, { root, minor }: Endpoint, token: string): Request {
+    const url = new URL(`${root}/v3/${this.projectId}${path}`)
+    for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(key, value)
+    return {
+      ...request,
+      service: 'cinder',
+      url: url.href,
+      headers: { 'x-auth-token': token, 'openstack-api-version': `volume 3.${minor}` },
+      idempotent: request.method !== 'POST'
+    }
+  }
+}
+
+function hasNext(body: Fields, key: string): boolean {
+  const links = `${key}_links`
+  return body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
+}
+
+const listFailure = (operation: string, what: string, cause?: unknown): CloudError =>
+  new CloudError('failed', `Cinder: the list ${what} (${operation})`, { cause })

@@ -1,0 +1,67 @@
+/** An answer of the cloud that lacks what it should have. Says what, and where. */
+export class ShapeError extends Error {}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Reads one object of an answer, field by field, so that nothing of another shape gets any further. */
+export class Fields {
+  readonly #values: Record<string, unknown>
+  readonly #path: string
+
+  constructor(value: unknown, path = '') {
+    if (!isObject(value)) throw new ShapeError(`${path === '' ? 'it' : path} is not an object`)
+    this.#values = value
+    this.#path = path
+  }
+
+  has(key: string): boolean {
+    return this.#values[key] !== undefined && this.#values[key] !== null
+  }
+
+  keys(): string[] {
+    return Object.keys(this.#values)
+  }
+
+  text(key: string): string {
+    const value = this.#values[key]
+    if (typeof value === 'string') return value
+    throw this.#not(key, 'text')
+  }
+
+  optionalText(key: string): string | undefined {
+    return this.has(key) ? this.text(key) : undefined
+  }
+
+  number(key: string): number {
+    const value = this.#values[key]
+    if (typeof value === 'number' && Number.isFinite(value)) return value
+    throw this.#not(key, 'a number')
+  }
+
+  /** Cinder writes its times without a zone, and means UTC. */
+  time(key: string): Date {
+    const text = this.text(key)
+    const time = new Date(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`)
+    if (Number.isNaN(time.getTime())) throw this.#not(key, 'a time')
+    return time
+  }
+
+  object(key: string): Fields {
+    return new Fields(this.#values[key], this.#at(key))
+  }
+
+  list(key: string): Fields[] {
+    const value = this.#values[key]
+    if (Array.isArray(value)) return value.map((item, index) => new Fields(item, `${this.#at(key)}[${index}]`))
+    throw this.#not(key, 'a list')
+  }
+
+  #at(key: string): string {
+    return this.#path === '' ? key : `${this.#path}.${key}`
+  }
+
+  #not(key: string, kind: string): ShapeError {
+    return new ShapeError(this.has(key) ? `${this.#at(key)} is not ${kind}` : `${this.#at(key)} is missing`)
+  }
+}

@@ -1,0 +1,225 @@
+import { setMaxListeners } from 'node:events'
+import { Agent, buildConnector, type Dispatcher } from 'undici'
+import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
+import type { Call, Clock } from '../pool/ports.ts'
+import {
+  type Answer,
+  answerFailure,
+  header,
+  NotConnected,
+  noAnswerFailure,
+  shapeFailure,
+  unsentFailure
+} from './failures.ts'
+import { Fields, ShapeError } from './fields.ts'
+import { orAborted, Slots } from './waiting.ts'
+
+export type Service = 'keystone' | 'cinder'
+
+export interface Request {
+  readonly service: Service
+  /** For metrics and messages: `volume_create`, `token_issue`, … */
+  readonly operation: string
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  /** True when doing it twice is the same as doing it once; only then is it repeated after an unclear failure. */
+  readonly idempotent: boolean
+  /** Never to be quoted in a message. */
+  readonly secrets?: readonly string[]
+}
+
+/** A call with its time limit. */
+export type LimitedCall = Required<Call>
+
+/** One request and how it ended, for metrics. */
+export interface RequestReport {
+  readonly service: Service
+  readonly operation: string
+  readonly outcome: 'ok' | CloudErrorCode
+  readonly seconds: number
+}
+
+export interface Tls {
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly insecure: boolean
+}
+
+export interface HttpOptions {
+  readonly clock: Clock
+  readonly tls: Tls
+  readonly timeoutSeconds: number
+  readonly connectionsMax: number
+  readonly onRequest?: ((report: RequestReport) => void) | undefined
+}
+
+const CONNECT_SECONDS = 10
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024
+const PAUSES_MS = [200, 800] as const
+const RETRY_AFTER_SECONDS_MAX = 5
+
+/** Sends requests to Keystone and Cinder: time limits, a bounded number of connections, and the safe repeats. */
+export class Http {
+  readonly #options: HttpOptions
+  readonly #agent: Agent
+  readonly #slots: Record<Service, Slots>
+
+  constructor(options: HttpOptions) {
+    this.#options = options
+    const { connectionsMax } = options
+    // Apart from each other, so that a slow Cinder does not keep callers from being recognised.
+    this.#slots = { keystone: new Slots(connectionsMax), cinder: new Slots(connectionsMax) }
+    this.#agent = new Agent({
+      connect: connector(options),
+      connections: 2 * connectionsMax, // Never fewer than the slots: undici's own queue does not heed signals.
+      headersTimeout: options.timeoutSeconds * 1000,
+      bodyTimeout: options.timeoutSeconds * 1000,
+      maxResponseSize: ANSWER_BYTES_MAX
+    })
+  }
+
+  /** Runs one call, with its waits, logins and repeats, under the time limit and the call's own signal. */
+  async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
+    const limit = AbortSignal.timeout(this.#options.timeoutSeconds * 1000)
+    const stop = new AbortController()
+    const sources = call.signal ? [limit, call.signal] : [limit]
+    const heed = () => stop.abort(sources.find(source => source.aborted)?.reason)
+    // Listeners that are taken off again: AbortSignal.any would pile up on a signal that lives as long as the service.
+    for (const source of sources) {
+      setMaxListeners(0, source)
+      source.addEventListener('abort', heed)
+    }
+    try {
+      if (call.signal?.aborted) heed()
+      return await work({ requestId: call.requestId, signal: stop.signal })
+    } catch (error) {
+      throw stop.signal.aborted && !(error instanceof CloudError) ? unsentFailure(stop.signal) : error
+    } finally {
+      for (const source of sources) source.removeEventListener('abort', heed)
+    }
+  }
+
+  /** The answer to a request, read; throws a CloudError unless it is a 2xx (or 300, Cinder's list of versions). */
+  async ask<T>(request: Request, call: LimitedCall, read: (body: Fields, answer: Answer) => T): Promise<T> {
+    const answer = await this.send(request, call)
+    try {
+      return read(new Fields(parsed(answer.body)), answer)
+    } catch (error) {
+      if (error instanceof ShapeError) throw shapeFailure(request, answer.status, error.message)
+      throw error
+    }
+  }
+
+  async send(request: Request, call: LimitedCall): Promise<Answer> {
+    for (let attempt = 0; ; attempt++) {
+      const result = await this.#attempt(request, call)
+      if (!(result instanceof Failure)) return result
+      const pause = result.pauseMs(request, attempt)
+      if (pause === undefined) throw result.error
+      try {
+        await this.#options.clock.sleep(pause, call.signal)
+      } catch {
+        throw result.error // The time is up: what went wrong says more than that.
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#agent.close()
+  }
+
+  async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {
+    const slots = this.#slots[request.service]
+    await slots.take(call.signal)
+    const startedAt = this.#options.clock.now().getTime()
+    try {
+      call.signal.throwIfAborted() // The place may have come too late.
+      const result = await this.#exchange(request, call)
+      const seconds = (this.#options.clock.now().getTime() - startedAt) / 1000
+      const outcome = result instanceof Failure ? result.error.code : 'ok'
+      this.#options.onRequest?.({ service: request.service, operation: request.operation, outcome, seconds })
+      return result
+    } finally {
+      slots.give()
+    }
+  }
+
+  async #exchange(request: Request, { requestId, signal }: LimitedCall): Promise<Answer | Failure> {
+    const url = new URL(request.url)
+    const headers: Record<string, string> = {
+      accept: 'application/json',
+      'user-agent': 'spare-volume-pool',
+      'x-openstack-request-id': requestId,
+      ...request.headers
+    }
+    if (request.body !== undefined) headers['content-type'] = 'application/json'
+    try {
+      const body = request.body === undefined ? null : JSON.stringify(request.body)
+      const path = url.pathname + url.search
+      const sent = this.#roundTrip({ origin: url.origin, path, method: request.method, headers, body, signal })
+      const answer = await orAborted(sent, signal) // While it waits for its connection, undici does not heed the signal.
+      const isFine = answer.status >= 200 && answer.status <= 300
+      return isFine ? answer : new Failure(answerFailure(request, answer), header(answer, 'retry-after'))
+    } catch (error) {
+      return new Failure(noAnswerFailure(request, error, signal))
+    }
+  }
+
+  async #roundTrip(options: Dispatcher.RequestOptions): Promise<Answer> {
+    const { statusCode, headers, body } = await this.#agent.request(options)
+    return { status: statusCode, headers, body: await body.text() }
+  }
+}
+
+/** An attempt that failed, and whether another one makes sense. */
+class Failure {
+  readonly error: CloudError
+  readonly #retryAfter: string | undefined
+
+  constructor(error: CloudError, retryAfter?: string) {
+    this.error = error
+    this.#retryAfter = retryAfter
+  }
+
+  /** How long to wait before the next attempt; undefined: there must be none. */
+  pauseMs(request: Request, attempt: number): number | undefined {
+    const pause = PAUSES_MS[attempt]
+    if (pause === undefined || !this.#isRepeatable(request)) return undefined
+    const asked = /^\d+$/.test(this.#retryAfter ?? '') ? Number(this.#retryAfter) : 0
+    return asked > RETRY_AFTER_SECONDS_MAX ? undefined : Math.max(pause, asked * 1000)
+  }
+
+  #isRepeatable(request: Request): boolean {
+    const { code, status, cause } = this.error
+    if (cause instanceof NotConnected) return true
+    if (!request.idempotent) return false
+    return code === 'unavailable' || (code === 'failed' && (status === undefined || status >= 500))
+  }
+}
+
+/** Marks what fails before there is a connection. */
+function connector({ tls, timeoutSeconds }: HttpOptions): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: Math.min(CONNECT_SECONDS, timeoutSeconds) * 1000,
+    rejectUnauthorized: !tls.insecure,
+    ...(tls.ca !== undefined && { ca: tls.ca }),
+    ...(tls.cert !== undefined && { cert: tls.cert }),
+    ...(tls.key !== undefined && { key: tls.key })
+  })
+  return (options, callback) =>
+    connect(options, (...[error, socket]) => {
+      if (error) callback(new NotConnected(error.message, { cause: error }), null)
+      else callback(null, socket)
+    })
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    throw new ShapeError('it is not JSON')
+  }
+}

@@ -1,0 +1,206 @@
+import { CloudError } from '../pool/errors.ts'
+import type { Clock } from '../pool/ports.ts'
+import { isCloudError } from './failures.ts'
+import { type Fields, ShapeError } from './fields.ts'
+import type { Http, LimitedCall, Request } from './http.ts'
+import type { CloudSettings } from './settings.ts'
+import { orAborted, Shared } from './waiting.ts'
+
+/** One address of one service, as the catalogue lists it. */
+export interface CatalogEndpoint {
+  readonly serviceType: string
+  readonly interface: string
+  readonly region: string
+  readonly url: string
+}
+
+export interface Token {
+  readonly value: string
+  readonly projectId: string
+  readonly roles: readonly string[]
+  readonly catalog: readonly CatalogEndpoint[]
+}
+
+/** What a login is for: the service's own project, or another one by its id. */
+export type Scope = 'own' | { projectId: string }
+
+/** A token, how long it is used, and from when on another one is fetched behind its back. */
+interface Held {
+  readonly scope: Scope
+  readonly token: Token
+  readonly goodUntil: number
+  readonly renewFrom: number
+  isUsed: boolean
+}
+
+const EARLY_MS = 60_000
+const AHEAD_MS = 300_000
+const PAUSE_AFTER_FAILURE_MS = 15_000
+const TOKENS_MAX = 1_000
+
+const keyOf = (scope: Scope): string => (scope === 'own' ? 'own' : `project ${scope.projectId}`)
+
+/** The service's logins: one token for each project, fetched once for all who wait, and renewed before it runs out. */
+export class Keystone {
+  readonly #settings: CloudSettings
+  readonly #http: Http
+  readonly #clock: Clock
+  readonly #held = new Map<string, Held>()
+  readonly #logins = new Shared<Token>()
+  #isRenewing = false
+  #renewNotBefore = 0
+
+  constructor(settings: CloudSettings, http: Http, clock: Clock) {
+    this.#settings = settings
+    this.#http = http
+    this.#clock = clock
+  }
+
+  async token(scope: Scope, call: LimitedCall): Promise<Token> {
+    const now = this.#clock.now().getTime()
+    const held = this.#held.get(keyOf(scope))
+    if (held && now < held.goodUntil) {
+      held.isUsed = true
+      this.#renewAhead(now, call.requestId)
+      return held.token
+    }
+    return await orAborted(this.#login(scope, call.requestId), call.signal)
+  }
+
+  /** Another token in place of one that was refused. Of many callers with the same one, only the first logs in. */
+  async replace(scope: Scope, refused: string, call: LimitedCall): Promise<Token> {
+    if (this.#held.get(keyOf(scope))?.token.value === refused) this.#held.delete(keyOf(scope))
+    return await this.token(scope, call)
+  }
+
+  /** What Keystone says of one token when it is shown another. */
+  async describe<T>(shown: string, subject: string, call: LimitedCall, read: (token: Fields) => T): Promise<T> {
+    const request: Request = {
+      service: 'keystone',
+      operation: 'token_validate',
+      method: 'GET',
+      url: `${this.#settings.authUrl}/auth/tokens?nocatalog`,
+      headers: { 'x-auth-token': shown, 'x-subject-token': subject },
+      idempotent: true,
+      secrets: [shown, subject]
+    }
+    return await this.#http.ask(request, call, body => read(body.object('token')))
+  }
+
+  /**
+   * Fetches tokens that are about to run out, one after the other, so that no claim has to wait for a login. Only those
+   * that were used: a project that nobody claims for any more is forgotten.
+   */
+  #renewAhead(now: number, requestId: string): void {
+    if (this.#isRenewing || now < this.#renewNotBefore) return
+    const due = [...this.#held.values()].find(held => held.isUsed && now >= held.renewFrom)
+    if (!due) return
+    this.#isRenewing = true
+    this.#login(due.scope, requestId)
+      .catch(() => {
+        // Whoever needs the token once this one has run out is told; until then it still serves.
+        this.#renewNotBefore = now + PAUSE_AFTER_FAILURE_MS
+      })
+      .finally(() => {
+        this.#isRenewing = false
+      })
+  }
+
+  /** Not under the signal of any one caller: the others wait for it as well. */
+  #login(scope: Scope, requestId: string): Promise<Token> {
+    return this.#logins.join(keyOf(scope), () =>
+      this.#http.within({ requestId }, async call => {
+        const { login } = this.#settings
+        const request: Request = {
+          service: 'keystone',
+          operation: 'token_issue',
+          method: 'POST',
+          url: `${this.#settings.authUrl}/auth/tokens`,
+          body: { auth: this.#credentials(scope) },
+          idempotent: true,
+          secrets: [login.kind === 'password' ? login.password : login.secret]
+        }
+        const askedAt = this.#clock.now().getTime()
+        return await this.#http.ask(request, call, (body, answer) => {
+          const token = body.object('token')
+          return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeOf(token))
+        })
+      })
+    )
+  }
+
+  #credentials(scope: Scope): unknown {
+    const { login } = this.#settings
+    if (login.kind === 'password') {
+      const { user, password } = login
+      const identity = { methods: ['password'], password: { user: { ...user, password } } }
+      return { identity, scope: scope === 'own' ? login.scope : { project: { id: scope.projectId } } }
+    }
+    if (scope !== 'own') throw boundToOneProject(scope.projectId)
+    const { credential, secret } = login
+    return { identity: { methods: ['application_credential'], application_credential: { ...credential, secret } } }
+  }
+
+  /** Counts from our own clock, so that it need not agree with Keystone's. */
+  #hold(scope: Scope, token: Token, askedAt: number, lifeMs: number): Token {
+    const key = keyOf(scope)
+    this.#held.delete(key)
+    const [oldest] = this.#held.keys()
+    if (oldest !== undefined && this.#held.size >= TOKENS_MAX) this.#held.delete(oldest)
+    const goodUntil = askedAt + lifeMs - Math.min(EARLY_MS, lifeMs / 4)
+    const renewFrom = askedAt + lifeMs - Math.min(AHEAD_MS, lifeMs / 2)
+    this.#held.set(key, { scope, token, goodUntil, renewFrom, isUsed: false })
+    return token
+  }
+}
+
+/** Runs work with a token, and once more with another one if it is refused. */
+export async function withRenewal<T>(
+  keystone: Keystone,
+  scope: Scope,
+  call: LimitedCall,
+  work: (token: Token) => Promise<T>
+): Promise<T> {
+  const token = await keystone.token(scope, call)
+  try {
+    return await work(token)
+  } catch (error) {
+    if (!isCloudError(error, 'unauthenticated')) throw error
+  }
+  return await work(await keystone.replace(scope, token.value, call))
+}
+
+function boundToOneProject(projectId: string): CloudError {
+  const what = 'The service logs in with an application credential, which is bound to its own project'
+  const advice = `let the caller claim with a token of its own, or give the service a user with a password and a role there`
+  return new CloudError('unauthenticated', `${what} and cannot reach project ${projectId}: ${advice}.`)
+}
+
+/** In milliseconds. */
+function lifeOf(token: Fields): number {
+  return Math.max(0, token.time('expires_at').getTime() - token.time('issued_at').getTime())
+}
+
+function toToken(value: string | string[] | undefined, body: Fields): Token {
+  if (typeof value !== 'string' || value === '') throw new ShapeError('X-Subject-Token is missing')
+  if (!body.has('project')) throw new ShapeError('token.project is missing: the login is not scoped to a project')
+  return {
+    value,
+    projectId: body.object('project').text('id'),
+    roles: rolesOf(body),
+    catalog: body.has('catalog') ? body.list('catalog').flatMap(toEndpoints) : []
+  }
+}
+
+export const rolesOf = (token: Fields): string[] =>
+  token.has('roles') ? token.list('roles').map(r => r.text('name')) : []
+
+function toEndpoints(service: Fields): CatalogEndpoint[] {
+  const serviceType = service.text('type')
+  return service.list('endpoints').map(endpoint => ({
+    serviceType,
+    interface: endpoint.text('interface'),
+    region: endpoint.optionalText('region') ?? endpoint.optionalText('region_id') ?? '',
+    url: endpoint.text('url')
+  }))
+}

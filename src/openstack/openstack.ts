@@ -1,0 +1,79 @@
+import type { Call, Clock, Cloud, Identity, Project } from '../pool/ports.ts'
+import { type Authorised, Cinder } from './cinder.ts'
+import { Endpoints } from './endpoint.ts'
+import { Http, type RequestReport } from './http.ts'
+import { Identities } from './identities.ts'
+import { Keystone, type Scope, withRenewal } from './keystone.ts'
+import type { CloudSettings } from './settings.ts'
+import { CinderSnapshots } from './snapshots.ts'
+import { CinderTransfers } from './transfers.ts'
+import { CinderVolumes } from './volumes.ts'
+
+export interface ConnectOptions {
+  readonly settings: CloudSettings
+  readonly clock: Clock
+  /** For one call with its logins and repeats; should exceed the 60 s that Cinder itself may take to accept. */
+  readonly timeoutSeconds?: number | undefined
+  /** Requests under way at once, to Keystone and to Cinder each. */
+  readonly connectionsMax?: number | undefined
+  /** Told of each request, for metrics. */
+  readonly onRequest?: ((report: RequestReport) => void) | undefined
+}
+
+/** Nothing is asked of the cloud before the first call. */
+export function connect(options: ConnectOptions): OpenStack {
+  return new OpenStack(options)
+}
+
+export class OpenStack implements Cloud {
+  readonly #http: Http
+  readonly #keystone: Keystone
+  readonly #endpoints: Endpoints
+  readonly #identities: Identities
+
+  constructor({ settings, clock, timeoutSeconds = 70, connectionsMax = 64, onRequest }: ConnectOptions) {
+    this.#http = new Http({ clock, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
+    this.#keystone = new Keystone(settings, this.#http, clock)
+    this.#endpoints = new Endpoints(settings, this.#keystone, this.#http)
+    this.#identities = new Identities(this.#keystone, this.#http, clock)
+  }
+
+  async pool(call: Call): Promise<Project> {
+    return await this.#own('own', call)
+  }
+
+  async project(projectId: string, call: Call): Promise<Project> {
+    const pool = await this.#own('own', call)
+    return pool.id === projectId ? pool : await this.#own({ projectId }, call)
+  }
+
+  withToken({ token, projectId, roles }: Identity): Project {
+    return this.#project(projectId, roles, (_call, work) => work(token))
+  }
+
+  async identify(token: string, call: Call): Promise<Identity | undefined> {
+    return await this.#identities.identify(token, call)
+  }
+
+  /** Waits for the requests under way. */
+  async close(): Promise<void> {
+    await this.#http.close()
+  }
+
+  async #own(scope: Scope, call: Call): Promise<Project> {
+    const { projectId, roles } = await this.#http.within(call, limited => this.#keystone.token(scope, limited))
+    const authorised: Authorised = (call, work) => withRenewal(this.#keystone, scope, call, token => work(token.value))
+    return this.#project(projectId, roles, authorised)
+  }
+
+  #project(id: string, roles: readonly string[], authorised: Authorised): Project {
+    const cinder = new Cinder(id, this.#http, this.#endpoints, authorised)
+    return {
+      id,
+      roles,
+      volumes: new CinderVolumes(cinder),
+      transfers: new CinderTransfers(cinder),
+      snapshots: new CinderSnapshots(cinder)
+    }
+  }
+}

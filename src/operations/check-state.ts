@@ -1,0 +1,131 @@
+import { CloudError } from '../pool/errors.ts'
+import type { Call, Project, Volume } from '../pool/ports.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from '../pool/spare.ts'
+import type { Ready } from '../pool/stores.ts'
+import { verdictOnCreating } from '../pool/verdict.ts'
+import { arm, arms, disarm } from './arm.ts'
+import { collect, concurrently } from './concurrently.ts'
+import { giveUp } from './create-disk.ts'
+import { deleteRetired } from './delete-retired.ts'
+import type { Deps } from './deps.ts'
+import { noteAvailable } from './note-available.ts'
+import { settleClaim } from './settle-claims.ts'
+
+export interface CheckResult {
+  readonly checked: number
+  readonly available: number
+  readonly dropped: number
+}
+
+/** One look at the cloud, and what it found out. */
+interface Look {
+  readonly pool: Project
+  readonly call: Call
+  readonly byId: ReadonlyMap<string, Volume>
+  readonly bySpareId: ReadonlyMap<string, Volume>
+  readonly ready: Ready[]
+  dropped: number
+}
+
+/** Looks at all volumes on their way with one listing: into stock with what is finished, out with what failed. */
+export async function checkState(deps: Deps, call: Call): Promise<CheckResult> {
+  const spares = await deps.spares.onTheirWay()
+  const { available, dropped } = spares.length > 0 ? await lookAt(deps, spares, call) : { available: [], dropped: 0 }
+  await deleteRetired(deps, call)
+  for (const { claimId } of available) if (claimId) await settleClaim(deps, claimId, call)
+  if (available.length + dropped > 0) deps.wake('replenish')
+  return { checked: spares.length, available: available.length, dropped }
+}
+
+async function lookAt(
+  deps: Deps,
+  spares: readonly Spare[],
+  call: Call
+): Promise<{ available: Spare[]; dropped: number }> {
+  const pool = await deps.cloud.pool(call)
+  const volumes = await volumesSince(deps, pool, spares, call)
+  const look: Look = {
+    pool,
+    call,
+    byId: new Map(volumes.map(volume => [volume.id, volume])),
+    bySpareId: new Map(volumes.map(volume => [volume.metadata[SPARE_ID_KEY] ?? '', volume])),
+    ready: [],
+    dropped: 0
+  }
+  await concurrently(spares, 4, spare => tolerant(deps, spare, () => checkOne(deps, look, spare)))
+  return { available: await noteAvailable(deps, look.ready), dropped: look.dropped }
+}
+
+/** What fails for one spare is tried again by the next tick, and does not hold up the others. */
+async function tolerant(deps: Deps, { id, volumeId }: Spare, look: () => Promise<void>): Promise<void> {
+  try {
+    await look()
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error
+    deps.log.warn({ spare_id: id, volume_id: volumeId, error: error.message }, 'spare not checked')
+  }
+}
+
+/** Clocks of two machines, and a request that was long on its way. */
+const CLOCK_MARGIN_MS = 300_000
+
+/** All our volumes no older than the oldest spare on its way: finished or not, they are in this one listing. */
+async function volumesSince(deps: Deps, pool: Project, spares: readonly Spare[], call: Call): Promise<Volume[]> {
+  const oldest = Math.min(...spares.map(({ createdAt }) => createdAt.getTime()))
+  const createdSince = new Date(oldest - CLOCK_MARGIN_MS)
+  const metadata = { [DEPLOYMENT_KEY]: deps.settings.deployment }
+  return await collect(pool.volumes.pages({ metadata, createdSince }, call))
+}
+
+async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
+  const { pool, call } = look
+  const known = spare.volumeId ? spare : await findLost(deps, look, spare)
+  if (!known?.volumeId || known.status === 'retiring') return // A retired one that was found just now will be deleted.
+  const { volumeId } = known
+  const volume = look.byId.get(volumeId) ?? (await pool.volumes.find(volumeId, call))
+  switch (verdictOnCreating(volume)) {
+    case 'keep':
+      return
+    case 'rearm':
+      await disarm(pool, volumeId, call)
+      look.ready.push(await readyOne(deps, look, known, volumeId))
+      return
+    case 'stock':
+      look.ready.push(await readyOne(deps, look, known, volumeId))
+      return
+    case 'retire':
+    case 'drop':
+      await giveUp(deps, pool, known, volume, call)
+      look.dropped += 1
+  }
+}
+
+/** A disk made for a claim is not armed: its claim knows how to hand it over. */
+async function readyOne(deps: Deps, { pool, call }: Look, spare: Spare, volumeId: string): Promise<Ready> {
+  if (!arms(deps) || spare.status !== 'creating') return { id: spare.id, transfer: undefined }
+  return { id: spare.id, transfer: await arm(deps, pool, spare, volumeId, call) }
+}
+
+/** After the longest call, Cinder may still be at it: a create can wait for its message queue. */
+const LOST_AFTER_SECONDS = 120
+
+/**
+ * A spare whose volume is not known, because the answer to its creation never came: found by its id in the metadata,
+ * it goes on; not found for long enough, Cinder never made it, and the row goes (undefined).
+ */
+async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | undefined> {
+  const now = deps.clock.now()
+  const volume = look.bySpareId.get(spare.id)
+  if (volume) {
+    deps.log.warn({ spare_id: spare.id, volume_id: volume.id }, 'volume found whose creation had no answer')
+    deps.observer.repaired('found_volume', 1)
+    return (await deps.spares.noteVolume(spare.id, volume.id, now)) ?? spare
+  }
+  const ageSeconds = (now.getTime() - spare.createdAt.getTime()) / 1000
+  if (ageSeconds < deps.settings.cloudTimeoutSeconds + LOST_AFTER_SECONDS) return spare
+  if (!(await deps.spares.drop(spare.id, spare.status))) return spare
+  deps.log.warn({ spare_id: spare.id }, 'creation dropped that Cinder never carried out')
+  deps.observer.repaired('dropped_creation', 1)
+  look.dropped += 1
+  return undefined
+}

@@ -1,0 +1,105 @@
+import { type Claim, type ClaimRequest, type ClaimResult, fingerprintOf } from '../pool/claim.ts'
+import { CloudError, PoolError } from '../pool/errors.ts'
+import type { Call } from '../pool/ports.ts'
+import type { Deps } from './deps.ts'
+import { destinationOf } from './destination.ts'
+import { resultOf, stillCreating } from './give-disk.ts'
+import { unsettled } from './hand-over.ts'
+import { leaseEnd, underLease } from './lease.ts'
+import { serveClaim } from './serve-claim.ts'
+
+/** A claim may end, or its disk may go, between two looks; each try starts from what is there now. */
+const TRIES = 4
+
+/** Gives a claim its one disk: the one it has, else a spare, else a new one. Safe to repeat from any point. */
+export async function claimDisk(deps: Deps, request: ClaimRequest, call: Call): Promise<ClaimResult> {
+  try {
+    requireSystemDisk(deps, request)
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const result = await claimOnce(deps, request, call)
+      if (result) return result
+    }
+    throw unsettled('the claim ended again and again while it was looked at')
+  } catch (error) {
+    if (error instanceof PoolError || error instanceof CloudError) deps.observer.claimFailed(request, error)
+    throw error
+  }
+}
+
+function requireSystemDisk({ settings }: Deps, { category }: ClaimRequest): void {
+  if (settings.systemCategories.includes(category)) return
+  throw new PoolError(
+    'not_a_system_disk',
+    `Category "${category}" is no system disk (claims.system_categories: ${settings.systemCategories.join(', ')}). ` +
+      'Make this disk in Cinder as before.'
+  )
+}
+
+/** Undefined: start again. */
+async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise<ClaimResult | undefined> {
+  if (request.idempotencyKey) await refuseReusedKey(deps, request, request.idempotencyKey)
+  const now = deps.clock.now()
+  const opening = await deps.claims.open(request, deps.newId(), leaseEnd(now), now)
+  if (opening) {
+    if (opening.spare) deps.wake('replenish')
+    return await underLease(deps, opening.claim, () => serveClaim(deps, { request, call, ...opening, resumed: false }))
+  }
+  const claim = await deps.claims.living(request.projectId, request.name)
+  if (!claim) return undefined
+  return claim.status === 'available'
+    ? await answerAgain(deps, request, claim, call)
+    : await goOn(deps, request, claim, call)
+}
+
+/** A key counts for as long as its claim is remembered, even one whose disk is gone. */
+async function refuseReusedKey(deps: Deps, request: ClaimRequest, key: string): Promise<void> {
+  const earlier = await deps.claims.byKey(request.projectId, key)
+  if (!earlier || earlier.fingerprint === fingerprintOf(request)) return
+  throw new PoolError(
+    'idempotency_key_reused',
+    `Idempotency-Key "${key}" was used for another claim (${earlier.id}, ${earlier.name}). Use a new key for a new claim.`
+  )
+}
+
+/** The same volume for as long as it exists in Cinder; undefined when it does not, and the name is free. */
+async function answerAgain(
+  deps: Deps,
+  request: ClaimRequest,
+  claim: Claim,
+  call: Call
+): Promise<ClaimResult | undefined> {
+  const volumeId = claim.disk?.volumeId ?? ''
+  const destination = await destinationOf(deps, claim.projectId, request.caller, call)
+  const volume = await destination.volumes.find(volumeId, call)
+  if (!volume) {
+    await deps.claims.noteGone(claim.id, deps.clock.now())
+    return undefined
+  }
+  return resultOf(claim, volume.status)
+}
+
+const WAIT_FIRST_MS = 20
+const WAIT_MOST_MS = 500
+
+/** A claim under way: takes it over where nobody works on it, else waits for whoever does. */
+async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call): Promise<ClaimResult | undefined> {
+  const waitUntil = deps.clock.now().getTime() + request.waitSeconds * 1000
+  for (let waitMs = WAIT_FIRST_MS; ; waitMs = Math.min(2 * waitMs, WAIT_MOST_MS)) {
+    const now = deps.clock.now()
+    const claim = await deps.claims.resume(first.id, leaseEnd(now), now)
+    if (claim) return await underLease(deps, claim, () => resume(deps, request, claim, call))
+    const current = await deps.claims.find(first.id)
+    if (current?.status !== 'open' && current?.status !== 'creating') return undefined
+    if (current.status === 'creating' && current.disk && now.getTime() >= waitUntil) {
+      return stillCreating(current)
+    }
+    await deps.clock.sleep(waitMs, call.signal).catch(() => {
+      throw unsettled('another request still works on this claim')
+    })
+  }
+}
+
+async function resume(deps: Deps, request: ClaimRequest, claim: Claim, call: Call): Promise<ClaimResult> {
+  const [spare, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
+  return await serveClaim(deps, { request, call, claim, spare, image, resumed: true })
+}

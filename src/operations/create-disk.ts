@@ -1,0 +1,174 @@
+import type { Claim, ClaimResult, MissReason } from '../pool/claim.ts'
+import { CloudError, PoolError } from '../pool/errors.ts'
+import type { Image } from '../pool/image.ts'
+import type { Project, Volume } from '../pool/ports.ts'
+import { snapshotInTurn } from '../pool/replenishment.ts'
+import { type Spare, samePool } from '../pool/spare.ts'
+import { verdictOnCreating } from '../pool/verdict.ts'
+import { collect } from './concurrently.ts'
+import type { Deps } from './deps.ts'
+import { serviceIn } from './destination.ts'
+import { diskOfSpare, diskOfVolume, give, handOver, resultOf, stillCreating, type Work } from './give-disk.ts'
+import { unsettled } from './hand-over.ts'
+import { noteAvailable } from './note-available.ts'
+import { notePoolFailure } from './replenish.ts'
+import { requestVolume } from './request-volume.ts'
+
+export type Miss = Work & { readonly image: Image; readonly missReason: MissReason }
+
+const ADMIN = 'admin'
+
+/**
+ * Makes a disk for a claim that found no spare. In the claim's project itself where the service's user is admin there,
+ * since only an admin sees the pool's snapshots from another project; else in the pool's, to be handed over when it is ready.
+ */
+export async function createDisk(deps: Deps, miss: Miss): Promise<ClaimResult> {
+  const project = await projectAsAdmin(deps, miss)
+  return project ? await createInProject(deps, miss, project) : await createInPool(deps, miss)
+}
+
+async function projectAsAdmin(deps: Deps, { claim, pool, call }: Miss): Promise<Project | undefined> {
+  if (claim.projectId === pool.id) return undefined
+  try {
+    const project = await serviceIn(deps, claim.projectId, call)
+    return project.roles.includes(ADMIN) ? project : undefined
+  } catch (error) {
+    if (error instanceof PoolError) return undefined // Only the caller's token reaches it.
+    throw error
+  }
+}
+
+function sizeOf({ settings }: Deps, { claim, image }: Miss): number {
+  const pooled = settings.targets.find(target => samePool(target, claim))?.sizeGib
+  return Math.max(claim.wantedSizeGib ?? pooled ?? 0, image.sizeGib)
+}
+
+async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
+  const { claim, image, missReason, call } = miss
+  const { holdings } = await deps.spares.stock()
+  const { os, type } = claim
+  const creation = { os, type, image, snapshotId: snapshotInTurn(image, holdings), sizeGib: sizeOf(deps, miss) }
+  const recorded = await deps.spares.requestFor(claim.id, creation, deps.newId(), deps.clock.now())
+  if (!recorded) throw unsettled('another request has begun to make its disk')
+  await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
+  const spare = await requestVolume(deps, recorded, call).catch(async (error: unknown) => {
+    throw await refusedInPool(deps, claim, error)
+  })
+  if (!spare) throw unsettled('its disk was settled by another request')
+  const noted = await noteDisk(deps, miss, diskOfSpare(deps, claim, spare))
+  return await awaitDisk(deps, { ...miss, claim: noted }, spare, true)
+}
+
+/** The pool's own quota is the operator's matter, not the caller's: no `quota_exceeded`. */
+async function refusedInPool(deps: Deps, claim: Claim, error: unknown): Promise<unknown> {
+  if (!(error instanceof CloudError)) return error
+  if (error.mayHaveActed) return unsettled(error.message)
+  await deps.claims.forget(claim.id)
+  if (error.code !== 'over_quota') return error
+  const detail = `No spare is left, and the pool's project has no quota to make a disk. ${error.message}`
+  return new PoolError('cloud_error', detail, { cause: error, retryAfterSeconds: 30 })
+}
+
+async function noteDisk(deps: Deps, { claim, missReason }: Miss, disk: Claim['disk']): Promise<Claim> {
+  const noted = await deps.claims.noteCreating(claim.id, missReason, disk, deps.clock.now())
+  if (!noted) throw unsettled('it was settled by another request')
+  return noted
+}
+
+const DISK_POLL_MS = 500
+
+/** Waits for a disk in the pool's project for as long as the caller does, and hands it over when it is ready. */
+export async function awaitDisk(deps: Deps, work: Work, spare: Spare, justAsked = false): Promise<ClaimResult> {
+  const { claim, pool, call, request } = work
+  const volumeId = spare.volumeId ?? ''
+  const until = deps.clock.now().getTime() + request.waitSeconds * 1000
+  for (let asked = justAsked; ; asked = false) {
+    const volume = asked ? undefined : await pool.volumes.find(volumeId, call)
+    const verdict = asked ? 'keep' : verdictOnCreating(volume)
+    if (verdict === 'stock' || verdict === 'rearm') return await handOverFinished(deps, work, spare)
+    if (verdict !== 'keep') throw await replaceFailed(deps, work, spare, volume)
+    if (deps.clock.now().getTime() >= until) return stillCreating(claim)
+    await deps.clock.sleep(DISK_POLL_MS, call.signal)
+  }
+}
+
+async function handOverFinished(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
+  const [ready] = await noteAvailable(deps, [{ id: spare.id, transfer: undefined }])
+  return await handOver(deps, work, ready ?? (await deps.spares.ofClaim(work.claim.id)) ?? spare)
+}
+
+/** A disk that failed goes; the claim stays without one, and its next repeat, or reconcile, has another made. */
+async function replaceFailed(deps: Deps, work: Work, spare: Spare, volume: Volume | undefined): Promise<PoolError> {
+  await giveUp(deps, work.pool, spare, volume, work.call)
+  return unsettled(`the disk that was being made for it failed (${volume?.status ?? 'gone'}); another is made`)
+}
+
+/** Retires a spare whose creation failed, or drops it where nothing is left or it is not ours to touch any more. */
+export async function giveUp(
+  deps: Deps,
+  pool: Project,
+  spare: Spare,
+  volume: Volume | undefined,
+  call: Work['call']
+): Promise<void> {
+  if (verdictOnCreating(volume) === 'drop') await deps.spares.drop(spare.id, spare.status)
+  else await deps.spares.retire(spare.id, spare.status, deps.clock.now())
+  // Why it failed is worth more than that it did. Cinder tells it apart from the volume, and not to everybody.
+  const fault = volume ? await pool.volumes.faultOf(volume.id, call).catch(ifCloudError) : undefined
+  const status = volume ? `is in status ${volume.status}` : 'is gone'
+  await notePoolFailure(deps, spare, `volume ${spare.volumeId} ${status}${fault ? `: ${fault}` : ''}`)
+}
+
+function ifCloudError(error: unknown): undefined {
+  if (!(error instanceof CloudError)) throw error
+}
+
+/** A create without an answer may still be carried out for so long. */
+const UNCLEAR_SECONDS = 60
+
+/** The volume is the project's from birth, under its final name and without our metadata: a repeat finds it by name. */
+async function createInProject(deps: Deps, miss: Miss, project: Project): Promise<ClaimResult> {
+  const { claim, image, missReason, call } = miss
+  if (claim.status === 'creating' && !claim.disk) requireSettled(deps, claim)
+  await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
+  const wish = { name: claim.name, snapshotId: image.snapshotId, sizeGib: sizeOf(deps, miss) }
+  const volume = await project.volumes.create(wish, call).catch(async (error: unknown) => {
+    if (!(error instanceof CloudError)) throw error
+    if (!error.mayHaveActed) throw await refusedInProject(deps, claim, error)
+    const made = await collect(project.volumes.pages({ name: claim.name }, call))
+    const found = made.find(({ snapshotId }) => snapshotId === image.snapshotId)
+    if (!found) throw unsettled(error.message)
+    return found
+  })
+  const noted = await noteDisk(deps, miss, diskOfVolume(volume, image.version))
+  return await awaitInProject(deps, { ...miss, claim: noted }, volume)
+}
+
+function requireSettled({ clock, settings }: Deps, { updatedAt }: Claim): void {
+  const seconds = (clock.now().getTime() - updatedAt.getTime()) / 1000
+  if (seconds < settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) throw unsettled('Cinder may still be making its disk')
+}
+
+async function refusedInProject(deps: Deps, claim: Claim, error: CloudError): Promise<Error> {
+  await deps.claims.forget(claim.id)
+  if (error.code !== 'over_quota') return error
+  return new PoolError('quota_exceeded', `Project ${claim.projectId} has no quota left for this disk. ${error.message}`)
+}
+
+/** Waits for a disk that is in its project already, for as long as the caller does. */
+export async function awaitInProject(deps: Deps, work: Work, first: Volume): Promise<ClaimResult> {
+  const { claim, request, destination, call } = work
+  const until = deps.clock.now().getTime() + request.waitSeconds * 1000
+  for (let volume = first; ; ) {
+    const result = resultOf({ ...claim, disk: diskOfVolume(volume, claim.disk?.imageVersion) }, volume.status)
+    if (result.usable) {
+      const disk = diskOfVolume(volume, claim.disk?.imageVersion)
+      return await give(deps, claim, { source: 'created', missReason: claim.missReason, disk }, volume.status)
+    }
+    if (deps.clock.now().getTime() >= until) return stillCreating(result.claim)
+    await deps.clock.sleep(DISK_POLL_MS, call.signal)
+    const found = await destination.volumes.find(volume.id, call)
+    if (!found) throw unsettled('the disk that was being made for it is gone')
+    volume = found
+  }
+}

@@ -1,0 +1,49 @@
+import { CloudError } from '../pool/errors.ts'
+import type { Call, Project } from '../pool/ports.ts'
+import type { Spare } from '../pool/spare.ts'
+import { isOurs } from '../pool/verdict.ts'
+import { disarm } from './arm.ts'
+import { concurrently } from './concurrently.ts'
+import type { Deps } from './deps.ts'
+
+/** Enough for a cloud's delete rate in one tick; what is left comes in the next. */
+const AT_ONCE = 100
+
+/** Deletes the volumes of retired spares. A spare's row goes when Cinder no longer has its volume, not before. */
+export async function deleteRetired(deps: Deps, call: Call): Promise<number> {
+  const spares = await deps.spares.retiring(AT_ONCE)
+  if (spares.length === 0) return 0
+  const pool = await deps.cloud.pool(call)
+  let deleted = 0
+  await concurrently(spares, 4, async spare => {
+    if (await deleteOne(deps, pool, spare, call)) deleted += 1
+  })
+  if (deleted > 0) deps.wake('replenish') // It counted in the budget and the quota until now.
+  return deleted
+}
+
+/** Looks once more immediately before: only what is certainly ours, and nobody's, is deleted. True: it is gone. */
+async function deleteOne(deps: Deps, pool: Project, spare: Spare, call: Call): Promise<boolean> {
+  const { id, volumeId } = spare
+  if (!volumeId) return false
+  const volume = await pool.volumes.find(volumeId, call)
+  if (!volume) return await deps.spares.drop(id, 'retiring')
+  const fields = { spare_id: id, volume_id: volumeId, status: volume.status }
+  if (!isOurs(volume, id, deps.settings.deployment, pool.id) || (await deps.claims.knowsVolume(volumeId))) {
+    deps.log.error(fields, 'retired volume left alone: it is attached, claimed, or no longer marked as ours')
+    await deps.spares.drop(id, 'retiring')
+    return false
+  }
+  try {
+    if (volume.status === 'awaiting-transfer') await disarm(pool, volumeId, call)
+    if (DELETABLE.has(volume.status)) await pool.volumes.delete(volumeId, call)
+    else if (volume.status === 'error_deleting') deps.log.error(fields, 'volume not deleted: an admin must force it')
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error
+    deps.log.warn({ ...fields, error: error.message }, 'volume not deleted yet')
+  }
+  return false
+}
+
+/** Cinder refuses all others: those on their way are looked at again by the next tick. */
+const DELETABLE = new Set(['available', 'awaiting-transfer', 'error', 'error_extending', 'error_restoring'])

@@ -1,0 +1,46 @@
+import type { Clock, Cloud, Keyring, Log, Observer } from '../pool/ports.ts'
+import type { Limits, PoolTarget } from '../pool/replenishment.ts'
+import type { Claims, History, Images, Orphans, Pools, Purge, Spares, Ticks } from '../pool/stores.ts'
+
+/** What operations need to know of the configuration. */
+export interface Settings {
+  readonly deployment: string
+  /** One entry a pool. */
+  readonly targets: readonly PoolTarget[]
+  readonly limits: Limits
+  /** The naming rule, with groups `os`, `type`, `version` and perhaps `replica`. */
+  readonly snapshotName: RegExp
+  readonly imagesSource: 'os_table' | 'cinder' | 'os_table_then_cinder'
+  readonly purgeOnSync: Purge
+  readonly systemCategories: readonly string[]
+  readonly checkExisting: 'cinder' | 'claims'
+  readonly handover: 'transfer' | 'rename'
+  /** Spares in stock wait in a transfer, so that a claim only accepts it. */
+  readonly prearm: boolean
+  readonly keepDays: number
+  /** The longest that a call to the cloud may take. */
+  readonly cloudTimeoutSeconds: number
+}
+
+export const TICK_NAMES = ['replenish', 'check_state', 'reconcile'] as const
+export type TickName = (typeof TICK_NAMES)[number]
+
+/** All that operations work with. */
+export interface Deps {
+  readonly cloud: Cloud
+  readonly spares: Spares
+  readonly claims: Claims
+  readonly images: Images
+  readonly pools: Pools
+  readonly orphans: Orphans
+  readonly history: History
+  readonly ticks: Ticks
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly newId: () => string
+  readonly settings: Settings
+  readonly log: Log
+  readonly observer: Observer
+  /** Runs a tick soon, without waiting for it. */
+  readonly wake: (tick: TickName) => void
+}

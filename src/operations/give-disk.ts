@@ -1,0 +1,92 @@
+import { type Claim, type ClaimRequest, type ClaimResult, type Disk, usabilityOf } from '../pool/claim.ts'
+import { PoolError } from '../pool/errors.ts'
+import type { Image } from '../pool/image.ts'
+import type { Call, Project, Volume } from '../pool/ports.ts'
+import type { Spare } from '../pool/spare.ts'
+import type { Given } from '../pool/stores.ts'
+import type { Deps } from './deps.ts'
+import { accept, type Handover, prepare, unsettled } from './hand-over.ts'
+
+/** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
+export interface Work {
+  readonly claim: Claim
+  readonly request: ClaimRequest
+  readonly spare: Spare | undefined
+  readonly image: Image | undefined
+  readonly call: Call
+  /** Somebody else has worked on it before: anything may have happened in Cinder. */
+  readonly resumed: boolean
+  readonly pool: Project
+  readonly destination: Project
+}
+
+export const handoverOf = ({ claim, pool, destination, call }: Work, spare: Spare): Handover => {
+  if (!spare.volumeId) throw new Error(`spare ${spare.id} has no volume`)
+  return { claim, spare, volumeId: spare.volumeId, pool, destination, call }
+}
+
+/** Hands over a disk that was made for the claim, or one that an earlier try had begun with. */
+export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
+  const handover = handoverOf(work, spare)
+  await accept(deps, { ...handover, spare: await prepare(deps, handover) })
+  return await giveSpare(deps, work.claim, spare)
+}
+
+export async function giveSpare(
+  deps: Deps,
+  claim: Claim,
+  spare: Spare,
+  volumeStatus = 'available'
+): Promise<ClaimResult> {
+  const source = claim.status === 'creating' ? 'created' : 'pool'
+  const given = { source, missReason: claim.missReason, disk: diskOfSpare(deps, claim, spare) } as const
+  return await give(deps, claim, given, volumeStatus)
+}
+
+/** Records the disk as the claim's: the last step. */
+export async function give(deps: Deps, claim: Claim, given: Given, volumeStatus: string): Promise<ClaimResult> {
+  const settled = await deps.claims.settle(claim.id, given, deps.clock.now())
+  if (!settled) throw unsettled('it was settled by another request')
+  const seconds = (deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
+  deps.observer.claimed(settled, seconds)
+  const { id, source, disk, projectId, name } = settled
+  deps.log.info(
+    { claim_id: id, source, volume_id: disk?.volumeId, project_id: projectId, name, seconds },
+    'disk claimed'
+  )
+  return resultOf(settled, volumeStatus)
+}
+
+/** What a claim's volume in its project means to the caller. */
+export function resultOf(claim: Claim, volumeStatus: string): ClaimResult {
+  const usability = usabilityOf(volumeStatus)
+  if (usability !== 'unusable') return { claim, volumeStatus, usable: usability !== 'on_its_way' }
+  throw new PoolError(
+    'existing_volume_unusable',
+    `Volume ${claim.disk?.volumeId} is named ${claim.name} in project ${claim.projectId} and is in status ` +
+      `${volumeStatus}. Mend, rename or delete it, then claim again.`
+  )
+}
+
+export const stillCreating = (claim: Claim): ClaimResult => ({ claim, volumeStatus: 'creating', usable: false })
+
+export function diskOfSpare({ clock }: Deps, { wantedSizeGib = 0 }: Claim, spare: Spare): Disk {
+  const ageMs = spare.availableAt && clock.now().getTime() - spare.createdAt.getTime()
+  return {
+    volumeId: spare.volumeId ?? '',
+    volumeType: spare.volumeType,
+    sizeGib: Math.max(spare.sizeGib, wantedSizeGib),
+    snapshotId: spare.snapshotId,
+    imageVersion: spare.imageVersion,
+    spareAgeSeconds: ageMs === undefined ? undefined : Math.round(ageMs / 1000)
+  }
+}
+
+export const diskOfVolume = ({ id, volumeType, sizeGib, snapshotId }: Volume, imageVersion?: string): Disk => ({
+  volumeId: id,
+  volumeType,
+  sizeGib,
+  snapshotId,
+  imageVersion,
+  spareAgeSeconds: undefined
+})

@@ -1,0 +1,187 @@
+import type { Claim } from '../pool/claim.ts'
+import { CloudError, PoolError } from '../pool/errors.ts'
+import type { Call, Project } from '../pool/ports.ts'
+import { type SealedTransfer, type Spare, spareMetadata } from '../pool/spare.ts'
+import { arm, arms, disarm } from './arm.ts'
+import type { Deps } from './deps.ts'
+
+/** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
+export class UnfitSpare extends Error {}
+
+/** A spare with all that a hand-over needs. */
+export interface Handover {
+  readonly claim: Claim
+  readonly spare: Spare
+  readonly volumeId: string
+  /** The pool's own project, and the one that the claim is for. */
+  readonly pool: Project
+  readonly destination: Project
+  readonly call: Call
+}
+
+export const needsExtension = ({ wantedSizeGib }: Claim, { sizeGib }: Spare): boolean =>
+  wantedSizeGib !== undefined && wantedSizeGib > sizeGib
+
+/**
+ * Makes the volume the claim's in all but its project: as large as was asked for, armed, renamed, its metadata stripped.
+ * Renaming comes before the accept, so that a crash in between never needs the tenant's token. Safe to repeat.
+ */
+export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
+  try {
+    const spare = needsExtension(handover.claim, handover.spare) ? await extend(deps, handover) : handover.spare
+    if (handover.destination.id === handover.pool.id) {
+      if (spare.transfer) await release(deps, handover)
+      await rename(handover)
+      return { ...spare, transfer: undefined }
+    }
+    const [transfer] = await Promise.all([spare.transfer ?? armNow(deps, handover), rename(handover)])
+    return { ...spare, transfer }
+  } catch (error) {
+    throw unfitIfRefused(error)
+  }
+}
+
+const rename = async ({ pool, volumeId, claim, call }: Handover): Promise<void> =>
+  await pool.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
+
+/** Cinder says no to one volume, not to the claim. */
+function unfitIfRefused(error: unknown): unknown {
+  const refused = error instanceof CloudError && (error.code === 'not_found' || error.code === 'bad_request')
+  return refused ? new UnfitSpare(error.message, { cause: error }) : error
+}
+
+type Arming = Pick<Handover, 'pool' | 'spare' | 'volumeId' | 'call'>
+
+/** The key is recorded before the accept, since it is told only once; of a transfer that waits already it is lost. */
+async function armNow(deps: Deps, { pool, spare, volumeId, call }: Arming): Promise<SealedTransfer> {
+  const transfer = await arm(deps, pool, spare, volumeId, call).catch(async (error: unknown) => {
+    if (!(error instanceof CloudError && error.code === 'bad_request')) throw error
+    await disarm(pool, volumeId, call)
+    return await arm(deps, pool, spare, volumeId, call)
+  })
+  await deps.spares.noteTransfer(spare.id, 'reserved', transfer, deps.clock.now())
+  return transfer
+}
+
+async function release(deps: Deps, { pool, spare, volumeId, call }: Handover): Promise<void> {
+  await disarm(pool, volumeId, call)
+  await deps.spares.noteTransfer(spare.id, 'reserved', undefined, deps.clock.now())
+}
+
+const EXTENDING_POLL_MS = 100
+
+/** Before the hand-over, so that the project's quota is checked for the whole of it. An armed volume cannot be extended. */
+async function extend(deps: Deps, handover: Handover): Promise<Spare> {
+  const { pool, spare, volumeId, claim, call } = handover
+  const sizeGib = claim.wantedSizeGib ?? spare.sizeGib
+  if (spare.transfer) await release(deps, handover)
+  const before = await pool.volumes.find(volumeId, call)
+  if (before && before.sizeGib < sizeGib && before.status !== 'extending') {
+    await pool.volumes.extend(volumeId, sizeGib, call)
+  }
+  for (;;) {
+    const volume = await pool.volumes.find(volumeId, call)
+    if (volume?.status === 'available' && volume.sizeGib >= sizeGib) break
+    if (volume?.status !== 'extending') {
+      throw new UnfitSpare(`volume ${volumeId} was to be extended and is ${volume?.status ?? 'gone'}`)
+    }
+    await deps.clock.sleep(EXTENDING_POLL_MS, call.signal)
+  }
+  return { ...spare, transfer: undefined }
+}
+
+/** Tries of one accept whose outcome is unclear. The same key serves for all of them: it works at most once. */
+const ACCEPT_TRIES = 2
+
+/**
+ * Moves the volume into the claim's project. An unclear answer is settled by looking at who owns it, before anything else
+ * is handed out. Throws UnfitSpare, a final PoolError of the claim, or `claim_unsettled`.
+ */
+export async function accept(deps: Deps, handover: Handover): Promise<void> {
+  const { spare, destination, call } = handover
+  if (!spare.transfer) return // The pool's own project: renaming it was all.
+  const authKey = deps.keyring.open(spare.transfer.sealedKey)
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await destination.transfers.accept(spare.transfer.id, authKey, call)
+      return
+    } catch (error) {
+      if (!(error instanceof CloudError)) throw error
+      const final = finalRefusal(error, handover.claim)
+      if (final) throw final
+      const place = await whereIs(handover)
+      if (place === 'destination') return
+      if (place === 'nowhere') throw new UnfitSpare(`volume ${handover.volumeId} is gone`, { cause: error })
+      if (error.code === 'not_found' || error.code === 'bad_request') throw unfitIfRefused(error)
+      if (!error.mayHaveActed) throw error
+      if (tries === ACCEPT_TRIES) throw unsettled(error.message)
+    }
+  }
+}
+
+export const unsettled = (why: string): PoolError =>
+  new PoolError(
+    'claim_unsettled',
+    `The outcome in Cinder is not known yet (${why}). Repeat the same claim: it will be given the same disk.`,
+    { retryAfterSeconds: 2 }
+  )
+
+/** What no other spare would change. */
+function finalRefusal({ code, message }: CloudError, { projectId }: Claim): PoolError | undefined {
+  if (code === 'over_quota') {
+    return new PoolError(
+      'quota_exceeded',
+      `Project ${projectId} has no quota left for this disk. ${message} Raise its quota or delete disks, then claim again.`
+    )
+  }
+  if (code === 'not_found' && /volume type/i.test(message)) {
+    return new PoolError(
+      'volume_type_hidden',
+      `Project ${projectId} may not use this disk's volume type. ${message} An admin must give it access to the type.`
+    )
+  }
+  if (code === 'unauthenticated' || code === 'forbidden') return notAccessible(projectId, message)
+  return undefined
+}
+
+export const notAccessible = (projectId: string, why: string): PoolError =>
+  new PoolError(
+    'project_not_accessible',
+    `Neither the caller's token nor the service's user can take a disk into project ${projectId}. ${why} Send a Keystone ` +
+      "token scoped to that project as X-Auth-Token, or give the service's user a role in it."
+  )
+
+/** Where an unclear accept has left the volume. */
+export async function whereIs({
+  pool,
+  destination,
+  volumeId,
+  call
+}: Handover): Promise<'pool' | 'destination' | 'nowhere'> {
+  try {
+    if (await pool.volumes.find(volumeId, call)) return 'pool'
+    return (await destination.volumes.find(volumeId, call)) ? 'destination' : 'nowhere'
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error
+    throw unsettled(error.message)
+  }
+}
+
+/**
+ * Puts a claim's spare into stock as it was: its own name and metadata, armed. One that has grown is retired instead.
+ * Fails where the volume is not in the pool any more: then it may be the claim's after all.
+ */
+export async function putBack(deps: Deps, pool: Project, spare: Spare, call: Call): Promise<void> {
+  const { id, name, volumeId } = spare
+  const volume = volumeId ? await pool.volumes.find(volumeId, call) : undefined
+  if (!volume) throw unsettled(`volume ${volumeId ?? 'of the spare'} is not in the pool's project`)
+  await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
+  const grown = volume.sizeGib > spare.sizeGib
+  if (grown || spare.availableAt === undefined) await deps.spares.retire(id, 'reserved', deps.clock.now())
+  else {
+    const armed = volume.status === 'awaiting-transfer' && spare.transfer !== undefined
+    if (arms(deps) && !armed) await armNow(deps, { pool, spare, volumeId: volume.id, call })
+    await deps.spares.putBack(id, deps.clock.now())
+  }
+  deps.log.info({ spare_id: id, volume_id: volume.id, grown }, 'spare put back')
+}

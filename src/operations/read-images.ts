@@ -1,0 +1,105 @@
+import { type Candidate, chooseSnapshots, type IgnoredSnapshot, type Image } from '../pool/image.ts'
+import type { Call, Project } from '../pool/ports.ts'
+import { type PoolName, samePool } from '../pool/spare.ts'
+import { concurrently } from './concurrently.ts'
+import type { Deps } from './deps.ts'
+
+export interface ImagesInCinder {
+  readonly images: readonly Image[]
+  readonly ignored: readonly IgnoredSnapshot[]
+}
+
+/** Reads all snapshots of the pool's project and makes images of those that the naming rule chooses. */
+export async function readImages(deps: Deps, call: Call): Promise<ImagesInCinder> {
+  const pool = await deps.cloud.pool(call)
+  const { candidates, ignored } = chooseSnapshots(await pool.snapshots.list(call), deps.settings.snapshotName)
+  const images: Image[] = []
+  const alsoIgnored: IgnoredSnapshot[] = []
+  await concurrently(candidates, 8, async candidate => {
+    const image = await toImage(deps, pool, candidate, call)
+    if (image) images.push(image)
+    else alsoIgnored.push(ignoredFor(candidate, 'its source volume cannot be read, so its volume type is unknown'))
+  })
+  return { images: images.toSorted(byName), ignored: [...ignored, ...alsoIgnored] }
+}
+
+const byName = (a: PoolName, b: PoolName): number => a.os.localeCompare(b.os) || a.type.localeCompare(b.type)
+
+const ignoredFor = ({ snapshot }: Candidate, reason: string): IgnoredSnapshot => ({
+  snapshotId: snapshot.id,
+  name: snapshot.name,
+  reason
+})
+
+/** A snapshot does not tell its volume type; its source volume does, and cannot go while the snapshot is there. */
+async function toImage(deps: Deps, pool: Project, candidate: Candidate, call: Call): Promise<Image | undefined> {
+  const { os, type, version, snapshot } = candidate
+  const source = await pool.volumes.find(snapshot.volumeId, call)
+  if (!source) return undefined
+  const replicas: string[] = []
+  for (const replica of candidate.replicas) {
+    const itsSource = replica.volumeId === source.id ? source : await pool.volumes.find(replica.volumeId, call)
+    if (itsSource?.volumeType === source.volumeType) replicas.push(replica.id)
+  }
+  const at = deps.clock.now()
+  return {
+    id: deps.newId(),
+    os,
+    type,
+    snapshotId: snapshot.id,
+    replicaSnapshotIds: replicas,
+    volumeId: source.id,
+    volumeType: source.volumeType,
+    sizeGib: snapshot.sizeGib,
+    version,
+    createdAt: at,
+    updatedAt: at
+  }
+}
+
+/**
+ * The image of a pool, by `images.source`. What Cinder has and table `os` does not is added to the table, so that it
+ * changes from then on only by a sync (or, with source `cinder`, by the next replenish tick).
+ */
+export async function findImage(deps: Deps, pool: PoolName, call: Call): Promise<Image | undefined> {
+  const known = await deps.images.find(pool)
+  if (known || deps.settings.imagesSource === 'os_table') return known
+  await deps.images.add((await readImages(deps, call)).images)
+  return await deps.images.find(pool)
+}
+
+/** Before stock is planned: follows Cinder where it is the source, and looks there for images that a pool misses. */
+export async function refreshImages(deps: Deps, images: readonly Image[], call: Call): Promise<boolean> {
+  const { imagesSource, targets } = deps.settings
+  if (imagesSource === 'os_table') return false
+  const complete = targets.every(target => images.some(image => samePool(image, target)))
+  if (imagesSource === 'os_table_then_cinder' && complete) return false
+  const found = (await readImages(deps, call)).images
+  if (imagesSource === 'os_table_then_cinder') {
+    const missing = found.filter(image => !images.some(known => samePool(known, image)))
+    await deps.images.add(missing)
+    return missing.length > 0
+  }
+  if (found.length === 0) return false // More likely a fault of rights than a cloud without images.
+  const unchanged = found.every(image => images.some(known => sameContent(known, image)))
+  if (unchanged && found.length === images.length) return false
+  await deps.images.replace(keepIds(found, images), 'stale', deps.clock.now())
+  return true
+}
+
+/** The same disks come of both. */
+export const sameContent = (a: Image, b: Image): boolean =>
+  samePool(a, b) &&
+  a.snapshotId === b.snapshotId &&
+  a.version === b.version &&
+  a.volumeType === b.volumeType &&
+  a.sizeGib === b.sizeGib &&
+  a.replicaSnapshotIds.join() === b.replicaSnapshotIds.join()
+
+/** An image that was known before keeps its id and the time it was added; one that is the same, that of its change too. */
+export const keepIds = (found: readonly Image[], known: readonly Image[]): Image[] =>
+  found.map(image => {
+    const before = known.find(one => samePool(one, image))
+    if (!before) return image
+    return sameContent(before, image) ? before : { ...image, id: before.id, createdAt: before.createdAt }
+  })

@@ -1,0 +1,82 @@
+import { CloudError } from '../pool/errors.ts'
+import type { Call, Quota } from '../pool/ports.ts'
+import { backoffSeconds, type Creation, type PoolPlan, planReplenishment, type Stock } from '../pool/replenishment.ts'
+import type { Spare } from '../pool/spare.ts'
+import type { StoredStock } from '../pool/stores.ts'
+import { concurrently } from './concurrently.ts'
+import type { Deps } from './deps.ts'
+import { refreshImages } from './read-images.ts'
+import { requestVolume } from './request-volume.ts'
+
+export interface ReplenishResult {
+  readonly requested: number
+  readonly pools: readonly PoolPlan[]
+}
+
+/** Asks Cinder for what every pool misses, within the limits, the budget and the quota. */
+export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult> {
+  let stock = await deps.spares.stock()
+  if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
+  const draft = planReplenishment(completeStock(deps, stock, undefined))
+  await noteMissingImages(deps, draft, stock)
+  if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft }
+  const quota = await readQuota(deps, call)
+  let plans = draft
+  const plan = (current: StoredStock): Creation[] => {
+    plans = planReplenishment(completeStock(deps, current, quota))
+    return plans.flatMap(({ create }) => create)
+  }
+  const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
+  await concurrently(spares, deps.settings.limits.creatingMax, spare => create(deps, spare, call))
+  return { requested: spares.length, pools: plans }
+}
+
+/** What the next replenish would do; changes nothing. */
+export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {
+  const stock = await deps.spares.stock()
+  const draft = planReplenishment(completeStock(deps, stock, undefined))
+  if (draft.every(pool => pool.create.length === 0)) return draft
+  return planReplenishment(completeStock(deps, stock, await readQuota(deps, call)))
+}
+
+export const completeStock = ({ settings, clock }: Deps, stored: StoredStock, quota: Quota | undefined): Stock => ({
+  ...stored,
+  targets: settings.targets,
+  limits: settings.limits,
+  quota,
+  now: clock.now()
+})
+
+const readQuota = async (deps: Deps, call: Call): Promise<Quota> =>
+  await (await deps.cloud.pool(call)).volumes.quota(call)
+
+/** A failure is the pool's own: the others are served all the same. */
+async function create(deps: Deps, spare: Spare, call: Call): Promise<void> {
+  try {
+    await requestVolume(deps, spare, call)
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error
+    await notePoolFailure(deps, spare, error.message)
+  }
+}
+
+/** The pool waits before it tries again: longer after each failure in a row. */
+export async function notePoolFailure(deps: Deps, { os, type, id }: Spare, error: string): Promise<void> {
+  deps.log.warn({ os, type, spare_id: id, error }, 'volume not created')
+  const now = deps.clock.now().getTime()
+  await deps.pools.noteFailure({ os, type }, error, failures => new Date(now + backoffSeconds(failures) * 1000))
+}
+
+const NO_IMAGE = 'no image: no snapshot for this os and type is in table os, nor one in Cinder by images.snapshot_name'
+
+/** Said once in the log, and in `stats` for as long as it is so. */
+async function noteMissingImages(deps: Deps, plans: readonly PoolPlan[], { states }: StoredStock): Promise<void> {
+  for (const { os, type, heldBackBy } of plans) {
+    const before = states.find(state => state.os === os && state.type === type)?.lastError
+    if (heldBackBy === 'no_image' && before !== NO_IMAGE) {
+      if (await deps.pools.noteError({ os, type }, NO_IMAGE)) deps.log.error({ os, type }, 'image not found')
+    } else if (heldBackBy !== 'no_image' && before === NO_IMAGE) {
+      await deps.pools.noteError({ os, type }, undefined)
+    }
+  }
+}

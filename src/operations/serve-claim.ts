@@ -1,0 +1,199 @@
+import { type Claim, type ClaimResult, type MissReason, preferredVolume, usabilityOf } from '../pool/claim.ts'
+import { CloudError, PoolError, type PoolErrorCode } from '../pool/errors.ts'
+import { snapshotIdsOf } from '../pool/image.ts'
+import type { Call, Volume } from '../pool/ports.ts'
+import { type Spare, samePool } from '../pool/spare.ts'
+import { collect } from './concurrently.ts'
+import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
+import type { Deps } from './deps.ts'
+import { destinationOf, poolProject } from './destination.ts'
+import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
+import { accept, type Handover, needsExtension, prepare, putBack, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
+import { findImage } from './read-images.ts'
+
+/** Serves an open claim: the existing volume, else its spare, else a miss. What cannot be finished is undone. */
+export async function serveClaim(deps: Deps, work: Omit<Work, 'pool' | 'destination'>): Promise<ClaimResult> {
+  try {
+    const pool = await poolProject(deps, work.call)
+    const destination = await destinationOf(deps, work.claim.projectId, work.request.caller, work.call)
+    return await serve(deps, { ...work, destination, pool })
+  } catch (error) {
+    if (isFinal(work.claim, error)) await undo(deps, work)
+    throw error
+  }
+}
+
+/** What ends a claim whose disk is being made: anything else may be over by its next repeat. */
+const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_type_hidden', 'image_not_found']
+
+function isFinal(claim: Claim, error: unknown): boolean {
+  if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
+  return !(error instanceof PoolError && error.code === 'claim_unsettled')
+}
+
+async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
+  const { spare, resumed } = work
+  if (spare && spare.availableAt === undefined) {
+    if (!spare.volumeId) throw unsettled('the answer to the creation of its disk has not come yet')
+    return await awaitDisk(deps, work, spare)
+  }
+  const first = spare && handoverOf(work, spare)
+  if (first && resumed && (await whereIs(first)) === 'destination')
+    return await giveSpare(deps, work.claim, first.spare)
+  const { existing, attempt } = await lookAndPrepare(deps, work, first)
+  if (existing) return await giveExisting(deps, work, existing)
+  const result = attempt && (await serveFromStock(deps, work, attempt))
+  return result ?? (await serveMiss(deps, work, first !== undefined))
+}
+
+/** A hand-over that has begun or not, or that has shown already that it cannot be done. */
+interface Attempt {
+  readonly handover: Handover
+  readonly prepared?: Spare | undefined
+  readonly unfit?: UnfitSpare | undefined
+}
+
+/**
+ * Looks for an existing volume beside renaming the spare, which saves a round trip and can be taken back. An extension
+ * cannot, and waits for the look-up.
+ */
+async function lookAndPrepare(
+  deps: Deps,
+  work: Work,
+  handover: Handover | undefined
+): Promise<{ existing: Volume | undefined; attempt: Attempt | undefined }> {
+  const looking = existingVolume(deps, work)
+  if (!handover || work.resumed || needsExtension(work.claim, handover.spare)) {
+    return { existing: await looking, attempt: handover && { handover } }
+  }
+  const [look, preparation] = await Promise.allSettled([looking, prepare(deps, handover)])
+  if (look.status === 'rejected') throw look.reason
+  if (look.value) return { existing: look.value, attempt: undefined }
+  if (preparation.status === 'fulfilled') {
+    return { existing: undefined, attempt: { handover, prepared: preparation.value } }
+  }
+  if (!(preparation.reason instanceof UnfitSpare)) throw preparation.reason
+  return { existing: undefined, attempt: { handover, unfit: preparation.reason } }
+}
+
+/** A volume of the claim's name in its project. With `check_existing: claims` only for a claim that was resumed. */
+async function existingVolume(deps: Deps, work: Work): Promise<Volume | undefined> {
+  const { claim, destination, call, resumed } = work
+  if (deps.settings.checkExisting === 'claims' && !resumed) return undefined
+  const volumes = await collect(destination.volumes.pages({ name: claim.name }, call))
+  // One that was made in the project for this very claim and failed is replaced, not in the way.
+  return preferredVolume(volumes.filter(one => !(isMadeFor(work, one) && usabilityOf(one.status) === 'unusable')))
+}
+
+/** Made in the project itself for this claim, by a try that did not hear of it: tenants cannot see the pool's snapshots. */
+const isMadeFor = ({ claim, image }: Work, volume: Volume): boolean =>
+  claim.status === 'creating' &&
+  (volume.id === claim.disk?.volumeId ||
+    (image !== undefined && volume.snapshotId !== undefined && snapshotIdsOf(image).includes(volume.snapshotId)))
+
+/** The disk that was there, which may be the very one that an earlier try has renamed or made. */
+async function giveExisting(deps: Deps, work: Work, volume: Volume): Promise<ClaimResult> {
+  const { claim, spare, call, pool } = work
+  if (spare?.volumeId === volume.id) return await handOver(deps, work, spare)
+  if (isMadeFor(work, volume)) return await awaitInProject(deps, work, volume)
+  if (spare) await putBack(deps, pool, (await deps.spares.ofClaim(claim.id)) ?? spare, call)
+  const given = { source: 'existing', missReason: undefined, disk: diskOfVolume(volume) } as const
+  if (usabilityOf(volume.status) === 'unusable') throw unusable(claim, volume)
+  return await give(deps, claim, given, volume.status)
+}
+
+const unusable = (claim: Claim, { id, status }: Volume): PoolError =>
+  new PoolError(
+    'existing_volume_unusable',
+    `Volume ${id} is named ${claim.name} in project ${claim.projectId} already and is in status ${status}. ` +
+      'Mend, rename or delete it, then claim again.'
+  )
+
+/** Tries of one claim with different spares, before it counts as a miss. */
+const SPARES_TRIED = 3
+
+/** Hands over the reserved spare, or the next where one is unfit. Undefined: none was fit, or none is left. */
+async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<ClaimResult | undefined> {
+  let attempt = first
+  for (let tries = 1; ; tries += 1) {
+    const { handover } = attempt
+    try {
+      if (attempt.unfit) throw attempt.unfit
+      const spare = attempt.prepared ?? (await prepare(deps, handover))
+      await accept(deps, { ...handover, spare })
+      return await giveSpare(deps, work.claim, spare)
+    } catch (error) {
+      if (!(error instanceof UnfitSpare)) throw error
+      await discard(deps, handover, error)
+    }
+    const next = tries < SPARES_TRIED && (await deps.spares.reserveOldest(work.claim.id, work.claim, deps.clock.now()))
+    if (!next) return undefined
+    attempt = { handover: handoverOf(work, next) }
+  }
+}
+
+/** Retired, so that what is left of it is deleted once it is certain to be ours. */
+async function discard(deps: Deps, { spare, claim }: Handover, error: UnfitSpare): Promise<void> {
+  const fields = { claim_id: claim.id, spare_id: spare.id, volume_id: spare.volumeId, error: error.message }
+  deps.log.warn(fields, 'spare could not be handed over')
+  await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+}
+
+async function serveMiss(deps: Deps, work: Work, triedSpares: boolean): Promise<ClaimResult> {
+  const image = work.image ?? (await findImage(deps, work.claim, work.call))
+  if (!image) throw imageNotFound(work.claim)
+  const missReason = work.claim.missReason ?? (await reasonOfMiss(deps, work.claim, triedSpares))
+  if (work.request.onEmpty === 'fail' && work.claim.status === 'open') return await awaitStock(deps, work, missReason)
+  return await createDisk(deps, { ...work, image, missReason })
+}
+
+const imageNotFound = ({ os, type }: Claim): PoolError =>
+  new PoolError(
+    'image_not_found',
+    `No image for os "${os}" on type "${type}": it is not in table os, and no snapshot in Cinder matches ` +
+      'images.snapshot_name for it. GET /os lists the images; POST /os/sync reads them again.'
+  )
+
+async function reasonOfMiss(deps: Deps, claim: Claim, triedSpares: boolean): Promise<MissReason> {
+  if (triedSpares) return 'handover_failed'
+  if (await deps.spares.hasStale(claim)) return 'stale'
+  return deps.settings.targets.some(target => samePool(target, claim)) ? 'empty' : 'no_pool'
+}
+
+const STOCK_POLL_MS = 250
+
+/** Waits for a spare for as long as the caller does. */
+async function awaitStock(deps: Deps, work: Work, reason: MissReason): Promise<ClaimResult> {
+  const { claim, request, call } = work
+  const until = deps.clock.now().getTime() + request.waitSeconds * 1000
+  deps.wake('replenish')
+  for (;;) {
+    const spare = await deps.spares.reserveOldest(claim.id, claim, deps.clock.now())
+    const result = spare && (await serveFromStock(deps, work, { handover: handoverOf(work, spare) }))
+    if (result) return result
+    if (deps.clock.now().getTime() >= until) throw poolEmpty(claim, reason)
+    await deps.clock.sleep(STOCK_POLL_MS, call.signal)
+  }
+}
+
+const poolEmpty = ({ os, type }: Claim, reason: MissReason): PoolError =>
+  new PoolError(
+    'pool_empty',
+    `No spare of ${os} on ${type} can be handed out now (${reason}), and on_empty is "fail". Repeat later, send ` +
+      'wait_seconds to wait for one, or on_empty "create" to have a disk made.',
+    { retryAfterSeconds: 10 }
+  )
+
+/** The spare back into stock, the claim forgotten. What does not succeed now is left to reconcile. */
+export async function undo(deps: Deps, { claim, call }: { claim: Claim; call: Call }): Promise<void> {
+  try {
+    const spare = await deps.spares.ofClaim(claim.id)
+    // One that was made for the claim alone need not fit the pool.
+    if (spare && claim.status === 'creating') await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+    else if (spare) await putBack(deps, await poolProject(deps, call), spare, call)
+    await deps.claims.forget(claim.id)
+  } catch (error) {
+    if (!(error instanceof CloudError || error instanceof PoolError)) throw error
+    deps.log.warn({ claim_id: claim.id, error: error.message }, 'claim not undone yet: reconcile will')
+  }
+}

@@ -1,0 +1,116 @@
+import type { Claim, ClaimRequest } from '../pool/claim.ts'
+import { CloudError, PoolError } from '../pool/errors.ts'
+import type { Call } from '../pool/ports.ts'
+import type { Spare } from '../pool/spare.ts'
+import { disarm } from './arm.ts'
+import { concurrently } from './concurrently.ts'
+import type { Deps } from './deps.ts'
+import { poolProject, serviceIn } from './destination.ts'
+import { giveSpare } from './give-disk.ts'
+import { putBack } from './hand-over.ts'
+import { leaseEnd, underLease } from './lease.ts'
+import { serveClaim } from './serve-claim.ts'
+
+const AT_ONCE = 100
+
+/** Settles the claims that nobody works on: made disks are handed over, what broke off is finished or undone. */
+export async function settleClaims(deps: Deps, call: Call): Promise<number> {
+  const claims = await deps.claims.unsettled(deps.clock.now(), AT_ONCE)
+  let settled = 0
+  await concurrently(claims, 4, async ({ id }) => {
+    if (await settleClaim(deps, id, call)) settled += 1
+  })
+  return settled
+}
+
+/** True: the claim has its disk now, or has ended. What cannot be told yet is left for the next time. */
+export async function settleClaim(deps: Deps, claimId: string, call: Call): Promise<boolean> {
+  const now = deps.clock.now()
+  const claim = await deps.claims.resume(claimId, leaseEnd(now), now)
+  if (!claim) return false
+  try {
+    await underLease(deps, claim, async () => {
+      if (claim.status === 'creating') return await finishCreation(deps, claim, call)
+      await finishOrUndo(deps, claim, call)
+      return { claim }
+    })
+  } catch (error) {
+    if (!(error instanceof CloudError || error instanceof PoolError)) throw error
+    deps.log.debug({ claim_id: claimId, error: error.message }, 'claim not settled yet')
+  }
+  const after = await deps.claims.find(claimId)
+  const settled = after?.status !== 'open' && after?.status !== 'creating'
+  if (settled) deps.observer.repaired('settled_claim', 1)
+  return settled
+}
+
+/** A disk that only its caller's token can accept, and that nobody came for. */
+const ABANDONED_AFTER_MS = 24 * 3_600_000
+
+async function finishCreation(deps: Deps, claim: Claim, call: Call): Promise<{ claim: Claim }> {
+  const [spare, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
+  try {
+    return await serveClaim(deps, { claim, request: requestOf(claim), spare, image, call, resumed: true })
+  } catch (error) {
+    const abandoned = deps.clock.now().getTime() - claim.createdAt.getTime() > ABANDONED_AFTER_MS
+    if (!abandoned || !(error instanceof PoolError && error.code === 'project_not_accessible')) throw error
+    deps.log.warn({ claim_id: claim.id, volume_id: spare?.volumeId }, 'disk retired that nobody came for')
+    if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+    await deps.claims.forget(claim.id)
+    return { claim }
+  }
+}
+
+/** What was asked for, without the caller: only the service's own user can act for it. */
+const requestOf = (claim: Claim): ClaimRequest => ({
+  os: claim.os,
+  type: claim.type,
+  hostname: claim.hostname,
+  category: claim.category,
+  name: claim.name,
+  sizeGib: claim.wantedSizeGib,
+  projectId: claim.projectId,
+  onEmpty: 'create',
+  waitSeconds: 0,
+  idempotencyKey: claim.idempotencyKey,
+  caller: undefined
+})
+
+/**
+ * A claim that broke off while its spare was handed over. Still in the pool: disarmed first, so that an accept which is
+ * late cannot take it any more, then put back. Not there: Cinder has moved it, and it is the claim's.
+ */
+async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void> {
+  const spare = await deps.spares.ofClaim(claim.id)
+  if (!spare?.volumeId || spare.availableAt === undefined) {
+    if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now()) // Its creation may still turn up.
+    await deps.claims.forget(claim.id)
+    return
+  }
+  const pool = await poolProject(deps, call)
+  if (!(await pool.volumes.find(spare.volumeId, call))) return await giveMoved(deps, claim, spare, call)
+  await disarm(pool, spare.volumeId, call)
+  await deps.spares.noteTransfer(spare.id, 'reserved', undefined, deps.clock.now())
+  await putBack(deps, pool, { ...spare, transfer: undefined }, call)
+  await deps.claims.forget(claim.id)
+}
+
+/** Its owner may be out of our sight; a volume that is nowhere was deleted, and the spare goes the way of the retired. */
+async function giveMoved(deps: Deps, claim: Claim, spare: Spare, call: Call): Promise<void> {
+  if (await isNowhere(deps, claim, spare.volumeId ?? '', call)) {
+    await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+    await deps.claims.forget(claim.id)
+    return
+  }
+  await giveSpare(deps, claim, spare)
+}
+
+async function isNowhere(deps: Deps, claim: Claim, volumeId: string, call: Call): Promise<boolean> {
+  try {
+    const project = await serviceIn(deps, claim.projectId, call)
+    return (await project.volumes.find(volumeId, call)) === undefined
+  } catch (error) {
+    if (error instanceof PoolError) return false
+    throw error
+  }
+}

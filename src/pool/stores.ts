@@ -1,0 +1,193 @@
+import type { Claim, ClaimRequest, ClaimSource, Disk, MissReason } from './claim.ts'
+import type { Image } from './image.ts'
+import type { Creation, Holding, PoolState } from './replenishment.ts'
+import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
+
+/** What operations need of the database: `store` implements these, one function a query. */
+
+/** Everything that a plan looks at, of one moment. */
+export interface StoredStock {
+  readonly images: readonly Image[]
+  readonly states: readonly PoolState[]
+  readonly holdings: readonly Holding[]
+}
+
+export interface Listing<T> {
+  readonly rows: readonly T[]
+  /** The id to go on after; undefined: that was the last page. */
+  readonly nextMarker: string | undefined
+}
+
+export interface Spares {
+  stock(): Promise<StoredStock>
+  /** Records what `plan` wants, decided on a stock that nobody changes meanwhile: so no replica passes a limit. */
+  request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
+  /** Records a disk to be made for a claim that found no spare. Undefined: the claim has one already, or is no more. */
+  requestFor(claimId: string, creation: Creation, id: string, at: Date): Promise<Spare | undefined>
+  /** Notes the volume that Cinder is making. Undefined: the row is gone, or has another volume. */
+  noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
+  /** Puts finished volumes into stock, or ready for their claim. One statement; gives those that it changed. */
+  noteAvailable(ready: readonly Ready[], at: Date): Promise<Spare[]>
+  /** Being made, or recorded and not known to Cinder yet; the oldest first. */
+  onTheirWay(): Promise<Spare[]>
+  /** The oldest spare of the pool that may be handed out, for an open claim; undefined: none, or the claim has one. */
+  reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
+  /** Whether the pool has spares at all that may not be handed out, being of an image that is no longer current. */
+  hasStale(pool: PoolName): Promise<boolean>
+  /** From a claim back into stock. */
+  putBack(id: string, at: Date): Promise<boolean>
+  noteTransfer(id: string, status: SpareStatus, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
+  /** False: it was not in that status any more. */
+  retire(id: string, from: SpareStatus, at: Date): Promise<boolean>
+  /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */
+  retireStale(at: Date): Promise<Spare[]>
+  retiring(limit: number): Promise<Spare[]>
+  drop(id: string, from: SpareStatus): Promise<boolean>
+  /** A row for a volume of ours that no row knew. False: one knows it by now. */
+  adopt(spare: Spare): Promise<boolean>
+  byVolume(volumeId: string): Promise<Spare | undefined>
+  ofClaim(claimId: string): Promise<Spare | undefined>
+  list(filter: SpareFilter): Promise<Listing<Spare>>
+}
+
+export interface Ready {
+  readonly id: string
+  readonly transfer: SealedTransfer | undefined
+}
+
+export interface SpareFilter {
+  readonly os?: string | undefined
+  readonly type?: string | undefined
+  readonly status?: SpareStatus | undefined
+  readonly limit: number
+  readonly marker?: string | undefined
+}
+
+/** What opening a claim found, in one statement. */
+export interface Opening {
+  readonly claim: Claim
+  readonly spare: Spare | undefined
+  readonly image: Image | undefined
+}
+
+export interface Claims {
+  /** Records the claim and reserves the oldest spare for it. Undefined: a living claim has that name or key already. */
+  open(request: ClaimRequest, id: string, leaseUntil: Date, at: Date): Promise<Opening | undefined>
+  /** The living claim for a name in a project. */
+  living(projectId: string, name: string): Promise<Claim | undefined>
+  /** The newest claim made under an idempotency key, living or not. */
+  byKey(projectId: string, key: string): Promise<Claim | undefined>
+  /** Takes over a claim that nobody works on. Undefined: somebody does, or it is settled. */
+  resume(id: string, leaseUntil: Date, at: Date): Promise<Claim | undefined>
+  /** Goes on working on it; or stops, where no new end is given. */
+  setLease(id: string, leaseUntil: Date | undefined): Promise<void>
+  /** A disk is being made for it; `disk` once Cinder has said which. */
+  noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
+  /** Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile. */
+  settle(id: string, given: Given, at: Date): Promise<Claim | undefined>
+  /** Forgets a claim that got nothing. False: a spare is still reserved for it, or it is settled. */
+  forget(id: string): Promise<boolean>
+  /** Its disk is no more in Cinder. */
+  noteGone(id: string, at: Date): Promise<void>
+  find(id: string): Promise<Claim | undefined>
+  list(filter: ClaimFilter): Promise<Listing<Claim>>
+  /** Open or creating, and nobody works on them; the oldest first. */
+  unsettled(at: Date, limit: number): Promise<Claim[]>
+  /** Whether any claim, living or past, was given this volume. */
+  knowsVolume(volumeId: string): Promise<boolean>
+  /** Forgets settled claims older than that, in small batches; gives how many. */
+  prune(before: Date): Promise<number>
+}
+
+export interface Given {
+  readonly source: ClaimSource
+  readonly missReason: MissReason | undefined
+  readonly disk: Disk
+}
+
+export interface ClaimFilter {
+  readonly projectId?: string | undefined
+  readonly hostname?: string | undefined
+  readonly volumeId?: string | undefined
+  readonly limit: number
+  readonly marker?: string | undefined
+}
+
+export interface Images {
+  list(): Promise<Image[]>
+  find(pool: PoolName): Promise<Image | undefined>
+  /** Adds images that the table does not have yet. */
+  add(images: readonly Image[]): Promise<void>
+  /** Replaces the table and retires or keeps spares, all in one transaction; gives how many were retired. */
+  replace(images: readonly Image[], purge: Purge, at: Date): Promise<number>
+}
+
+/** What a sync does with the stock: all unclaimed spares retired, those of an image no longer current, or none. */
+export const PURGES = ['all', 'stale', 'none'] as const
+export type Purge = (typeof PURGES)[number]
+
+export interface Pools {
+  /** Adds rows for pools that are new in the configuration. */
+  ensure(pools: readonly PoolName[]): Promise<void>
+  noteFailure(pool: PoolName, error: string, retryAt: (failures: number) => Date): Promise<void>
+  noteSuccess(pools: readonly PoolName[]): Promise<void>
+  /** True: it is news, and worth a line in the log. */
+  noteError(pool: PoolName, error: string | undefined): Promise<boolean>
+  setPaused(pool: PoolName, paused: boolean): Promise<void>
+  noteNewer(newer: readonly (PoolName & { version: string })[]): Promise<void>
+}
+
+/** What happened in some window of time, and the oldest spare of each pool. */
+export interface Statistics {
+  readonly claims: readonly ClaimCount[]
+  /** Of claims served from stock. */
+  readonly claimSeconds: readonly Percentiles[]
+  readonly leadTimes: readonly Percentiles[]
+  readonly oldest: readonly (PoolName & { readonly createdAt: Date })[]
+}
+
+export interface ClaimCount extends PoolName {
+  readonly source: ClaimSource
+  readonly missReason: MissReason | undefined
+  readonly count: number
+}
+
+/** In seconds. */
+export interface Percentiles extends PoolName {
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+}
+
+export interface History {
+  /** Claims settled and volumes finished since then. */
+  read(since: Date): Promise<Statistics>
+  /** Forgets lead times older than that, in small batches; gives how many. */
+  prune(before: Date): Promise<number>
+}
+
+export interface TickRecord {
+  readonly name: string
+  readonly lastRunAt: Date | undefined
+  readonly lastOkAt: Date | undefined
+  readonly seconds: number | undefined
+  readonly lastError: string | undefined
+}
+
+export interface Ticks {
+  /** Takes the lease of a tick, or of a sync. False: another replica holds it. */
+  take(name: string, holder: string, until: Date, at: Date): Promise<boolean>
+  /** Ends the lease and records how the run went; `error` undefined: well. */
+  finish(
+    name: string,
+    holder: string,
+    run: { startedAt: Date; endedAt: Date; error: string | undefined }
+  ): Promise<void>
+  list(): Promise<TickRecord[]>
+}
+
+export interface Orphans {
+  /** Notes what this reconcile saw without a row, forgets the rest; gives those that an earlier one had seen as well. */
+  note(volumeIds: readonly string[], at: Date): Promise<string[]>
+  count(): Promise<number>
+}

@@ -1,0 +1,115 @@
+import { changedDelays, type DelayPreset, type Delays, type Operation, PRESETS } from './delays.ts'
+import { type FaultKind, type FaultRule, Faults } from './faults.ts'
+import { type Change, Journal } from './journal.ts'
+import type { ApplicationCredential, Caller, Message, Project, Snapshot, Token, User, VolumeType } from './model.ts'
+import { Random } from './random.ts'
+import { ConnectionReset, Refusal } from './refusal.ts'
+import { type Golden, seedCloud } from './seed.ts'
+import { TransferTable, Usage, VolumeTable } from './tables.ts'
+
+/** The only source of time: the machine's, or one that a test moves. */
+export interface Clock {
+  now(): Date
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+export interface CloudOptions {
+  readonly clock: Clock
+  readonly delays?: DelayPreset | Partial<Delays>
+  readonly seed?: number
+  readonly tokenSeconds?: number
+  /** How many changes the journal keeps; 0: none. */
+  readonly journalMax?: number
+}
+
+/** The whole cloud: what it holds, and its time, chance and faults. No I/O; the rules are in the files beside this one. */
+export class Cloud {
+  readonly projects = new Map<string, Project>()
+  readonly users = new Map<string, User>()
+  readonly applicationCredentials = new Map<string, ApplicationCredential>()
+  readonly tokens = new Map<string, Token>()
+  readonly types = new Map<string, VolumeType>()
+  readonly usage = new Usage()
+  readonly volumes = new VolumeTable(this.usage)
+  readonly snapshots = new Map<string, Snapshot>()
+  readonly transfers = new TransferTable()
+  /** The limits that differ from the default, by `<project> <resource>`. */
+  readonly quotas = new Map<string, number>()
+  messages: Message[] = []
+  readonly journal: Journal
+  readonly faults: Faults
+  readonly random: Random
+  readonly tokenSeconds: number
+  delays: Delays
+  readonly #clock: Clock
+  readonly #stop = new AbortController()
+
+  constructor(options: CloudOptions) {
+    const { clock, delays = 'none', seed = 1, tokenSeconds = 3600, journalMax = 100_000 } = options
+    this.#clock = clock
+    this.tokenSeconds = tokenSeconds
+    this.delays = typeof delays === 'string' ? PRESETS[delays] : changedDelays(PRESETS.measured, delays)
+    this.random = new Random(seed, 'ids')
+    this.faults = new Faults(new Random(seed, 'faults'))
+    this.journal = new Journal(journalMax)
+    this.addSnapshot = seedCloud(this)
+  }
+
+  /** A golden volume with its snapshot, as an operator would upload one. */
+  readonly addSnapshot: (golden: Golden) => Snapshot
+
+  addFault(rule: FaultRule): void {
+    this.faults.add(rule)
+  }
+
+  now(): number {
+    return this.#clock.now().getTime()
+  }
+
+  /** Does something later; at once after the current call where that takes no time. */
+  after(ms: number, act: () => void): void {
+    if (ms <= 0) queueMicrotask(act)
+    else void this.#clock.sleep(ms, this.#stop.signal).then(act, ignoreStop)
+  }
+
+  record(by: Caller, change: Change): void {
+    this.journal.add(this.now(), by, change)
+  }
+
+  /**
+   * Carries out one call the way a cloud does: after its delay, and with the fault that strikes it.
+   * `act` gets the fault that is for the cloud's own work; it runs without a pause, so no two calls mix.
+   */
+  async perform<T>(operation: Operation, token: string | undefined, act: (strike?: FaultKind) => T): Promise<T> {
+    const fault = this.faults.draw(operation)
+    const ms = this.delays[operation] + (fault?.ms ?? 0)
+    if (ms > 0) await this.#clock.sleep(ms, this.#stop.signal)
+    if (!fault) return act()
+    if (fault.kind === 'revoke_tokens') this.#revokeTokens(token)
+    if (fault.kind === 'reset_before') throw new ConnectionReset()
+    if (fault.kind === 'status' && !fault.acts) throw refusalOf(fault)
+    if (fault.kind === 'hang' && !fault.acts) return await never()
+    const result = act(fault.kind)
+    if (fault.kind === 'reset_after') throw new ConnectionReset()
+    if (fault.kind === 'status') throw refusalOf(fault)
+    if (fault.kind === 'hang') return await never()
+    return result
+  }
+
+  /** Those of the token's user; of everyone where nobody has logged in yet. */
+  #revokeTokens(tokenId: string | undefined): void {
+    const user = tokenId === undefined ? undefined : this.tokens.get(tokenId)?.user
+    for (const token of this.tokens.values()) if (!user || token.user === user) this.tokens.delete(token.id)
+  }
+
+  /** What is on its way stays as it is. */
+  close(): void {
+    this.#stop.abort()
+  }
+}
+
+const ignoreStop = (): void => undefined
+const never = (): Promise<never> => new Promise(() => undefined)
+
+const DEFAULT_MESSAGE = 'The server has either erred or is incapable of performing the requested operation.'
+const refusalOf = (rule: FaultRule): Refusal => new Refusal(rule.status ?? 500, rule.message ?? DEFAULT_MESSAGE)

@@ -1,0 +1,126 @@
+import type { Cloud } from './cloud.ts'
+import { literal } from './literal.ts'
+import { type Caller, isAdmin, type Volume } from './model.ts'
+import { type Page, page, type Query } from './paging.ts'
+import { badRequest } from './refusal.ts'
+
+type Test = (volume: Volume) => boolean
+
+/** What anyone may filter by: before microversion 3.31, and since. */
+const BEFORE_331 = ['name', 'status', 'metadata', 'availability_zone', 'bootable', 'group_id']
+const SINCE_331 = [...BEFORE_331, 'migration_status', 'size', 'created_at', 'updated_at', 'consumes_quota']
+const NO_FILTERS = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'all_tenants', 'with_count']
+
+/** Columns that are compared as they are. */
+const COLUMNS: Record<string, (volume: Volume) => unknown> = {
+  id: volume => volume.id,
+  project_id: volume => volume.projectId,
+  user_id: volume => volume.userId,
+  snapshot_id: volume => volume.snapshotId,
+  source_volid: volume => volume.sourceVolumeId,
+  volume_type_id: volume => volume.type.id,
+  name: volume => (volume.name ?? '').toLowerCase(),
+  status: volume => volume.status,
+  size: volume => volume.sizeGib,
+  availability_zone: volume => volume.availabilityZone,
+  bootable: volume => volume.bootable,
+  group_id: () => null,
+  migration_status: () => null,
+  consumes_quota: () => true,
+  created_at: volume => seconds(volume.createdAt),
+  updated_at: volume => (volume.updatedAt === null ? null : seconds(volume.updatedAt))
+}
+
+/** The database keeps whole seconds. */
+const seconds = (ms: number): number => Math.floor(ms / 1000) * 1000
+
+/** One page of the volumes that a query asks for, as this microversion understands it. */
+export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: number): Page<Volume> {
+  const filters = allowedFilters(query, minor, isAdmin(caller))
+  const everywhere = isAdmin(caller) && isTrue(query['all_tenants'])
+  const tests = Object.entries(filters).map(([name, value]) => testFor(name, value))
+  const matching = tests.includes(nothing) ? [] : candidates(cloud, everywhere ? undefined : caller.projectId, filters)
+  const rows = matching.filter(volume => tests.every(test => test(volume)))
+  return page(
+    rows,
+    query,
+    name => COLUMNS[name === 'display_name' ? 'name' : name],
+    id => cloud.volumes.get(id)
+  )
+}
+
+/** An administrator may filter by anything. Others: unknown filters were dropped once, and are refused since 3.31. */
+function allowedFilters(query: Query, minor: number, admin: boolean): Record<string, string> {
+  const filters = Object.entries(query).filter(([name]) => !NO_FILTERS.includes(name))
+  if (admin) return Object.fromEntries(filters)
+  const allowed = minor >= 31 ? SINCE_331 : BEFORE_331
+  const unknown = filters.map(([name]) => name).filter(name => !allowed.includes(name))
+  if (minor >= 31 && unknown.length > 0) {
+    throw badRequest(`Invalid filters ${unknown.join(',')} are found in query options.`)
+  }
+  return Object.fromEntries(filters.filter(([name]) => allowed.includes(name)))
+}
+
+const nothing: Test = () => false
+
+function testFor(name: string, text: string): Test {
+  if (name === 'created_at' || name === 'updated_at') return timeTest(name, text)
+  if (name === 'name') return volume => (volume.name ?? '').toLowerCase() === text.toLowerCase()
+  const value = literal(text)
+  if (name === 'metadata') return metadataTest(value)
+  const column = COLUMNS[name]
+  if (!column) return nothing
+  if (name === 'bootable') return volume => volume.bootable === isTrue(text)
+  const wanted = (Array.isArray(value) ? value : [value]).map(String)
+  return volume => wanted.includes(String(column(volume)))
+}
+
+/** All keys must match; what is no dictionary matches nothing. */
+function metadataTest(value: unknown): Test {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return nothing
+  const wanted = Object.entries(value)
+  return ({ metadata }) => wanted.every(([key, text]) => metadata[key] === String(text))
+}
+
+/** `gte:2026-01-01T00:00:00`; several, joined by commas, are alternatives. */
+function timeTest(name: string, text: string): Test {
+  const column = COLUMNS[name]
+  const alternatives = text.split(',').map(part => {
+    const [operator = '', ...rest] = part.split(':')
+    const compare = COMPARE[operator]
+    if (!compare) throw badRequest(`Invalid ${operator} operator`)
+    const time = rest.join(':')
+    const at = Date.parse(/(Z|[+-]\d\d:\d\d)$/.test(time) ? time : `${time}Z`)
+    if (Number.isNaN(at)) throw badRequest(`Invalid ${time} value`)
+    return (value: number): boolean => compare(value, at)
+  })
+  return volume => {
+    const value = column?.(volume)
+    return typeof value === 'number' && alternatives.some(matches => matches(value))
+  }
+}
+
+const COMPARE: Record<string, (value: number, at: number) => boolean> = {
+  gt: (value, at) => value > at,
+  gte: (value, at) => value >= at,
+  lt: (value, at) => value < at,
+  lte: (value, at) => value <= at,
+  eq: (value, at) => value === at,
+  neq: (value, at) => value !== at
+}
+
+/** Those that an index offers; the tests still run over them. */
+function candidates(cloud: Cloud, projectId: string | undefined, filters: Record<string, string>): Volume[] {
+  const { name, status, metadata } = filters
+  const project = projectId ?? filters['project_id']
+  if (project === undefined) return [...cloud.volumes.of()]
+  const statuses = status === undefined ? undefined : literal(status)
+  const wanted = metadata === undefined ? undefined : literal(metadata)
+  return cloud.volumes.candidates(project, {
+    ...(name === undefined ? {} : { names: [name] }),
+    ...(statuses === undefined ? {} : { statuses: (Array.isArray(statuses) ? statuses : [statuses]).map(String) }),
+    ...(typeof wanted === 'object' && wanted !== null ? { metadata: wanted as Record<string, string> } : {})
+  })
+}
+
+export const isTrue = (text: string | undefined): boolean => /^(1|t|true|on|y|yes)$/i.test(text ?? '')

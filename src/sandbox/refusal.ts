@@ -1,0 +1,60 @@
+/** An answer that is no success. Keystone and Cinder wrap it each in their own way. */
+export class Refusal extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.name = 'Refusal'
+    this.status = status
+  }
+}
+
+/** The connection ends without an answer. */
+export class ConnectionReset extends Error {
+  override readonly name = 'ConnectionReset'
+}
+
+export const badRequest = (message: string): Refusal => new Refusal(400, message)
+export const invalidVolume = (reason: string): Refusal => badRequest(`Invalid volume: ${reason}`)
+export const invalidInput = (reason: string): Refusal => badRequest(`Invalid input received: ${reason}`)
+export const notFound = (what: string, id: string): Refusal => new Refusal(404, `${what} ${id} could not be found.`)
+export const policyRefusal = (rule: string): Refusal =>
+  new Refusal(403, `Policy doesn't allow ${rule} to be performed.`)
+export const unauthorized = (): Refusal => new Refusal(401, 'The request you have made requires authentication.')
+
+const FAULT_NAMES: Record<number, string> = {
+  400: 'badRequest',
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'itemNotFound',
+  405: 'badMethod',
+  409: 'conflictingRequest',
+  413: 'overLimit',
+  415: 'badMediaType',
+  501: 'notImplemented'
+}
+
+export const TITLES: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  409: 'Conflict',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable'
+}
+
+export const keystoneBody = ({ status: code, message }: Refusal): object => ({
+  error: { code, message, title: TITLES[code] ?? 'Error' }
+})
+
+/** Cinder's own faults are wrapped in their name; 401 and 503 come from the middleware before it, in other shapes. */
+export function cinderBody(refusal: Refusal): object {
+  const { status: code, message } = refusal
+  if (code === 401) return keystoneBody(refusal)
+  if (code === 503)
+    return { message: `${message}<br /><br />\n\n\n`, code: '503 Service Unavailable', title: TITLES[503] }
+  const retry = code === 413 ? { retryAfter: '0' } : {}
+  return { [FAULT_NAMES[code] ?? 'computeFault']: { code, message, ...retry } }
+}

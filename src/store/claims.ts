@@ -1,0 +1,285 @@
+import type { Claim, ClaimRequest, ClaimSource, ClaimStatus, Disk, MissReason } from '../pool/claim.ts'
+import { fingerprintOf } from '../pool/claim.ts'
+import type { ClaimFilter, Given, Listing, Opening } from '../pool/stores.ts'
+import { type Database, query } from './database.ts'
+import { type ImageRow, toImage } from './images.ts'
+import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
+
+interface ClaimRow {
+  id: string
+  idempotency_key: string | null
+  fingerprint: string
+  project_id: string
+  name: string
+  hostname: string
+  category: string
+  os: string
+  type: string
+  wanted_size: number | null
+  status: ClaimStatus
+  source: ClaimSource | null
+  miss_reason: MissReason | null
+  volume_id: string | null
+  volume_type: string | null
+  size: number | null
+  snapshot_id: string | null
+  image_version: string | null
+  spare_age_seconds: number | null
+  lease_until: Date | string | null
+  created_at: Date | string
+  updated_at: Date | string
+}
+
+const toClaim = (row: ClaimRow): Claim => ({
+  id: row.id,
+  idempotencyKey: row.idempotency_key ?? undefined,
+  fingerprint: row.fingerprint,
+  projectId: row.project_id,
+  name: row.name,
+  hostname: row.hostname,
+  category: row.category,
+  os: row.os,
+  type: row.type,
+  wantedSizeGib: row.wanted_size ?? undefined,
+  status: row.status,
+  source: row.source ?? undefined,
+  missReason: row.miss_reason ?? undefined,
+  disk: toDisk(row),
+  leaseUntil: row.lease_until ? new Date(row.lease_until) : undefined,
+  createdAt: new Date(row.created_at), // A string where the row came as JSON.
+  updatedAt: new Date(row.updated_at)
+})
+
+const toDisk = (row: ClaimRow): Disk | undefined =>
+  row.volume_id && row.volume_type && row.size
+    ? {
+        volumeId: row.volume_id,
+        volumeType: row.volume_type,
+        sizeGib: row.size,
+        snapshotId: row.snapshot_id ?? undefined,
+        imageVersion: row.image_version ?? undefined,
+        spareAgeSeconds: row.spare_age_seconds ?? undefined
+      }
+    : undefined
+
+const diskBindings = (disk: Disk | undefined) => ({
+  volumeId: disk?.volumeId ?? null,
+  volumeType: disk?.volumeType ?? null,
+  sizeGib: disk?.sizeGib ?? null,
+  snapshotId: disk?.snapshotId ?? null,
+  imageVersion: disk?.imageVersion ?? null,
+  spareAgeSeconds: disk?.spareAgeSeconds ?? null
+})
+
+/** The claim's first statement: its record, the image and the oldest spare, all at once. */
+export async function open(
+  db: Database,
+  request: ClaimRequest,
+  id: string,
+  leaseUntil: Date,
+  at: Date
+): Promise<Opening | undefined> {
+  const [row] = await query<{ claim: ClaimRow; image: ImageRow | null; spare: SpareRow | null }>(
+    db,
+    `with opened as (
+       insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type,
+                           wanted_size, status, lease_until, created_at, updated_at)
+       values (:id, :idempotencyKey, :fingerprint, :projectId, :name, :hostname, :category, :os, :type,
+               :wantedSize, 'open', :leaseUntil, :at, :at)
+       on conflict do nothing
+       returning *
+     ), reserved as (
+       update backup_volumes
+          set status = 'reserved', allocated = true, claim_id = :id, updated_at = :at
+        where id = (${OLDEST_SPARE}) and exists (select from opened)
+        returning *
+     )
+     select to_jsonb(opened) as claim, to_jsonb(os) as image, to_jsonb(reserved) as spare
+       from opened
+       left join os on os.name = :os and os.type = :type
+       left join reserved on true`,
+    {
+      id,
+      idempotencyKey: request.idempotencyKey ?? null,
+      fingerprint: fingerprintOf(request),
+      projectId: request.projectId,
+      name: request.name,
+      hostname: request.hostname,
+      category: request.category,
+      os: request.os,
+      type: request.type,
+      wantedSize: request.sizeGib ?? null,
+      leaseUntil,
+      at
+    }
+  )
+  if (!row) return undefined
+  return {
+    claim: toClaim(row.claim),
+    image: row.image ? toImage(row.image) : undefined,
+    spare: row.spare ? toSpare(row.spare) : undefined
+  }
+}
+
+const one = ([row]: readonly ClaimRow[]): Claim | undefined => row && toClaim(row)
+
+export async function living(db: Database, projectId: string, name: string): Promise<Claim | undefined> {
+  return one(
+    await query<ClaimRow>(
+      db,
+      "select * from claims where project_id = :projectId and name = :name and status <> 'gone'",
+      { projectId, name }
+    )
+  )
+}
+
+export async function byKey(db: Database, projectId: string, key: string): Promise<Claim | undefined> {
+  return one(
+    await query<ClaimRow>(
+      db,
+      `select * from claims where project_id = :projectId and idempotency_key = :key
+        order by created_at desc, id limit 1`,
+      { projectId, key }
+    )
+  )
+}
+
+export async function resume(db: Database, id: string, leaseUntil: Date, at: Date): Promise<Claim | undefined> {
+  return one(
+    await query<ClaimRow>(
+      db,
+      `update claims set lease_until = :leaseUntil
+        where id = :id and status in ('open', 'creating') and (lease_until is null or lease_until < :at)
+        returning *`,
+      { id, leaseUntil, at }
+    )
+  )
+}
+
+export async function setLease(db: Database, id: string, leaseUntil: Date | undefined): Promise<void> {
+  await query(db, `update claims set lease_until = :leaseUntil where id = :id and status in ('open', 'creating')`, {
+    id,
+    leaseUntil: leaseUntil ?? null
+  })
+}
+
+export async function noteCreating(
+  db: Database,
+  id: string,
+  missReason: MissReason,
+  disk: Disk | undefined,
+  at: Date
+): Promise<Claim | undefined> {
+  return one(
+    await query<ClaimRow>(
+      db,
+      `update claims
+          set status = 'creating', source = 'created', miss_reason = coalesce(miss_reason, :missReason),
+              volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
+              image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds, updated_at = :at
+        where id = :id and status in ('open', 'creating')
+        returning *`,
+      { id, missReason, at, ...diskBindings(disk) }
+    )
+  )
+}
+
+/** The claim's last statement. The time it took is that of the first request: a repeat counts on. */
+export async function settle(db: Database, id: string, given: Given, at: Date): Promise<Claim | undefined> {
+  return one(
+    await query<ClaimRow>(
+      db,
+      `with handed_over as (
+         delete from backup_volumes where claim_id = :id and volume_id = :volumeId
+       )
+       update claims
+          set status = 'available', source = :source, miss_reason = :missReason, lease_until = null,
+              volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
+              image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
+              seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
+        where id = :id and status in ('open', 'creating')
+        returning *`,
+      { id, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
+    )
+  )
+}
+
+export async function forget(db: Database, id: string): Promise<boolean> {
+  const rows = await query(
+    db,
+    `delete from claims
+      where id = :id and status in ('open', 'creating')
+        and not exists (select from backup_volumes where claim_id = :id)
+      returning id`,
+    { id }
+  )
+  return rows.length > 0
+}
+
+export async function noteGone(db: Database, id: string, at: Date): Promise<void> {
+  await query(db, "update claims set status = 'gone', updated_at = :at where id = :id and status = 'available'", {
+    id,
+    at
+  })
+}
+
+export async function find(db: Database, id: string): Promise<Claim | undefined> {
+  return one(await query<ClaimRow>(db, 'select * from claims where id = :id', { id }))
+}
+
+/** A page, the newest first. */
+export async function list(db: Database, filter: ClaimFilter): Promise<Listing<Claim>> {
+  const rows = await query<ClaimRow>(
+    db,
+    `select * from claims
+      where (:projectId::text is null or project_id = :projectId)
+        and (:hostname::text is null or hostname = :hostname)
+        and (:volumeId::text is null or volume_id = :volumeId)
+        and (:marker::uuid is null
+             or (created_at, id) < (select created_at, id from claims where id = :marker))
+      order by created_at desc, id desc
+      limit :limit + 1`,
+    {
+      projectId: filter.projectId ?? null,
+      hostname: filter.hostname ?? null,
+      volumeId: filter.volumeId ?? null,
+      marker: filter.marker ?? null,
+      limit: filter.limit
+    }
+  )
+  const page = rows.slice(0, filter.limit).map(toClaim)
+  return { rows: page, nextMarker: rows.length > filter.limit ? page.at(-1)?.id : undefined }
+}
+
+export async function unsettled(db: Database, at: Date, limit: number): Promise<Claim[]> {
+  const rows = await query<ClaimRow>(
+    db,
+    `select * from claims
+      where status in ('open', 'creating') and (lease_until is null or lease_until < :at)
+      order by updated_at
+      limit :limit`,
+    { at, limit }
+  )
+  return rows.map(toClaim)
+}
+
+export async function knowsVolume(db: Database, volumeId: string): Promise<boolean> {
+  const rows = await query(db, 'select id from claims where volume_id = :volumeId limit 1', { volumeId })
+  return rows.length > 0
+}
+
+const PRUNED_AT_ONCE = 1_000
+
+export async function prune(db: Database, before: Date): Promise<number> {
+  const rows = await query(
+    db,
+    `delete from claims
+      where id = any(array(
+              select id from claims
+               where created_at < :before and status in ('available', 'gone')
+               order by created_at limit :limit))
+      returning id`,
+    { before, limit: PRUNED_AT_ONCE }
+  )
+  return rows.length
+}

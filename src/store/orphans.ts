@@ -1,0 +1,22 @@
+import { type Database, query } from './database.ts'
+
+export async function note(db: Database, volumeIds: readonly string[], at: Date): Promise<string[]> {
+  const rows = await query<{ volume_id: string }>(
+    db,
+    `with forgotten as (
+       delete from orphans where volume_id <> all(:volumeIds::text[])
+     ), noted as (
+       insert into orphans (volume_id, first_seen_at)
+       select volume_id, :at::timestamptz from unnest(:volumeIds::text[]) as volume_id
+       on conflict do nothing
+     )
+     select volume_id from orphans where volume_id = any(:volumeIds::text[]) -- As they were before this statement.`,
+    { volumeIds: [...volumeIds], at }
+  )
+  return rows.map(row => row.volume_id)
+}
+
+export async function count(db: Database): Promise<number> {
+  const [row] = await query<{ count: number }>(db, 'select count(*)::int as count from orphans')
+  return row?.count ?? 0
+}

@@ -1,0 +1,94 @@
+import type { PoolState } from '../pool/replenishment.ts'
+import type { PoolName } from '../pool/spare.ts'
+import { type Database, query } from './database.ts'
+
+export interface PoolRow {
+  os: string
+  type: string
+  paused: boolean
+  failures: number
+  retry_at: Date | string | null
+  last_error: string | null
+  newer_in_cinder: string | null
+}
+
+export const toPoolState = (row: PoolRow): PoolState => ({
+  os: row.os,
+  type: row.type,
+  paused: row.paused,
+  failures: row.failures,
+  retryAt: row.retry_at ? new Date(row.retry_at) : undefined, // A string where the row came as JSON.
+  lastError: row.last_error ?? undefined,
+  newerInCinder: row.newer_in_cinder ?? undefined
+})
+
+/** A pool is named by the configuration, by a claim or by an operator: any of them may be first. */
+export async function ensure(db: Database, pools: readonly PoolName[]): Promise<void> {
+  await query(
+    db,
+    `insert into pools (os, type)
+     select os, type from jsonb_to_recordset(:pools::jsonb) as row (os text, type text)
+     on conflict do nothing`,
+    { pools: JSON.stringify(pools) }
+  )
+}
+
+export async function noteFailure(
+  db: Database,
+  pool: PoolName,
+  error: string,
+  retryAt: (failures: number) => Date
+): Promise<void> {
+  const [row] = await query<{ failures: number }>(
+    db,
+    `insert into pools (os, type, failures, last_error) values (:os, :type, 1, :error)
+     on conflict (os, type) do update set failures = pools.failures + 1, last_error = :error
+     returning failures`,
+    { os: pool.os, type: pool.type, error }
+  )
+  await query(db, 'update pools set retry_at = :retryAt where os = :os and type = :type', {
+    os: pool.os,
+    type: pool.type,
+    retryAt: retryAt(row?.failures ?? 1)
+  })
+}
+
+export async function noteError(db: Database, pool: PoolName, error: string | undefined): Promise<boolean> {
+  const rows = await query(
+    db,
+    `update pools set last_error = :error
+      where os = :os and type = :type and last_error is distinct from :error
+      returning os`,
+    { os: pool.os, type: pool.type, error: error ?? null }
+  )
+  return rows.length > 0
+}
+
+export async function setPaused(db: Database, pool: PoolName, paused: boolean): Promise<void> {
+  await query(
+    db,
+    `insert into pools (os, type, paused) values (:os, :type, :paused)
+     on conflict (os, type) do update
+        set paused = :paused,
+            failures = case when :paused then pools.failures else 0 end,
+            retry_at = case when :paused then pools.retry_at end,
+            last_error = case when :paused then pools.last_error end`,
+    { os: pool.os, type: pool.type, paused }
+  )
+}
+
+/** The pools that are not named have no newer snapshot. */
+export async function noteNewer(db: Database, newer: readonly (PoolName & { version: string })[]): Promise<void> {
+  await query(
+    db,
+    `with newer as (
+       select * from jsonb_to_recordset(:newer::jsonb) as row (os text, type text, version text)
+     )
+     update pools set newer_in_cinder = newest.version
+       from (select pools.os, pools.type, newer.version
+               from pools left join newer on newer.os = pools.os and newer.type = pools.type) newest
+      where newest.os = pools.os and newest.type = pools.type
+        and pools.newer_in_cinder is distinct from newest.version`,
+    { newer: JSON.stringify(newer) }
+  )
+}

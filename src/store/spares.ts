@@ -1,0 +1,268 @@
+import { mayBecome, type PoolName, type SealedTransfer, type Spare, type SpareStatus } from '../pool/spare.ts'
+import type { Listing, Ready, SpareFilter } from '../pool/stores.ts'
+import { type Database, query } from './database.ts'
+import { IS_STALE } from './images.ts'
+
+export interface SpareRow {
+  id: string
+  os: string
+  type: string
+  snapshot_id: string
+  image_version: string
+  volume_type: string
+  size: number
+  volume_id: string | null
+  name: string
+  status: SpareStatus
+  kept: boolean
+  claim_id: string | null
+  transfer_id: string | null
+  auth_key: string | null
+  created_at: Date | string
+  updated_at: Date | string
+  available_at: Date | string | null
+}
+
+export const toSpare = (row: SpareRow): Spare => ({
+  id: row.id,
+  os: row.os,
+  type: row.type,
+  snapshotId: row.snapshot_id,
+  imageVersion: row.image_version,
+  volumeType: row.volume_type,
+  sizeGib: row.size,
+  volumeId: row.volume_id ?? undefined,
+  name: row.name,
+  status: row.status,
+  kept: row.kept,
+  claimId: row.claim_id ?? undefined,
+  transfer: row.transfer_id && row.auth_key ? { id: row.transfer_id, sealedKey: row.auth_key } : undefined,
+  createdAt: new Date(row.created_at), // A string where the row came as JSON.
+  updatedAt: new Date(row.updated_at),
+  availableAt: row.available_at ? new Date(row.available_at) : undefined
+})
+
+export async function noteVolume(db: Database, id: string, volumeId: string, at: Date): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(
+    db,
+    `update backup_volumes
+        set volume_id = :volumeId, updated_at = :at,
+            status = case status when 'requested' then 'creating' else status end
+      where id = :id and volume_id is null
+      returning *`,
+    { id, volumeId, at }
+  )
+  return row && toSpare(row)
+}
+
+/** Also notes the lead times, and that the pool's creations come well again. */
+export async function noteAvailable(db: Database, ready: readonly Ready[], at: Date): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `with ready as (
+       select * from jsonb_to_recordset(:ready::jsonb) as row (id uuid, transfer_id text, auth_key text)
+     ), changed as (
+       update backup_volumes spare
+          set status = case status when 'creating' then 'available' else status end,
+              available_at = :at, updated_at = :at, transfer_id = ready.transfer_id, auth_key = ready.auth_key
+         from ready
+        where spare.id = ready.id and spare.status in ('creating', 'reserved') and spare.available_at is null
+        returning spare.*
+     ), timed as (
+       insert into lead_times (spare_id, os, type, seconds, at)
+       select id, os, type, extract(epoch from available_at - created_at), :at::timestamptz from changed
+     ), recovered as (
+       update pools set failures = 0, retry_at = null, last_error = null
+        where (os, type) in (select os, type from changed) and last_error is not null
+     )
+     select * from changed`,
+    {
+      at,
+      ready: JSON.stringify(
+        ready.map(({ id, transfer }) => ({
+          id,
+          transfer_id: transfer?.id ?? null,
+          auth_key: transfer?.sealedKey ?? null
+        }))
+      )
+    }
+  )
+  return rows.map(toSpare)
+}
+
+export async function onTheirWay(db: Database): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `select * from backup_volumes
+      where status <> 'available'
+        and (status in ('requested', 'creating')
+             or status = 'reserved' and available_at is null
+             or status = 'retiring' and volume_id is null) -- Retired before Cinder's answer was known.
+      order by created_at, id`
+  )
+  return rows.map(toSpare)
+}
+
+/** Rival claims never reserve the same spare, and a claim never reserves two. */
+export async function reserveOldest(
+  db: Database,
+  claimId: string,
+  pool: PoolName,
+  at: Date
+): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(
+    db,
+    `update backup_volumes
+        set status = 'reserved', allocated = true, claim_id = :claimId, updated_at = :at
+      where id = (${OLDEST_SPARE})
+        and not exists (select from backup_volumes where claim_id = :claimId)
+      returning *`,
+    { claimId, os: pool.os, type: pool.type, at }
+  )
+  return row && toSpare(row)
+}
+
+/** The oldest spare of the current image, or kept by a sync. Rivals pass over a row that is being taken. */
+export const OLDEST_SPARE = `
+  select spare.id
+    from backup_volumes spare left join os on os.name = :os and os.type = :type
+   where spare.os = :os and spare.type = :type and spare.status = 'available'
+     and (spare.kept or spare.snapshot_id = os.snapshot_id or spare.snapshot_id = any(os.replica_snapshot_ids))
+   order by spare.created_at, spare.id
+   limit 1
+     for update of spare skip locked`
+
+export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
+  const rows = await query(
+    db,
+    `select id from backup_volumes spare
+      where os = :os and type = :type and status = 'available' and not kept and ${IS_STALE}
+      limit 1`,
+    { os: pool.os, type: pool.type }
+  )
+  return rows.length > 0
+}
+
+export async function putBack(db: Database, id: string, at: Date): Promise<boolean> {
+  const rows = await query(
+    db,
+    `update backup_volumes set status = 'available', allocated = false, claim_id = null, updated_at = :at
+      where id = :id and status = 'reserved' and available_at is not null
+      returning id`,
+    { id, at }
+  )
+  return rows.length > 0
+}
+
+export async function retire(db: Database, id: string, from: SpareStatus, at: Date): Promise<boolean> {
+  requireNext(from, 'retiring')
+  const rows = await query(
+    db,
+    `update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
+      where id = :id and status = :from
+      returning id`,
+    { id, from, at }
+  )
+  return rows.length > 0
+}
+
+function requireNext(from: SpareStatus, to: SpareStatus | 'gone'): void {
+  if (!mayBecome(from, to)) throw new Error(`a ${from} spare may not become ${to}`)
+}
+
+export async function noteTransfer(
+  db: Database,
+  id: string,
+  status: SpareStatus,
+  transfer: SealedTransfer | undefined,
+  at: Date
+): Promise<boolean> {
+  const rows = await query(
+    db,
+    `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
+      where id = :id and status = :status
+      returning id`,
+    { id, status, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
+  )
+  return rows.length > 0
+}
+
+export async function retireStale(db: Database, at: Date): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `update backup_volumes spare set status = 'retiring', updated_at = :at
+      where status in ('requested', 'creating', 'available') and not kept and ${IS_STALE}
+      returning *`,
+    { at }
+  )
+  return rows.map(toSpare)
+}
+
+export async function retiring(db: Database, limit: number): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `select * from backup_volumes where status = 'retiring' and volume_id is not null
+      order by updated_at, id limit :limit`,
+    { limit }
+  )
+  return rows.map(toSpare)
+}
+
+export async function drop(db: Database, id: string, from: SpareStatus): Promise<boolean> {
+  requireNext(from, 'gone')
+  const rows = await query(db, 'delete from backup_volumes where id = :id and status = :from returning id', {
+    id,
+    from
+  })
+  return rows.length > 0
+}
+
+export async function adopt(db: Database, spare: Spare): Promise<boolean> {
+  const rows = await query(
+    db,
+    `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name, status,
+                                 created_at, updated_at, available_at, transfer_id, auth_key)
+     values (:id, :os, :type, :snapshotId, :imageVersion, :volumeType, :sizeGib, :volumeId, :name, :status,
+             :createdAt, :updatedAt, :availableAt, :transferId, :sealedKey)
+     on conflict do nothing
+     returning id`,
+    {
+      ...spare,
+      availableAt: spare.availableAt ?? null,
+      transferId: spare.transfer?.id ?? null,
+      sealedKey: spare.transfer?.sealedKey ?? null
+    }
+  )
+  return rows.length > 0
+}
+
+export async function byVolume(db: Database, volumeId: string): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(db, 'select * from backup_volumes where volume_id = :volumeId', { volumeId })
+  return row && toSpare(row)
+}
+
+export async function ofClaim(db: Database, claimId: string): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(db, 'select * from backup_volumes where claim_id = :claimId', { claimId })
+  return row && toSpare(row)
+}
+
+/** A page in order of id, which a spare keeps for life. */
+export async function list(db: Database, filter: SpareFilter): Promise<Listing<Spare>> {
+  const rows = await query<SpareRow>(
+    db,
+    `select * from backup_volumes
+      where (:os::text is null or os = :os) and (:type::text is null or type = :type)
+        and (:status::text is null or status = :status) and (:marker::uuid is null or id > :marker)
+      order by id
+      limit :limit + 1`,
+    {
+      os: filter.os ?? null,
+      type: filter.type ?? null,
+      status: filter.status ?? null,
+      marker: filter.marker ?? null,
+      limit: filter.limit
+    }
+  )
+  const page = rows.slice(0, filter.limit).map(toSpare)
+  return { rows: page, nextMarker: rows.length > filter.limit ? page.at(-1)?.id : undefined }
+}

@@ -1,0 +1,110 @@
+import type { Creation, Holding } from '../pool/replenishment.ts'
+import { type PoolName, type Spare, type SpareStatus, spareName } from '../pool/spare.ts'
+import type { StoredStock } from '../pool/stores.ts'
+import { type Database, query, transaction } from './database.ts'
+import { type ImageRow, toImage } from './images.ts'
+import { type PoolRow, toPoolState } from './pools.ts'
+import { type SpareRow, toSpare } from './spares.ts'
+
+interface HoldingRow extends PoolName {
+  snapshot_id: string
+  status: SpareStatus
+  kept: boolean
+  making: boolean
+  count: number
+  size: number
+}
+
+const toHolding = (row: HoldingRow): Holding => ({
+  os: row.os,
+  type: row.type,
+  snapshotId: row.snapshot_id,
+  status: row.status,
+  kept: row.kept,
+  making: row.making,
+  count: row.count,
+  sizeGib: row.size
+})
+
+/** All in one statement, so that it is of one moment. A retired spare does not count as being made: it may never end. */
+export async function stock(db: Database): Promise<StoredStock> {
+  const [row] = await query<{ images: ImageRow[]; states: PoolRow[]; holdings: HoldingRow[] }>(
+    db,
+    `select (select coalesce(jsonb_agg(os), '[]') from os) as images,
+            (select coalesce(jsonb_agg(pools), '[]') from pools) as states,
+            (select coalesce(jsonb_agg(holding), '[]')
+               from (select os, type, snapshot_id, status, kept,
+                            available_at is null and status <> 'retiring' as making,
+                            count(*)::int as count, sum(size)::int as size
+                       from backup_volumes
+                      group by os, type, snapshot_id, status, kept, making) holding) as holdings`
+  )
+  return {
+    images: (row?.images ?? []).map(toImage),
+    states: (row?.states ?? []).map(toPoolState),
+    holdings: (row?.holdings ?? []).map(toHolding)
+  }
+}
+
+/** Any number will do, as long as nothing else in this database takes it. */
+const PLANNING_LOCK = 7_217_001
+
+/**
+ * One planner at a time, over all replicas: each sees what the others have recorded, so together they never pass a
+ * target, a limit or the budget. The lock is the transaction's, which a connection pooler keeps whole.
+ */
+export async function request(
+  db: Database,
+  plan: (stock: StoredStock) => readonly Creation[],
+  newId: () => string,
+  at: Date
+): Promise<Spare[]> {
+  return await transaction(db, async tx => {
+    await query(tx, 'select pg_advisory_xact_lock(:lock)', { lock: PLANNING_LOCK })
+    const creations = plan(await stock(tx))
+    if (creations.length === 0) return []
+    const rows = creations.map(creation => newRow(creation, newId(), 'requested', null))
+    return await insert(tx, rows, at)
+  })
+}
+
+export async function requestFor(
+  db: Database,
+  claimId: string,
+  creation: Creation,
+  id: string,
+  at: Date
+): Promise<Spare | undefined> {
+  const [spare] = await insert(db, [newRow(creation, id, 'reserved', claimId)], at)
+  return spare
+}
+
+const newRow = (creation: Creation, id: string, status: SpareStatus, claimId: string | null) => ({
+  id,
+  os: creation.os,
+  type: creation.type,
+  snapshot_id: creation.snapshotId,
+  image_version: creation.image.version,
+  volume_type: creation.image.volumeType,
+  size: creation.sizeGib,
+  name: spareName(id),
+  status,
+  claim_id: claimId
+})
+
+/** None where the claim has a spare already, or is no more. */
+async function insert(db: Database, rows: readonly ReturnType<typeof newRow>[], at: Date): Promise<Spare[]> {
+  const inserted = await query<SpareRow>(
+    db,
+    `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, name, status, allocated,
+                                 claim_id, created_at, updated_at)
+     select id, os, type, snapshot_id, image_version, volume_type, size, name, status, status = 'reserved',
+            claim_id, :at::timestamptz, :at::timestamptz
+       from jsonb_to_recordset(:rows::jsonb) as row (id uuid, os text, type text, snapshot_id text, image_version text,
+                                                     volume_type text, size int, name text, status text, claim_id uuid)
+     on conflict do nothing
+     returning *`,
+    { at, rows: JSON.stringify(rows) }
+  )
+  return inserted.map(toSpare)
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import { cloudSettings } from '../../src/openstack/settings.ts'
+import { CloudError } from '../../src/pool/errors.ts'
+import { Gate } from '../support/gate.ts'
+import { CALL, fault, POOL, ScriptedCloud, TENANT, volumeBody } from '../support/scripted-cloud.ts'
+
+const SHOW = 'GET /volumes/v1'
+const unauthorised = fault(401, 'error', 'The request you have made requires authentication.')
+const code = (expected: string) => (error: unknown) => error instanceof CloudError && error.code === expected
+
+describe('logging in', () => {
+  it('gives fifty waiters the token of one login', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect()
+    const projects = await Promise.all(Array.from({ length: 50 }, () => client.pool(CALL)))
+    assert.deepEqual([...new Set(projects.map(project => project.id))], [POOL])
+    assert.equal(cloud.logins, 1)
+  })
+
+  it('has one token for each project', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder(SHOW, { body: { volume: volumeBody('v1') } })
+    const client = cloud.connect()
+    for (let round = 0; round < 2; round++) {
+      for (const project of [await client.pool(CALL), await client.project(TENANT, CALL)]) {
+        await project.volumes.find('v1', CALL)
+      }
+    }
+    assert.equal(cloud.logins, 2)
+    assert.deepEqual(
+      cloud.seen.filter(({ path }) => path.endsWith('/volumes/v1')).map(seen => seen.headers['x-auth-token']),
+      ['token-1', 'token-2', 'token-1', 'token-2']
+    )
+  })
+
+  it('takes the pool for what it is when it is asked for by its id', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect()
+    assert.equal((await client.project(POOL, CALL)).id, POOL)
+    assert.equal(cloud.logins, 1)
+  })
+
+  it('says that Keystone refused, in its own words and without the password', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.on('POST /identity/v3/auth/tokens', fault(401, 'error', 'No "top-secret" here.'))
+    await assert.rejects(cloud.connect().pool(CALL), (error: CloudError) => {
+      assert.equal(error.code, 'unauthenticated')
+      assert.equal(error.message, 'Keystone: No "***" here. (token_issue, HTTP 401, req-cinder-1)')
+      return true
+    })
+    assert.equal(cloud.logins, 1)
+  })
+
+  it('lets one waiter give up without taking the login from the others', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const gate = new Gate()
+    cloud.on('POST /identity/v3/auth/tokens', async seen => {
+      await gate.passed
+      return cloud.login(seen)
+    })
+    const client = cloud.connect()
+    const impatient = new AbortController()
+    const first = client.pool({ ...CALL, signal: impatient.signal })
+    const second = client.pool(CALL)
+    impatient.abort(new Error('the caller went away'))
+    await assert.rejects(first, code('timeout'))
+    gate.open()
+    assert.equal((await second).id, POOL)
+    assert.equal(cloud.logins, 1)
+  })
+
+  it('refuses another project with an application credential, and says what to do', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const auth = {
+      auth_url: `${cloud.url}/identity/v3`,
+      application_credential_id: 'ac',
+      application_credential_secret: 'shh'
+    }
+    const client = cloud.connect({ settings: cloudSettings({ auth }, {}) })
+    assert.equal((await client.pool(CALL)).id, POOL)
+    assert.deepEqual(cloud.seen[0]?.body, {
+      auth: {
+        identity: { methods: ['application_credential'], application_credential: { id: 'ac', secret: 'shh' } }
+      }
+    })
+    await assert.rejects(client.project(TENANT, CALL), (error: CloudError) => {
+      assert.equal(error.code, 'unauthenticated')
+      assert.match(error.message, /application credential.*let the caller claim with a token of its own/)
+      return true
+    })
+  })
+})
+
+describe('renewing a token', () => {
+  it('fetches the next one behind the back of the calls, in the last minutes of the old one', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect()
+    await client.pool(CALL)
+    await client.pool(CALL)
+    const gate = new Gate()
+    const renewed = new Gate()
+    cloud.on('POST /identity/v3/auth/tokens', async seen => {
+      await gate.passed
+      renewed.open()
+      return cloud.login(seen)
+    })
+    cloud.clock.pass(3600 - 240)
+    await Promise.all(Array.from({ length: 20 }, () => client.pool(CALL))) // None waits for the gate.
+    gate.open()
+    await renewed.passed
+    assert.equal(cloud.logins, 2)
+  })
+
+  it('keeps using the old one while Keystone is away, and tells only those who need a new one', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect()
+    await client.pool(CALL)
+    cloud.on('POST /identity/v3/auth/tokens', unauthorised)
+    cloud.clock.pass(3600 - 240)
+    await client.pool(CALL)
+    cloud.clock.pass(200)
+    await assert.rejects(client.pool(CALL), code('unauthenticated'))
+  })
+
+  it('counts the life of a token from its own clock, whatever time Keystone has', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.on('POST /identity/v3/auth/tokens', seen => {
+      const reply = cloud.login(seen)
+      const token = { ...cloud.token(POOL), issued_at: '2020-01-01T00:00:00Z', expires_at: '2020-01-01T01:00:00Z' }
+      return { ...reply, body: { token: { ...token, catalog: cloud.catalog() } } }
+    })
+    const client = cloud.connect()
+    await client.pool(CALL)
+    cloud.clock.pass(3000)
+    await client.pool(CALL)
+    assert.equal(cloud.logins, 1)
+    cloud.clock.pass(550)
+    await client.pool(CALL)
+    assert.equal(cloud.logins, 2)
+  })
+
+  it('logs in once more when Cinder refuses the token, once for all who were refused, and repeats each call', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder(SHOW, ({ headers }) =>
+      headers['x-auth-token'] === 'token-1'
+        ? { status: 401, body: { error: { code: 401, message: 'no' } } }
+        : { body: { volume: volumeBody('v1') } }
+    )
+    const { volumes } = await cloud.connect().pool(CALL)
+    const found = await Promise.all(Array.from({ length: 10 }, () => volumes.find('v1', CALL)))
+    assert.ok(found.every(volume => volume?.id === 'v1'))
+    assert.equal(cloud.logins, 2)
+  })
+
+  it('repeats even the creation of a volume after a 401, for it came before the handler', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder('POST /volumes', unauthorised, { status: 202, body: { volume: volumeBody('v1') } })
+    const { volumes } = await cloud.connect().pool(CALL)
+    assert.equal((await volumes.create({ name: 'a', snapshotId: 's', sizeGib: 1 }, CALL)).id, 'v1')
+  })
+
+  it('gives up when the new token is refused as well', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder(SHOW, unauthorised)
+    const { volumes } = await cloud.connect().pool(CALL)
+    await assert.rejects(volumes.find('v1', CALL), code('unauthenticated'))
+    assert.equal(cloud.logins, 2)
+    assert.equal(cloud.countCinder(SHOW), 2)
+  })
+})

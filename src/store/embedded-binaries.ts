@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cp, readFile, stat, symlink } from 'node:fs/promises'
+import { readFile, stat, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Under which user PostgreSQL runs. It refuses to run as root. */
@@ -23,7 +23,7 @@ export async function prepareBinaries(runDir: string, identity: Identity | undef
   // Some parent folder is closed to that user, as root's home is.
   const copy = join(runDir, 'native')
   if (await runs(copy, identity)) return join(copy, 'bin')
-  await cp(native, copy, { recursive: true, verbatimSymlinks: true })
+  await runProgram('cp', ['-R', '-P', '-p', native, copy])
   await linkLibraries(copy)
   if (identity) await runProgram('chown', ['-R', `${identity.uid}:${identity.gid}`, copy]) // Who removes it when we die.
   if (await runs(copy, identity)) return join(copy, 'bin')

@@ -33,6 +33,7 @@ const ADDRESS = { port: 5432, user: 'postgres', database: 'postgres' }
 const START_SECONDS_MAX = 60 // Recovery after a crash takes its time.
 const STOP_SECONDS_MAX = 10
 const STARTS_MAX = 10
+const TRIES_MAX = 300
 
 /**
  * Ends PostgreSQL when our own process does, however that dies: the pipe on its standard input ends then. It holds when this
@@ -56,17 +57,26 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { clock = systemClock } = options
   const dataDir = resolve(options.dataDir)
   await mkdir(dataDir, { recursive: true })
-  const deadline = clock.now().getTime() + START_SECONDS_MAX * 1_000
-  for (;;) {
-    const socketDir = await lastSocketDir(dataDir)
-    if (socketDir && (await isKept(socketDir))) return { socketDir, ...ADDRESS, stop: async () => {} }
-    const started = await startOwn(dataDir, options, clock)
-    if (!(started instanceof Error)) {
-      if (socketDir && socketDir !== started.socketDir) await rm(socketDir, { recursive: true, force: true })
-      return started
+  const runDir = await mkdtemp(join(shortTemporaryFolder(), RUN_PREFIX))
+  const start = () => startServer(dataDir, runDir, options, clock)
+  try {
+    for (let tries = 1; ; tries++) {
+      const socketDir = await lastSocketDir(dataDir)
+      if (socketDir && (await isKept(socketDir))) {
+        await remove(runDir)
+        return { socketDir, ...ADDRESS, stop: async () => {} }
+      }
+      const server = await start().catch(asError)
+      if (!(server instanceof Error)) {
+        if (socketDir && socketDir !== runDir) await remove(socketDir) // Of one that was killed.
+        return { socketDir: runDir, ...ADDRESS, stop: keepRunning(server, start, runDir, clock) }
+      }
+      if (!BUSY.test(server.message) || tries === TRIES_MAX) throw server
+      await clock.sleep(100)
     }
-    if (!BUSY.test(started.message) || clock.now().getTime() > deadline) throw started
-    await clock.sleep(100)
+  } catch (error) {
+    await remove(runDir)
+    throw error
   }
 }
 
@@ -80,21 +90,6 @@ async function lastSocketDir(dataDir: string): Promise<string | undefined> {
 async function isKept(socketDir: string): Promise<boolean> {
   const owner = await ownerOf(socketDir)
   return owner !== undefined && isAlive(owner)
-}
-
-async function startOwn(
-  dataDir: string,
-  options: EmbeddedPostgresOptions,
-  clock: Clock
-): Promise<EmbeddedPostgres | Error> {
-  const runDir = await mkdtemp(join(shortTemporaryFolder(), RUN_PREFIX))
-  const start = () => startServer(dataDir, runDir, options, clock)
-  const first = await start().catch(asError)
-  if (first instanceof Error) {
-    await rm(runDir, { recursive: true, force: true })
-    return first
-  }
-  return { socketDir: runDir, ...ADDRESS, stop: keepRunning(first, start, runDir, clock) }
 }
 
 /** Starts the server again, at the same place, when it ends by itself, such as when the system runs out of memory. */
@@ -113,7 +108,7 @@ function keepRunning(
     }
     await aborted(stopping.signal)
     await stopServer(server, clock)
-    await rm(runDir, { recursive: true, force: true })
+    await remove(runDir)
   })()
   return () => {
     stopping.abort()
@@ -238,5 +233,7 @@ async function openLog(path: string): Promise<FileHandle> {
   if ((await log.stat()).size > 10_000_000) await log.truncate()
   return log
 }
+
+const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true })
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

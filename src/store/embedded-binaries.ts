@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cp, mkdir, readFile, stat, symlink } from 'node:fs/promises'
+import { readFile, stat, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Under which user PostgreSQL runs. It refuses to run as root. */
@@ -22,9 +22,10 @@ export async function prepareBinaries(runDir: string, identity: Identity | undef
 
   // Some parent folder is closed to that user, as root's home is.
   const copy = join(runDir, 'native')
-  await mkdir(copy)
-  await cp(native, copy, { recursive: true, verbatimSymlinks: true })
+  if (await runs(copy, identity)) return join(copy, 'bin')
+  await runProgram('cp', ['-R', '-P', '-p', native, copy])
   await linkLibraries(copy)
+  if (identity) await runProgram('chown', ['-R', `${identity.uid}:${identity.gid}`, copy]) // Who removes it when we die.
   if (await runs(copy, identity)) return join(copy, 'bin')
   const { output } = await versionOf(copy, identity)
   throw new Error(
@@ -71,7 +72,7 @@ async function runs(native: string, identity: Identity | undefined): Promise<boo
 export function runProgram(
   command: string,
   args: readonly string[],
-  identity: Identity | undefined,
+  identity?: Identity,
   directory?: number
 ): Promise<Ended> {
   return new Promise(resolve => {

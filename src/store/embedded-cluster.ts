@@ -1,4 +1,4 @@
-import { chown, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chown, type FileHandle, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Identity, prepareBinaries, runProgram } from './embedded-binaries.ts'
 
@@ -41,8 +41,7 @@ async function chooseIdentity(folderPath: string): Promise<Identity | undefined>
 /** Makes the cluster aside and moves it into place whole, so that a process killed midway, or a rival, leaves no half of it. */
 async function makeCluster(dataDir: string, folderPath: string, binDir: string, identity?: Identity): Promise<void> {
   await removeRemains(dataDir)
-  const draft = join(dataDir, `postgres.init-${process.pid}`)
-  await mkdir(draft, { mode: 0o700 })
+  const draft = await mkdtemp(join(dataDir, `postgres.init-${process.pid}-`))
   if (identity) await chown(draft, identity.uid, identity.gid)
   const { path, folder } = await openFolder(draft, identity)
   try {
@@ -62,7 +61,7 @@ async function makeCluster(dataDir: string, folderPath: string, binDir: string, 
 /** Drafts of processes that were killed. */
 async function removeRemains(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
-    const pid = /^postgres\.init-(\d+)$/.exec(name)?.[1]
+    const pid = /^postgres\.init-(\d+)-/.exec(name)?.[1]
     if (pid && !isAlive(Number(pid))) await rm(join(dataDir, name), { recursive: true, force: true })
   }
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type FileHandle, mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { Client } from 'pg'
 import { systemClock } from '../clock.ts'
 import type { Clock } from '../pool/ports.ts'
@@ -28,13 +28,17 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>
 }
 
+const RUN_PREFIX = 'spare-pool-'
 const ADDRESS = { port: 5432, user: 'postgres', database: 'postgres' }
 const START_SECONDS_MAX = 60 // Recovery after a crash takes its time.
 const STOP_SECONDS_MAX = 10
+const STARTS_MAX = 10
+const TRIES_MAX = 300
 
 /**
  * Ends PostgreSQL when our own process does, however that dies: the pipe on its standard input ends then. It holds when this
- * shell itself is killed, as the reader is a process of its own. What is in `$run` is of no use to anyone after that.
+ * shell itself is killed, as the reader is a process of its own. What is in `$run` is of no use to anyone after that; while
+ * we live, it is ours to remove.
  */
 const GUARD = `
   exec 9<&0; run=$1; shift
@@ -42,7 +46,8 @@ const GUARD = `
   (read -r _ <&9; kill -INT $server) & reader=$!
   trap 'kill -INT $server' TERM INT
   while kill -0 $server 2>/dev/null; do wait $server; code=$?; done
-  kill $reader 2>/dev/null; rm -rf "$run"; exit $code`
+  if kill $reader 2>/dev/null; then exit $code; fi
+  rm -rf "$run"`
 
 /** Another process starts or ends the same server at this moment, or the remains of a killed one are just going. */
 const BUSY = /lock file|shared memory block/
@@ -52,52 +57,84 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { clock = systemClock } = options
   const dataDir = resolve(options.dataDir)
   await mkdir(dataDir, { recursive: true })
-  const deadline = clock.now().getTime() + START_SECONDS_MAX * 1_000
-  for (;;) {
-    const running = await joinRunning(dataDir)
-    if (running) return running
-    const started = await startOwn(dataDir, options, clock)
-    if (!(started instanceof Error)) return started
-    if (!BUSY.test(started.message) || clock.now().getTime() > deadline) throw started
-    await clock.sleep(100)
+  const runDir = await mkdtemp(join(shortTemporaryFolder(), RUN_PREFIX))
+  const start = () => startServer(dataDir, runDir, options, clock)
+  try {
+    for (let tries = 1; ; tries++) {
+      const socketDir = await lastSocketDir(dataDir)
+      if (socketDir && (await isKept(socketDir))) {
+        await remove(runDir)
+        return { socketDir, ...ADDRESS, stop: async () => {} }
+      }
+      const server = await start().catch(asError)
+      if (!(server instanceof Error)) {
+        if (socketDir && socketDir !== runDir) await remove(socketDir) // Of one that was killed.
+        return { socketDir: runDir, ...ADDRESS, stop: keepRunning(server, start, runDir, clock) }
+      }
+      if (!BUSY.test(server.message) || tries === TRIES_MAX) throw server
+      await clock.sleep(100)
+    }
+  } catch (error) {
+    await remove(runDir)
+    throw error
   }
 }
 
-/** The server that another process runs on this data, if it answers, and its owner lives to keep it. */
-async function joinRunning(dataDir: string): Promise<EmbeddedPostgres | undefined> {
-  const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '') // Absent: nobody runs it.
-  const socketDir = pidFile.split('\n')[4]
-  if (!socketDir) return undefined
-  const owner = await ownerOf(socketDir)
-  return owner !== undefined && isAlive(owner) ? { socketDir, ...ADDRESS, stop: async () => {} } : undefined
+/** Where the server listens that runs on this data, or that was killed. */
+async function lastSocketDir(dataDir: string): Promise<string | undefined> {
+  const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '')
+  return pidFile.split('\n').find(line => basename(line).startsWith(RUN_PREFIX))
 }
 
-async function startOwn(
+/** Whether a server answers whose owner lives to keep it. */
+async function isKept(socketDir: string): Promise<boolean> {
+  const owner = await ownerOf(socketDir)
+  return owner !== undefined && isAlive(owner)
+}
+
+/** Starts the server again, at the same place, when it ends by itself, such as when the system runs out of memory. */
+function keepRunning(
+  first: ChildProcess,
+  start: () => Promise<ChildProcess>,
+  runDir: string,
+  clock: Clock
+): () => Promise<void> {
+  const stopping = new AbortController()
+  const running = (async () => {
+    let server = first
+    for (let starts = 1; starts <= STARTS_MAX && (await endsBefore(stopping.signal, server)); starts++) {
+      await clock.sleep(starts * 100)
+      server = await start().catch(() => server) // Its log says why, and every query that nobody answers.
+    }
+    await aborted(stopping.signal)
+    await stopServer(server, clock)
+    await remove(runDir)
+  })()
+  return () => {
+    stopping.abort()
+    return running
+  }
+}
+
+/** A server that answers. */
+async function startServer(
   dataDir: string,
+  runDir: string,
   options: EmbeddedPostgresOptions,
   clock: Clock
-): Promise<EmbeddedPostgres | Error> {
-  const runDir = await mkdtemp(join(shortTemporaryFolder(), 'spare-pool-'))
-  const log = await openLog(join(dataDir, 'postgres.log'))
-  let cluster: Cluster | undefined
+): Promise<ChildProcess> {
+  const logPath = join(dataDir, 'postgres.log')
+  const log = await openLog(logPath)
   try {
-    cluster = await openCluster(dataDir, runDir)
     const { size: logStart } = await log.stat()
+    const cluster = await openCluster(dataDir, runDir)
     const server = spawnServer(cluster, runDir, options, log)
-    let stopped: Promise<void> | undefined
-    const stop = () => {
-      stopped ??= stopServer(server, runDir, clock)
-      return stopped
-    }
-    if (await untilReady(server, runDir, clock)) return { socketDir: runDir, ...ADDRESS, stop }
-    await stop()
-    const tail = (await readFile(join(dataDir, 'postgres.log'), 'utf8')).slice(logStart).slice(-2_000)
-    return new Error(`The embedded PostgreSQL in ${dataDir} did not start. Its log says:\n${tail}`)
-  } catch (error) {
-    await rm(runDir, { recursive: true, force: true })
-    throw error
+    await cluster.folder.close()
+    if (await untilReady(server, runDir, clock)) return server
+    await stopServer(server, clock)
+    const tail = (await readFile(logPath)).subarray(logStart).toString().slice(-2_000)
+    throw new Error(`The embedded PostgreSQL in ${dataDir} did not start. Its log says:\n${tail}`)
   } finally {
-    await cluster?.folder.close()
     await log.close()
   }
 }
@@ -145,23 +182,32 @@ async function untilReady(server: ChildProcess, socketDir: string, clock: Clock)
   return false
 }
 
-async function stopServer(server: ChildProcess, runDir: string, clock: Clock): Promise<void> {
-  if (!hasEnded(server)) {
-    const ended = once(server, 'exit')
-    server.stdin?.end() // The same way out as when we die.
-    const patience = new AbortController()
-    const late = clock.sleep(STOP_SECONDS_MAX * 1_000, patience.signal).then(
-      () => server.pid && process.kill(-server.pid, 'SIGKILL'),
-      () => {}
-    )
-    await ended
-    patience.abort()
-    await late
-  }
-  await rm(runDir, { recursive: true, force: true })
+async function stopServer(server: ChildProcess, clock: Clock): Promise<void> {
+  server.stdin?.end() // The same way out as when we die.
+  const patience = new AbortController()
+  const late = clock.sleep(STOP_SECONDS_MAX * 1_000, patience.signal).then(
+    () => server.pid && process.kill(-server.pid, 'SIGKILL'),
+    () => {}
+  )
+  await ended(server)
+  patience.abort()
+  await late
 }
 
 const hasEnded = (server: ChildProcess): boolean => server.exitCode !== null || server.signalCode !== null
+
+async function ended(server: ChildProcess): Promise<void> {
+  if (!hasEnded(server)) await once(server, 'exit')
+}
+
+async function endsBefore(signal: AbortSignal, server: ChildProcess): Promise<boolean> {
+  await Promise.race([ended(server), aborted(signal)])
+  return !signal.aborted
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort')
+}
 
 /** The pid of the process that a server belongs to; undefined when it does not answer. */
 async function ownerOf(socketDir: string): Promise<number | undefined> {
@@ -187,3 +233,7 @@ async function openLog(path: string): Promise<FileHandle> {
   if ((await log.stat()).size > 10_000_000) await log.truncate()
   return log
 }
+
+const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true })
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

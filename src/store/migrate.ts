@@ -46,7 +46,12 @@ export async function pendingMigrations(db: Database, folder = MIGRATIONS_FOLDER
 }
 
 async function applyNext(tx: Database, clock: Clock, migrations: readonly Migration[]): Promise<string | undefined> {
-  await runScript(tx, `set local statement_timeout = 0; select pg_advisory_xact_lock(${LOCK})`)
+  await runScript(
+    tx,
+    `set local statement_timeout = 0;
+     set local client_connection_check_interval = '1s'; -- A statement ends soon after we were killed, and with it the lock.
+     select pg_advisory_xact_lock(${LOCK})`
+  )
   await runScript(
     tx,
     `create table if not exists schema_migrations (

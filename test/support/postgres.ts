@@ -1,6 +1,5 @@
 /** One PostgreSQL for the whole run, thrown away after it, with one migrated database that each test's own is cloned from. */
 import { randomInt } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +7,7 @@ import type { TestProject } from 'vitest/node'
 import { systemClock } from '../../src/clock.ts'
 import { openDatabase, runScript } from '../../src/store/database.ts'
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
-import { MIGRATIONS_FOLDER, migrate } from '../../src/store/migrate.ts'
+import { migrate } from '../../src/store/migrate.ts'
 
 /** Where the run's server is, and the database to clone. */
 export interface TestServer {
@@ -49,6 +48,6 @@ async function makeTemplate(
   await runScript(admin, `create database ${name}`)
   await admin.destroy()
   const template = openDatabase({ ...server, database: name })
-  if (existsSync(MIGRATIONS_FOLDER)) await migrate(template, systemClock)
+  await migrate(template, systemClock)
   await template.destroy() // It cannot be cloned while anyone is connected.
 }

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { type Database, openDatabase, query, runScript, transaction, warmUp } from '../../src/store/database.ts'
+import { migrate, pendingMigrations } from '../../src/store/migrate.ts'
+import { aDatabase, aDatabaseAddress } from '../support/database.ts'
+import { aProcess } from '../support/process.ts'
+import { until } from '../support/until.ts'
+
+const FILES = {
+  '0001-things.sql': '-- Things.\ncreate table things (id int);\ncreate index on things (id);\n',
+  '0002-one-thing.sql': "-- The first: ':not a binding'.\ninsert into things values (1);\n"
+}
+const NAMES = ['0001-things', '0002-one-thing']
+
+async function aFolder(t: TestContext, files: Record<string, string>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
+  t.onTestFinished(() => rm(folder, { recursive: true }))
+  await write(folder, files)
+  return folder
+}
+
+async function write(folder: string, files: Record<string, string>): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  for (const [name, sql] of Object.entries(files)) await writeFile(join(folder, name), sql)
+}
+
+/** Without our own tables. */
+async function aDatabaseAt(t: TestContext): Promise<{ db: Database; url: string }> {
+  const address = await aDatabaseAddress(t)
+  const db = openDatabase({ url: address.url, connectionsMin: 3 })
+  t.onTestFinished(() => db.destroy())
+  await runScript(db, 'drop schema public cascade; create schema public')
+  await warmUp(db, 3)
+  return { db, url: address.url }
+}
+
+const anEmptyDatabase = async (t: TestContext): Promise<Database> => (await aDatabaseAt(t)).db
+
+const things = (db: Database): Promise<{ id: number }[]> => query(db, 'select id from things')
+
+describe('migrating', () => {
+  it('runs what is new, in order, once', async t => {
+    const db = await anEmptyDatabase(t)
+    const folder = await aFolder(t, FILES)
+    assert.deepEqual(await pendingMigrations(db, folder), NAMES)
+    assert.deepEqual(await migrate(db, systemClock, folder), NAMES)
+    assert.deepEqual(await migrate(db, systemClock, folder), [])
+    await write(folder, { '0003-two.sql': 'insert into things values (2)' })
+    assert.deepEqual(await pendingMigrations(db, folder), ['0003-two'])
+    assert.deepEqual(await migrate(db, systemClock, folder), ['0003-two'])
+    assert.deepEqual(await things(db), [{ id: 1 }, { id: 2 }])
+  })
+
+  it('has nothing to do in an empty folder', async t => {
+    const db = await anEmptyDatabase(t)
+    assert.deepEqual(await migrate(db, systemClock, await aFolder(t, {})), [])
+  })
+
+  it('lets replicas that start at once take turns', async t => {
+    const db = await anEmptyDatabase(t)
+    const folder = await aFolder(t, FILES)
+    const applied = await Promise.all([1, 2, 3].map(() => migrate(db, systemClock, folder)))
+    assert.deepEqual(applied.flat().toSorted(), NAMES)
+    assert.deepEqual(await things(db), [{ id: 1 }])
+  })
+
+  it('keeps nothing of a migration that fails', async t => {
+    const db = await anEmptyDatabase(t)
+    const folder = await aFolder(t, { ...FILES, '0003-bad.sql': 'insert into things values (2); select 1 / 0' })
+    await assert.rejects(migrate(db, systemClock, folder), /division by zero/)
+    assert.deepEqual(await things(db), [{ id: 1 }])
+    assert.deepEqual(await pendingMigrations(db, folder), ['0003-bad'])
+    await write(folder, { '0003-bad.sql': 'insert into things values (2)' })
+    assert.deepEqual(await migrate(db, systemClock, folder), ['0003-bad'])
+  })
+
+  it('leaves no lock and no half when its process is killed midway', async t => {
+    const { db, url } = await aDatabaseAt(t)
+    const slow = 'insert into things values (2); select pg_advisory_lock(1);'
+    const folder = await aFolder(t, { ...FILES, '0003-slow.sql': slow })
+    await transaction(db, async tx => {
+      await query(tx, 'select pg_advisory_xact_lock(1)')
+      const child = aProcess(t, 'migrate', [url, folder])
+      await until(async () => (await query(tx, 'select from pg_locks where not granted')).length === 1)
+      child.kill('SIGKILL')
+      await child.ended
+      await until(async () => (await query(tx, 'select from pg_locks where not granted')).length === 0)
+    })
+    assert.deepEqual(await things(db), [{ id: 1 }])
+    assert.deepEqual(await migrate(db, systemClock, folder), ['0003-slow'])
+    assert.deepEqual(await things(db), [{ id: 1 }, { id: 2 }])
+  })
+
+  it('refuses a migration that was changed after it ran', async t => {
+    const db = await anEmptyDatabase(t)
+    const folder = await aFolder(t, FILES)
+    await migrate(db, systemClock, folder)
+    await write(folder, { '0001-things.sql': FILES['0001-things.sql'].replaceAll('\n', '\r\n') })
+    assert.deepEqual(await migrate(db, systemClock, folder), [], 'as a checkout on Windows has it')
+    await write(folder, { '0001-things.sql': 'create table things (id bigint)' })
+    await assert.rejects(migrate(db, systemClock, folder), /0001-things was changed after .* in a new migration/)
+  })
+
+  it('refuses a database that a newer version has migrated, which an older one running beside it is ready for', async t => {
+    const db = await anEmptyDatabase(t)
+    await migrate(db, systemClock, await aFolder(t, FILES))
+    const older = await aFolder(t, { '0001-things.sql': FILES['0001-things.sql'] })
+    await assert.rejects(migrate(db, systemClock, older), /0002-one-thing.* a newer version has run already/)
+    assert.deepEqual(await pendingMigrations(db, older), [])
+  })
+
+  it('refuses a migration numbered before one that has run', async t => {
+    const db = await anEmptyDatabase(t)
+    const folder = await aFolder(t, FILES)
+    await migrate(db, systemClock, folder)
+    await write(folder, { '0001-before.sql': 'select 1' })
+    await assert.rejects(migrate(db, systemClock, folder), /0001-before comes before/)
+  })
+
+  it('refuses a file that is not numbered', async t => {
+    const db = await anEmptyDatabase(t)
+    await assert.rejects(migrate(db, systemClock, await aFolder(t, { 'things.sql': '' })), /0001-spares\.sql/)
+  })
+
+  it('makes the tables of this service', async t => {
+    const db = await aDatabase(t)
+    assert.deepEqual(await pendingMigrations(db), [])
+  })
+})

@@ -1,8 +1,9 @@
 import type { Cloud } from './cloud.ts'
 import { literal } from './literal.ts'
 import { type Caller, isAdmin, type Volume } from './model.ts'
-import { type Page, page, type Query } from './paging.ts'
+import { type Column, type Page, page, type Query } from './paging.ts'
 import { badRequest } from './refusal.ts'
+import { findVolume } from './volumes.ts'
 
 type Test = (volume: Volume) => boolean
 
@@ -12,7 +13,7 @@ const SINCE_331 = [...BEFORE_331, 'migration_status', 'size', 'created_at', 'upd
 const NO_FILTERS = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'all_tenants', 'with_count']
 
 /** Columns that are compared as they are. */
-const COLUMNS: Record<string, (volume: Volume) => unknown> = {
+const COLUMNS: Record<string, Column<Volume>> = {
   id: volume => volume.id,
   project_id: volume => volume.projectId,
   user_id: volume => volume.userId,
@@ -37,7 +38,8 @@ const seconds = (ms: number): number => Math.floor(ms / 1000) * 1000
 /** One page of the volumes that a query asks for, as this microversion understands it. */
 export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: number): Page<Volume> {
   const filters = allowedFilters(query, minor, isAdmin(caller))
-  const everywhere = isAdmin(caller) && isTrue(query['all_tenants'])
+  const { all_tenants: all } = query
+  const everywhere = isAdmin(caller) && isTrue(all)
   const tests = Object.entries(filters).map(([name, value]) => testFor(name, value))
   const matching = tests.includes(nothing) ? [] : candidates(cloud, everywhere ? undefined : caller.projectId, filters)
   const rows = matching.filter(volume => tests.every(test => test(volume)))
@@ -45,7 +47,7 @@ export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: n
     rows,
     query,
     name => COLUMNS[name === 'display_name' ? 'name' : name],
-    id => cloud.volumes.get(id)
+    id => findVolume(cloud, caller, id)
   )
 }
 
@@ -111,15 +113,15 @@ const COMPARE: Record<string, (value: number, at: number) => boolean> = {
 
 /** Those that an index offers; the tests still run over them. */
 function candidates(cloud: Cloud, projectId: string | undefined, filters: Record<string, string>): Volume[] {
-  const { name, status, metadata } = filters
-  const project = projectId ?? filters['project_id']
+  const { name, status, metadata, project_id: wantedProject } = filters
+  const project = projectId ?? wantedProject
   if (project === undefined) return [...cloud.volumes.of()]
   const statuses = status === undefined ? undefined : literal(status)
   const wanted = metadata === undefined ? undefined : literal(metadata)
   return cloud.volumes.candidates(project, {
     ...(name === undefined ? {} : { names: [name] }),
     ...(statuses === undefined ? {} : { statuses: (Array.isArray(statuses) ? statuses : [statuses]).map(String) }),
-    ...(typeof wanted === 'object' && wanted !== null ? { metadata: wanted as Record<string, string> } : {})
+    ...(typeof wanted === 'object' && wanted !== null ? { metadata: new Map(Object.entries(wanted)) } : {})
   })
 }
 

@@ -1,4 +1,4 @@
-import { badRequest, invalidInput, notFound } from './refusal.ts'
+import { badRequest, invalidInput } from './refusal.ts'
 
 export type Query = Readonly<Record<string, string>>
 
@@ -13,7 +13,8 @@ export interface Page<T> {
 interface Row {
   readonly id: string
 }
-type Column<T> = (row: T) => unknown
+/** What rows are sorted by. */
+export type Column<T> = (row: T) => string | number | boolean | null
 type Compare<T> = (left: T, right: T) => number
 
 /** Cinder's `osapi_max_limit`. */
@@ -24,23 +25,22 @@ export function page<T extends Row>(
   rows: readonly T[],
   query: Query,
   column: (name: string) => Column<T> | undefined,
-  find: (id: string) => T | undefined
+  find: (marker: string) => T
 ): Page<T> {
-  const limit = Math.min(wholeNumber('limit', query['limit']) ?? LIMIT_MAX, LIMIT_MAX)
-  const offset = wholeNumber('offset', query['offset']) ?? 0
+  const limit = Math.min(wholeNumber('limit', query) ?? LIMIT_MAX, LIMIT_MAX)
+  const offset = wholeNumber('offset', query) ?? 0
   const compare = order(query, column)
-  const marker = query['marker']
+  const { marker } = query
   let after = rows
   if (marker !== undefined) {
     const last = find(marker)
-    if (!last) throw notFound('Volume', marker)
     after = rows.filter(row => compare(row, last) > 0)
   }
   const shown = smallest(after, offset + limit, compare).slice(offset)
   return { rows: shown, count: rows.length, full: limit > 0 && shown.length === limit }
 }
 
-function wholeNumber(name: string, text: string | undefined): number | undefined {
+function wholeNumber(name: string, { [name]: text }: Query): number | undefined {
   if (text === undefined) return undefined
   if (!/^-?\d+$/.test(text)) throw badRequest(`${name} param must be an integer`)
   if (Number(text) < 0) throw badRequest(`${name} param must be positive`)
@@ -49,22 +49,22 @@ function wholeNumber(name: string, text: string | undefined): number | undefined
 
 /** The first few in order, without sorting the rest: one pass, a small sort now and then. */
 function smallest<T>(rows: readonly T[], count: number, compare: Compare<T>): T[] {
-  const best: T[] = []
+  let best: T[] = []
   let worst: T | undefined
   for (const row of rows) {
     if (worst !== undefined && compare(row, worst) >= 0) continue
     best.push(row)
     if (best.length < 2 * count + 64) continue
-    best.sort(compare).length = count
+    best = best.toSorted(compare).slice(0, count)
     worst = best.at(-1)
   }
-  return best.sort(compare).slice(0, count)
+  return best.toSorted(compare).slice(0, count)
 }
 
 /** `sort=created_at:asc,id:asc`; the newest first without it. The id decides between equals. */
 function order<T extends Row>(query: Query, column: (name: string) => Column<T> | undefined): Compare<T> {
-  const legacy = `${query['sort_key'] ?? 'created_at'}:${query['sort_dir'] ?? 'desc'}`
-  const keys = (query['sort'] ?? legacy).split(',').map(part => part.trim().split(':'))
+  const { sort_key: key = 'created_at', sort_dir: direction = 'desc', sort = `${key}:${direction}` } = query
+  const keys = sort.split(',').map(part => part.trim().split(':'))
   const [, firstDirection = 'desc'] = keys[0] ?? []
   const comparisons = [...keys, ['id', firstDirection]].map(([name = '', direction = 'desc']): Compare<T> => {
     const read = column(name)
@@ -85,10 +85,9 @@ function order<T extends Row>(query: Query, column: (name: string) => Column<T> 
 }
 
 /** Null comes first, as in the database. */
-function compareValues(left: unknown, right: unknown): number {
+function compareValues(left: string | number | boolean | null, right: string | number | boolean | null): number {
   if (left === right) return 0
-  if (typeof left === 'number' && typeof right === 'number') return left - right
   if (left === null) return -1
   if (right === null) return 1
-  return String(left) < String(right) ? -1 : 1
+  return left < right ? -1 : 1
 }

@@ -54,14 +54,14 @@ export class VolumeTable {
   /** The smallest indexed set that holds all volumes of the project that match. */
   candidates(
     projectId: string,
-    wish: { names?: string[]; statuses?: string[]; metadata?: Record<string, string> }
+    wish: { names?: string[]; statuses?: string[]; metadata?: ReadonlyMap<string, unknown> }
   ): Volume[] {
     const options = [
       [projectId],
       ...(wish.names ? [wish.names.map(name => nameKey(projectId, name))] : []),
       ...(wish.statuses ? [wish.statuses.map(status => statusKey(projectId, status))] : []),
-      ...INDEXED_METADATA.filter(key => wish.metadata && key in wish.metadata).map(key => [
-        metadataKey(projectId, key, wish.metadata?.[key])
+      ...INDEXED_METADATA.filter(key => wish.metadata?.has(key)).map(key => [
+        metadataKey(projectId, key, String(wish.metadata?.get(key)))
       ])
     ]
     const sets = options.map(keys => [...new Set(keys)].map(key => this.#index.get(key) ?? new Set<Volume>()))

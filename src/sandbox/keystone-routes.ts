@@ -201,10 +201,9 @@ function grantRoutes(route: Route): void {
   route('POST', '/v3/users/:user/application_credentials', 'identity', ({ cloud, request, caller, param }) => {
     requireAdmin(caller(), 'identity:create_application_credential', caller().user.id === param('user'))
     const made = createApplicationCredential(cloud, caller(), credentialBody(request.body).application_credential)
-    const { id, name, secret, projectId } = made
-    return {
-      status: 201,
-      body: { application_credential: { id, name, secret, project_id: projectId, expires_at: null } }
-    }
+    const { id, name, secret, projectId: project_id } = made
+    const roles = ROLE_VIEWS.filter(role => caller().roles.includes(role.name))
+    const credential = { id, name, secret, project_id, roles, description: null, expires_at: null, unrestricted: false }
+    return { status: 201, body: { application_credential: credential } }
   })
 }

@@ -15,6 +15,7 @@ import {
   transferBody355,
   typeBody
 } from './schemas.ts'
+import { addType } from './seed.ts'
 import { createSnapshot, deleteSnapshot, findSnapshot, updateSnapshot } from './snapshots.ts'
 import { acceptTransfer, createTransfer, deleteTransfer, findTransfer, listTransfers } from './transfers.ts'
 import {
@@ -35,7 +36,13 @@ export function transferRoutes(route: Route): void {
       route('GET', `/${path}${suffix}`, 'transfer_list', 200, call => {
         const query = { sort: 'created_at:asc', ...(isPaged(call, path) ? call.query : {}) }
         const find = (id: string): Transfer => findTransfer(call.cloud, call.caller, id)
-        const found = page(transfersFor(call, path), query, name => TRANSFER_COLUMNS[name], find)
+        const found = page(
+          transfersFor(call, path),
+          () => true,
+          query,
+          name => TRANSFER_COLUMNS[name],
+          find
+        )
         return listView(call, 'transfers', path + suffix, call.query, found, transfer => show(call, transfer))
       })
     list('', transferSummary)
@@ -82,12 +89,14 @@ function transfersFor(call: Call, path: string): Transfer[] {
 export function snapshotRoutes(route: Route): void {
   const list = (path: string, show: (call: Call, snapshot: Snapshot) => object): void =>
     route('GET', `/${path}`, 'snapshot_list', 200, call => {
-      const rows = [...call.cloud.snapshots.values()].filter(snapshot => matches(call, snapshot))
+      const find = (id: string): Snapshot => findSnapshot(call.cloud, call.caller, id)
+      const all = call.cloud.snapshots.values()
       const found = page(
-        rows,
+        all,
+        one => matches(call, one),
         call.query,
         name => SNAPSHOT_COLUMNS[name],
-        id => findSnapshot(call.cloud, call.caller, id)
+        find
       )
       return listView(call, 'snapshots', path, call.query, found, snapshot => show(call, snapshot))
     })
@@ -143,16 +152,23 @@ function matches({ caller, query }: Call, snapshot: Snapshot): boolean {
   )
 }
 
+const IS_PUBLIC = 'os-volume-type-access:is_public'
+
 export function typeRoutes(route: Route): void {
   route('GET', '/types', 'type_show', 200, ({ cloud, caller }) => ({
     volume_types: [...cloud.types.values()].filter(type => mayUseType(caller, type)).map(typeView)
   }))
   route('GET', '/types/:id', 'type_show', 200, call => ({ volume_type: typeView(typeFor(call)) }))
+  route('POST', '/types', 'type_show', 200, call => {
+    requireAdmin(call.caller, 'volume_extension:type_create')
+    const { name = '', [IS_PUBLIC]: isPublic = true } = typeBody(call.body).volume_type
+    return { volume_type: typeView(addType(call.cloud, name, isTrue(String(isPublic)))) }
+  })
   route('PUT', '/types/:id', 'type_show', 200, call => {
     requireAdmin(call.caller, 'volume_extension:type_update')
     const type = typeFor(call)
-    const { is_public: isPublic } = typeBody(call.body).volume_type
-    if (isPublic !== undefined) type.isPublic = isTrue(String(isPublic))
+    const { is_public: isPublic = type.isPublic } = typeBody(call.body).volume_type
+    type.isPublic = isTrue(String(isPublic))
     call.cloud.record(call.caller, { change: 'type.visibility', from: type.name, to: type.isPublic })
     return { volume_type: typeView(type) }
   })

@@ -82,7 +82,8 @@ export const extendBody = cinder({ 'os-extend': Type.Object({ new_size: size }, 
 export const bootableBody = cinder({ 'os-set_bootable': Type.Object({ bootable: flagValue }, strict) })
 export const resetBody = cinder({ 'os-reset_status': Type.Object({ status: Type.Optional(Type.String()) }) })
 export const attachBody = cinder({ 'os-attach': Type.Object(attachment, strict) })
-export const typeBody = cinder({ volume_type: Type.Object({ is_public: flag }) })
+const volumeType = { name: Type.Optional(Type.String()), is_public: flag, 'os-volume-type-access:is_public': flag }
+export const typeBody = cinder({ volume_type: Type.Object(volumeType) })
 export const accessBody = cinder({ addProjectAccess: access, removeProjectAccess: access })
 
 /** Keystone's, as far as they are read. */

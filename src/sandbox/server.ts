@@ -8,6 +8,7 @@ import { badRequest, INTERNAL, Refusal } from './refusal.ts'
 import { sandboxRoutes } from './sandbox-routes.ts'
 import { PASSWORD } from './seed.ts'
 import { volumeRoutes } from './volume-routes.ts'
+import { send } from './wire.ts'
 
 export interface SandboxOptions extends Partial<CloudOptions> {
   readonly host?: string
@@ -76,11 +77,22 @@ function serveAll(cloud: () => Cloud, reset: () => void): FastifyInstance {
   }
   mount('/identity', scope => keystoneRoutes(scope, cloud))
   mount('/volume', scope => cinderRoutes(scope, cloud, CINDER))
+  mount('', commandLineRoutes)
   mount('/sandbox', scope => sandboxRoutes(scope, cloud, reset))
   return app
 }
 
 const CINDER = [volumeRoutes, transferRoutes, snapshotRoutes, typeRoutes, quotaRoutes, messageRoutes]
+
+/** `openstack` asks for images before it makes a volume, and Nova before it shows a quota: both are here, and empty. */
+function commandLineRoutes(app: FastifyInstance): void {
+  app.get('/image', ({ host }, reply) => {
+    const links = [{ rel: 'self', href: `http://${host}/image/v2/` }]
+    return send(reply, 300, { versions: [{ id: 'v2.9', status: 'CURRENT', links }] })
+  })
+  app.get('/compute/v2.1/os-quota-sets/*', (_request, reply) => send(reply, 200, { quota_set: {} }))
+  app.get('/compute/v2.1/servers/detail', (_request, reply) => send(reply, 200, { servers: [] }))
+}
 
 /** Cinder refuses what is not JSON, and stumbles where the header is missing; Keystone misses the body. */
 function parseBody(prefix: string, type = '', text = ''): unknown {

@@ -55,7 +55,7 @@ export class VolumeTable {
   candidates(
     projectId: string,
     wish: { names?: string[]; statuses?: string[]; metadata?: ReadonlyMap<string, unknown> }
-  ): Volume[] {
+  ): Iterable<Volume> {
     const options = [
       [projectId],
       ...(wish.names ? [wish.names.map(name => nameKey(projectId, name))] : []),
@@ -67,7 +67,7 @@ export class VolumeTable {
     const sets = options.map(keys => [...new Set(keys)].map(key => this.#index.get(key) ?? new Set<Volume>()))
     const count = (option: Set<Volume>[]): number => option.reduce((sum, set) => sum + set.size, 0)
     const smallest = sets.reduce((best, option) => (count(option) < count(best) ? option : best))
-    return smallest.flatMap(set => [...set])
+    return smallest.length === 1 && smallest[0] ? smallest[0] : smallest.flatMap(set => [...set])
   }
 
   add(volume: Volume): void {

@@ -71,5 +71,6 @@ export function header(request: FastifyRequest, name: string): string | undefine
 export function send(reply: FastifyReply, status: number, body?: unknown): FastifyReply {
   reply.code(status)
   if (body === undefined) return reply.send()
-  return reply.header('content-type', 'application/json').send(JSON.stringify(body))
+  // As bytes: to text the server would add a charset, which Cinder does not.
+  return reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify(body)))
 }

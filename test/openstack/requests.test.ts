@@ -15,7 +15,7 @@ const WISH = { name: 'spare', snapshotId: 's1', sizeGib: 20 }
 const shown: Reply = { body: { volume: volumeBody('v1') } }
 const busy = fault(503, 'serviceUnavailable', 'busy')
 
-async function aPool(t: Parameters<typeof ScriptedCloud.start>[0], options: { timeoutSeconds?: number } = {}) {
+async function aPool(t: Test, options: { timeoutSeconds?: number } = {}) {
   const cloud = await ScriptedCloud.start(t)
   const pool = await cloud.connect(options).pool(CALL)
   return { cloud, ...pool }

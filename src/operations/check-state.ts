@@ -1,3 +1,4 @@
+import { CloudError } from '../pool/errors.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from '../pool/spare.ts'
 import type { Ready } from '../pool/stores.ts'
@@ -16,8 +17,12 @@ export interface CheckResult {
   readonly dropped: number
 }
 
-/** What one look found out. */
-interface Findings {
+/** One look at the cloud, and what it found out. */
+interface Look {
+  readonly pool: Project
+  readonly call: Call
+  readonly byId: ReadonlyMap<string, Volume>
+  readonly bySpareId: ReadonlyMap<string, Volume>
   readonly ready: Ready[]
   dropped: number
 }
@@ -25,18 +30,40 @@ interface Findings {
 /** Looks at all volumes on their way with one listing: into stock with what is finished, out with what failed. */
 export async function checkState(deps: Deps, call: Call): Promise<CheckResult> {
   const spares = await deps.spares.onTheirWay()
-  const findings: Findings = { ready: [], dropped: 0 }
-  let available: Spare[] = []
-  if (spares.length > 0) {
-    const pool = await deps.cloud.pool(call)
-    const volumes = await volumesSince(deps, pool, spares, call)
-    await concurrently(spares, 4, spare => checkOne(deps, pool, spare, volumes, findings, call))
-    available = await noteAvailable(deps, findings.ready)
-  }
+  const { available, dropped } = spares.length > 0 ? await lookAt(deps, spares, call) : { available: [], dropped: 0 }
   await deleteRetired(deps, call)
   for (const { claimId } of available) if (claimId) await settleClaim(deps, claimId, call)
-  if (available.length + findings.dropped > 0) deps.wake('replenish')
-  return { checked: spares.length, available: available.length, dropped: findings.dropped }
+  if (available.length + dropped > 0) deps.wake('replenish')
+  return { checked: spares.length, available: available.length, dropped }
+}
+
+async function lookAt(
+  deps: Deps,
+  spares: readonly Spare[],
+  call: Call
+): Promise<{ available: Spare[]; dropped: number }> {
+  const pool = await deps.cloud.pool(call)
+  const volumes = await volumesSince(deps, pool, spares, call)
+  const look: Look = {
+    pool,
+    call,
+    byId: new Map(volumes.map(volume => [volume.id, volume])),
+    bySpareId: new Map(volumes.map(volume => [volume.metadata[SPARE_ID_KEY] ?? '', volume])),
+    ready: [],
+    dropped: 0
+  }
+  await concurrently(spares, 4, spare => tolerant(deps, spare, () => checkOne(deps, look, spare)))
+  return { available: await noteAvailable(deps, look.ready), dropped: look.dropped }
+}
+
+/** What fails for one spare is tried again by the next tick, and does not hold up the others. */
+async function tolerant(deps: Deps, { id, volumeId }: Spare, look: () => Promise<void>): Promise<void> {
+  try {
+    await look()
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error
+    deps.log.warn({ spare_id: id, volume_id: volumeId, error: error.message }, 'spare not checked')
+  }
 }
 
 /** Clocks of two machines, and a request that was long on its way. */
@@ -50,44 +77,33 @@ async function volumesSince(deps: Deps, pool: Project, spares: readonly Spare[],
   return await collect(pool.volumes.pages({ metadata, createdSince }, call))
 }
 
-async function checkOne(
-  deps: Deps,
-  pool: Project,
-  spare: Spare,
-  volumes: readonly Volume[],
-  findings: Findings,
-  call: Call
-): Promise<void> {
-  const known = spare.volumeId ? spare : await findLost(deps, spare, volumes)
-  if (!known?.volumeId) {
-    if (!known) findings.dropped += 1
-    return
-  }
-  if (known.status === 'retiring') return // Found just now: it will be deleted.
+async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
+  const { pool, call } = look
+  const known = spare.volumeId ? spare : await findLost(deps, look, spare)
+  if (!known?.volumeId || known.status === 'retiring') return // A retired one that was found just now will be deleted.
   const { volumeId } = known
-  const volume = volumes.find(({ id }) => id === volumeId) ?? (await pool.volumes.find(volumeId, call))
-  const verdict = verdictOnCreating(volume)
-  switch (verdict) {
+  const volume = look.byId.get(volumeId) ?? (await pool.volumes.find(volumeId, call))
+  switch (verdictOnCreating(volume)) {
     case 'keep':
       return
     case 'rearm':
       await disarm(pool, volumeId, call)
-      findings.ready.push(await readyOne(deps, pool, known, volumeId, call))
+      look.ready.push(await readyOne(deps, look, known, volumeId))
       return
     case 'stock':
-      findings.ready.push(await readyOne(deps, pool, known, volumeId, call))
+      look.ready.push(await readyOne(deps, look, known, volumeId))
       return
     case 'retire':
     case 'drop':
       await giveUp(deps, pool, known, volume, call)
-      findings.dropped += 1
+      look.dropped += 1
   }
 }
 
 /** A disk made for a claim is not armed: its claim knows how to hand it over. */
-async function readyOne(deps: Deps, pool: Project, spare: Spare, volumeId: string, call: Call): Promise<Ready> {
-  const transfer = arms(deps) && spare.status === 'creating' ? await arm(deps, pool, spare, volumeId, call) : undefined
-  return { id: spare.id, transfer }
+async function readyOne(deps: Deps, { pool, call }: Look, spare: Spare, volumeId: string): Promise<Ready> {
+  if (!arms(deps) || spare.status !== 'creating') return { id: spare.id, transfer: undefined }
+  return { id: spare.id, transfer: await arm(deps, pool, spare, volumeId, call) }
 }
 
 /** After the longest call, Cinder may still be at it: a create can wait for its message queue. */
@@ -97,9 +113,9 @@ const LOST_AFTER_SECONDS = 120
  * A spare whose volume is not known, because the answer to its creation never came: found by its id in the metadata,
  * it goes on; not found for long enough, Cinder never made it, and the row goes (undefined).
  */
-async function findLost(deps: Deps, spare: Spare, volumes: readonly Volume[]): Promise<Spare | undefined> {
+async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | undefined> {
   const now = deps.clock.now()
-  const volume = volumes.find(({ metadata }) => metadata[SPARE_ID_KEY] === spare.id)
+  const volume = look.bySpareId.get(spare.id)
   if (volume) {
     deps.log.warn({ spare_id: spare.id, volume_id: volume.id }, 'volume found whose creation had no answer')
     deps.observer.repaired('found_volume', 1)
@@ -110,5 +126,6 @@ async function findLost(deps: Deps, spare: Spare, volumes: readonly Volume[]): P
   if (!(await deps.spares.drop(spare.id, spare.status))) return spare
   deps.log.warn({ spare_id: spare.id }, 'creation dropped that Cinder never carried out')
   deps.observer.repaired('dropped_creation', 1)
+  look.dropped += 1
   return undefined
 }

@@ -59,13 +59,13 @@ async function armNow(deps: Deps, { pool, spare, volumeId, call }: Arming): Prom
     await disarm(pool, volumeId, call)
     return await arm(deps, pool, spare, volumeId, call)
   })
-  await deps.spares.noteTransfer(spare.id, transfer, deps.clock.now())
+  await deps.spares.noteTransfer(spare.id, 'reserved', transfer, deps.clock.now())
   return transfer
 }
 
 async function release(deps: Deps, { pool, spare, volumeId, call }: Handover): Promise<void> {
   await disarm(pool, volumeId, call)
-  await deps.spares.noteTransfer(spare.id, undefined, deps.clock.now())
+  await deps.spares.noteTransfer(spare.id, 'reserved', undefined, deps.clock.now())
 }
 
 const EXTENDING_POLL_MS = 100

@@ -80,8 +80,9 @@ export async function refreshImages(deps: Deps, images: readonly Image[], call: 
     await deps.images.add(missing)
     return missing.length > 0
   }
-  // An empty list is more likely a fault of rights than a cloud without images: it takes nothing away.
-  if (found.length === 0 || found.every(image => images.some(known => sameContent(known, image)))) return false
+  if (found.length === 0) return false // More likely a fault of rights than a cloud without images.
+  const unchanged = found.every(image => images.some(known => sameContent(known, image)))
+  if (unchanged && found.length === images.length) return false
   await deps.images.replace(keepIds(found, images), 'stale', deps.clock.now())
   return true
 }

@@ -90,7 +90,7 @@ async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void>
   const pool = await poolProject(deps, call)
   if (!(await pool.volumes.find(spare.volumeId, call))) return await giveMoved(deps, claim, spare, call)
   await disarm(pool, spare.volumeId, call)
-  await deps.spares.noteTransfer(spare.id, undefined, deps.clock.now())
+  await deps.spares.noteTransfer(spare.id, 'reserved', undefined, deps.clock.now())
   await putBack(deps, pool, { ...spare, transfer: undefined }, call)
   await deps.claims.forget(claim.id)
 }

@@ -132,7 +132,7 @@ export const isHeld = (holding: Holding, image: Image | undefined): boolean =>
   holding.status === 'available' && (holding.kept || isCurrent(holding.snapshotId, image))
 
 /** On its way into stock. A disk that is made for a claim is not. */
-const isInFlight = ({ status }: Holding): boolean => status === 'requested' || status === 'creating'
+export const isInFlight = ({ status }: Holding): boolean => status === 'requested' || status === 'creating'
 
 export const countOf = (holdings: readonly Holding[]): number => holdings.reduce((total, { count }) => total + count, 0)
 

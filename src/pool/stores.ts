@@ -36,7 +36,7 @@ export interface Spares {
   hasStale(pool: PoolName): Promise<boolean>
   /** From a claim back into stock. */
   putBack(id: string, at: Date): Promise<boolean>
-  noteTransfer(id: string, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
+  noteTransfer(id: string, status: SpareStatus, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
   /** False: it was not in that status any more. */
   retire(id: string, from: SpareStatus, at: Date): Promise<boolean>
   /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */

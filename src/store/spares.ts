@@ -1,7 +1,7 @@
 import { mayBecome, type PoolName, type SealedTransfer, type Spare, type SpareStatus } from '../pool/spare.ts'
 import type { Listing, Ready, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
-import { type ImageRow, IS_STALE, toImage } from './images.ts'
+import { IS_STALE } from './images.ts'
 
 export interface SpareRow {
   id: string
@@ -173,15 +173,16 @@ function requireNext(from: SpareStatus, to: SpareStatus | 'gone'): void {
 export async function noteTransfer(
   db: Database,
   id: string,
+  status: SpareStatus,
   transfer: SealedTransfer | undefined,
   at: Date
 ): Promise<boolean> {
   const rows = await query(
     db,
     `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
-      where id = :id
+      where id = :id and status = :status
       returning id`,
-    { id, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
+    { id, status, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
   )
   return rows.length > 0
 }
@@ -220,12 +221,17 @@ export async function adopt(db: Database, spare: Spare): Promise<boolean> {
   const rows = await query(
     db,
     `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name, status,
-                                 created_at, updated_at, available_at)
+                                 created_at, updated_at, available_at, transfer_id, auth_key)
      values (:id, :os, :type, :snapshotId, :imageVersion, :volumeType, :sizeGib, :volumeId, :name, :status,
-             :createdAt, :updatedAt, :availableAt)
+             :createdAt, :updatedAt, :availableAt, :transferId, :sealedKey)
      on conflict do nothing
      returning id`,
-    { ...spare, availableAt: spare.availableAt ?? null }
+    {
+      ...spare,
+      availableAt: spare.availableAt ?? null,
+      transferId: spare.transfer?.id ?? null,
+      sealedKey: spare.transfer?.sealedKey ?? null
+    }
   )
   return rows.length > 0
 }

@@ -1,0 +1,151 @@
+import { compareVersions } from '../pool/image.ts'
+import type { Call, Project, Volume } from '../pool/ports.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
+import { type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
+import { adoptOrphans } from './adopt-orphans.ts'
+import { arm, arms, disarm } from './arm.ts'
+import { concurrently } from './concurrently.ts'
+import { deleteRetired } from './delete-retired.ts'
+import type { Deps } from './deps.ts'
+import { readImages } from './read-images.ts'
+import { settleClaims } from './settle-claims.ts'
+
+export interface ReconcileResult {
+  readonly settled: number
+  readonly adopted: number
+  readonly removed: number
+  readonly dropped: number
+}
+
+/** Makes the database and the cloud agree again, after whatever has happened to either. */
+export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult> {
+  const settled = await settleClaims(deps, call)
+  const pool = await deps.cloud.pool(call)
+  const volumes = await ourVolumes(deps, pool, call)
+  const { dropped, known } = await reviewStock(deps, pool, volumes, call)
+  const unknown = [...volumes.values()].filter(volume => !known.has(volume.id))
+  const { adopted, removed } = await adoptOrphans(deps, pool, unknown, call)
+  await retireStale(deps)
+  await lookForNewer(deps, call)
+  await deleteRetired(deps, call)
+  await forgetOld(deps)
+  if (adopted + dropped + removed > 0) deps.wake('replenish')
+  return { settled, adopted, removed, dropped }
+}
+
+/** Every volume of this deployment that is still in the pool's project, by id. */
+async function ourVolumes(deps: Deps, pool: Project, call: Call): Promise<Map<string, Volume>> {
+  const volumes = new Map<string, Volume>()
+  const metadata = { [DEPLOYMENT_KEY]: deps.settings.deployment }
+  for await (const page of pool.volumes.pages({ metadata }, call)) {
+    for (const volume of page) volumes.set(volume.id, volume)
+  }
+  return volumes
+}
+
+const PAGE = 1_000
+
+/** Compares every spare in stock with its volume. Gives how many rows went, and the volumes that rows know. */
+async function reviewStock(
+  deps: Deps,
+  pool: Project,
+  volumes: ReadonlyMap<string, Volume>,
+  call: Call
+): Promise<{ dropped: number; known: Set<string> }> {
+  const known = new Set<string>()
+  let dropped = 0
+  let marker: string | undefined
+  do {
+    const page = await deps.spares.list({ limit: PAGE, marker })
+    for (const spare of page.rows) {
+      if (spare.volumeId) known.add(spare.volumeId)
+      else for (const id of volumesOf(spare, volumes)) known.add(id) // Its creation is settled by check_state.
+    }
+    const inStock = page.rows.filter(({ status }) => status === 'available')
+    await concurrently(inStock, 4, async spare => {
+      if (await reviewSpare(deps, pool, spare, volumes, call)) dropped += 1
+    })
+    marker = page.nextMarker
+  } while (marker)
+  return { dropped, known }
+}
+
+const volumesOf = ({ id }: Spare, volumes: ReadonlyMap<string, Volume>): string[] =>
+  [...volumes.values()].filter(({ metadata }) => metadata[SPARE_ID_KEY] === id).map(volume => volume.id)
+
+/** True: the spare is no longer in stock. */
+async function reviewSpare(
+  deps: Deps,
+  pool: Project,
+  spare: Spare,
+  volumes: ReadonlyMap<string, Volume>,
+  call: Call
+): Promise<boolean> {
+  const { volumeId } = spare
+  if (!volumeId) return false
+  // The listing may be older than a claim or a page of it may have moved: what looks wrong is asked for by itself.
+  const listed = verdictOnAvailable(spare, volumes.get(volumeId), arms(deps))
+  if (listed === 'keep') return false
+  const volume = await pool.volumes.find(volumeId, call)
+  const verdict = verdictOnAvailable(spare, volume, arms(deps))
+  return await carryOut(deps, pool, spare, volumeId, verdict, volume?.status ?? 'gone', call)
+}
+
+/** A claim may have taken the spare by now: then the row's status stays as it is, and so does the claim's disk. */
+async function carryOut(
+  deps: Deps,
+  pool: Project,
+  spare: Spare,
+  volumeId: string,
+  verdict: Verdict,
+  volumeStatus: string,
+  call: Call
+): Promise<boolean> {
+  if (verdict === 'keep' || verdict === 'stock') return false
+  if ((await deps.spares.byVolume(volumeId))?.status !== 'available') return false
+  const fields = { spare_id: spare.id, volume_id: volumeId, status: volumeStatus }
+  if (verdict === 'rearm') {
+    await rearm(deps, pool, spare, volumeId, call)
+    deps.log.info(fields, 'spare armed again')
+    return false
+  }
+  const left =
+    verdict === 'drop'
+      ? await deps.spares.drop(spare.id, 'available')
+      : await deps.spares.retire(spare.id, 'available', deps.clock.now())
+  if (!left) return false
+  deps.log.warn(fields, 'spare left the stock: its volume is gone or unfit')
+  deps.observer.repaired('dropped_spare', 1)
+  return true
+}
+
+async function rearm(deps: Deps, pool: Project, spare: Spare, volumeId: string, call: Call): Promise<void> {
+  await disarm(pool, volumeId, call)
+  const transfer = arms(deps) ? await arm(deps, pool, spare, volumeId, call) : undefined
+  await deps.spares.noteTransfer(spare.id, 'available', transfer, deps.clock.now())
+}
+
+/** What no sync kept and is no longer current: of a snapshot that left table `os` by other hands than a sync's. */
+async function retireStale(deps: Deps): Promise<void> {
+  const spares = await deps.spares.retireStale(deps.clock.now())
+  if (spares.length > 0) deps.log.warn({ count: spares.length }, 'stale spares retired')
+}
+
+/** An image that was updated in Cinder without a sync: `stats` shows it, nothing is changed by it. */
+async function lookForNewer(deps: Deps, call: Call): Promise<void> {
+  const [{ images: found }, known] = await Promise.all([readImages(deps, call), deps.images.list()])
+  const newer = found.filter(image => {
+    const current = known.find(one => samePool(one, image))
+    return current && current.snapshotId !== image.snapshotId && compareVersions(image.version, current.version) >= 0
+  })
+  await deps.pools.noteNewer(newer)
+}
+
+const DAY_MS = 86_400_000
+
+/** Old records, in batches, so that no statement is long. */
+async function forgetOld(deps: Deps): Promise<void> {
+  const before = new Date(deps.clock.now().getTime() - deps.settings.keepDays * DAY_MS)
+  while ((await deps.claims.prune(before)) > 0);
+  while ((await deps.history.prune(before)) > 0);
+}

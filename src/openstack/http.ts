@@ -127,8 +127,9 @@ export class Http {
     }
   }
 
+  /** Cuts what is still under way: at the end that is only work for callers who are gone. */
   close(): Promise<void> {
-    return this.#agent.close()
+    return this.#agent.destroy()
   }
 
   async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {

@@ -6,7 +6,16 @@ import { cloudSettings } from '../../src/openstack/settings.ts'
 import { CloudError, type CloudErrorCode } from '../../src/pool/errors.ts'
 import { Gate } from '../support/gate.ts'
 import { ManualClock } from '../support/manual-clock.ts'
-import { CALL, fault, POOL, type Reply, type Script, ScriptedCloud, volumeBody } from '../support/scripted-cloud.ts'
+import {
+  CALL,
+  fault,
+  POOL,
+  type Reply,
+  type Script,
+  ScriptedCloud,
+  type Test,
+  volumeBody
+} from '../support/scripted-cloud.ts'
 
 const SHOW = 'GET /volumes/v1'
 const CREATE = 'POST /volumes'

@@ -166,6 +166,13 @@ describe('repeating', () => {
     assert.equal(cloud.countCinder(SHOW), 3)
   })
 
+  it('remembers what an earlier attempt may have done', async t => {
+    const { cloud, volumes } = await aPool(t)
+    cloud.onCinder('PUT /volumes/v1', 'reset', busy)
+    const error = await failure(volumes.update('v1', { name: 'a' }, CALL))
+    assert.deepEqual([error.code, error.mayHaveActed], ['unavailable', true])
+  })
+
   it('waits as long as it is asked to, if that is not long', async t => {
     const { cloud, volumes } = await aPool(t)
     cloud.onCinder(SHOW, fault(503, 'x', 'busy', { 'retry-after': '3' }), shown)

@@ -1,0 +1,135 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { CloudError, PoolError } from './pool/errors.ts'
+import { isCurrent } from './pool/image.ts'
+import type { Observer } from './pool/ports.ts'
+import { countOf, type PoolTarget } from './pool/replenishment.ts'
+import { SPARE_STATUSES, samePool } from './pool/spare.ts'
+import type { StoredStock } from './pool/stores.ts'
+
+/** What levels are read from when Prometheus asks. */
+export interface Levels {
+  readonly targets: readonly PoolTarget[]
+  stock(): Promise<StoredStock>
+  orphans(): Promise<number>
+}
+
+export interface Metrics {
+  readonly observer: Observer
+  readonly contentType: string
+  cloudRequest(report: { service: string; operation: string; outcome: string; seconds: number }): void
+  /** All of it in Prometheus's text format; without the levels where the database does not answer. */
+  read(levels: Levels): Promise<string>
+}
+
+const CLAIM_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const LEAD_TIME_BUCKETS = [0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600]
+
+export function createMetrics(version: string): Metrics {
+  const registers = [new Registry()]
+  const [registry] = registers as [Registry]
+  collectDefaultMetrics({ register: registry })
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `spare_pool_${name}`, help, labelNames, registers })
+  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
+    new Histogram({ name: `spare_pool_${name}`, help, labelNames, buckets, registers })
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `spare_pool_${name}`, help, labelNames, registers })
+
+  gauge('build_info', 'Always 1; the label says which version runs', ['version']).set({ version }, 1)
+  const cloudRequests = counter('cloud_requests_total', 'Requests to the cloud', ['service', 'operation', 'outcome'])
+  const cloudSeconds = histogram(
+    'cloud_request_seconds',
+    'Time of requests to the cloud',
+    ['service', 'operation'],
+    CLAIM_BUCKETS
+  )
+  const setLevels = levelGauges(gauge)
+  return {
+    observer: observerOf(counter, histogram, gauge),
+    contentType: registry.contentType,
+    cloudRequest({ service, operation, outcome, seconds }) {
+      cloudRequests.inc({ service, operation, outcome })
+      cloudSeconds.observe({ service, operation }, seconds)
+    },
+    async read(levels) {
+      await setLevels(levels).catch((error: unknown) => {
+        if (!(error instanceof PoolError)) throw error
+      })
+      return await registry.metrics()
+    }
+  }
+}
+
+type NewCounter = (name: string, help: string, labelNames?: string[]) => Counter
+type NewGauge = (name: string, help: string, labelNames?: string[]) => Gauge
+type NewHistogram = (name: string, help: string, labelNames: string[], buckets: number[]) => Histogram
+
+function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGauge): Observer {
+  const claims = counter('claims_total', 'Claims served, repeats not counted', ['os', 'type', 'source', 'miss_reason'])
+  const failures = counter('claim_failures_total', 'Claims that got no disk', ['os', 'type', 'code'])
+  const claimSeconds = histogram(
+    'claim_seconds',
+    'From a claim to the disk in its project',
+    ['os', 'type', 'source'],
+    CLAIM_BUCKETS
+  )
+  const leadTime = histogram(
+    'lead_time_seconds',
+    'From asking Cinder for a volume until it is available',
+    ['os', 'type'],
+    LEAD_TIME_BUCKETS
+  )
+  const repairs = counter('repairs_total', 'What reconcile and check_state put right', ['kind'])
+  const tickSeconds = histogram('tick_seconds', 'Time of one run of a tick', ['tick'], LEAD_TIME_BUCKETS)
+  const tickSuccess = gauge('tick_last_success_timestamp_seconds', 'When a tick last went well', ['tick'])
+  const tickFailures = counter('tick_failures_total', 'Runs of a tick that failed', ['tick'])
+  return {
+    claimed({ os, type, source = '', missReason = '' }, seconds) {
+      claims.inc({ os, type, source, miss_reason: missReason })
+      claimSeconds.observe({ os, type, source }, seconds)
+    },
+    claimFailed({ os, type }, error) {
+      failures.inc({ os, type, code: codeOf(error) })
+    },
+    becameAvailable: ({ os, type }, seconds) => leadTime.observe({ os, type }, seconds),
+    repaired(kind, count) {
+      if (count > 0) repairs.inc({ kind }, count)
+    },
+    ticked(tick, seconds, ok, at) {
+      tickSeconds.observe({ tick }, seconds)
+      if (ok) tickSuccess.set({ tick }, at.getTime() / 1000)
+      else tickFailures.inc({ tick })
+    }
+  }
+}
+
+/** The code that the caller was told. */
+export function codeOf(error: unknown): string {
+  if (error instanceof PoolError) return error.code
+  if (!(error instanceof CloudError)) return 'internal'
+  if (error.code === 'timeout') return 'cloud_timeout'
+  return error.code === 'unavailable' ? 'cloud_unavailable' : 'cloud_error'
+}
+
+/** Levels are of the database, so every replica shows the same. */
+function levelGauges(gauge: NewGauge): (levels: Levels) => Promise<void> {
+  const spares = gauge('spares', 'Spares by status', ['os', 'type', 'status'])
+  const stale = gauge('stale_spares', 'Spares in stock of an image that is no longer current', ['os', 'type'])
+  const target = gauge('target', 'How many spares the pool should hold', ['os', 'type'])
+  const orphans = gauge('orphans', 'Volumes that carry our metadata and that no row knows')
+  return async levels => {
+    const [{ holdings, images }, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
+    for (const pool of levels.targets) {
+      const { os, type } = pool
+      const image = images.find(one => samePool(one, pool))
+      const ours = holdings.filter(holding => samePool(holding, pool))
+      for (const status of SPARE_STATUSES) {
+        spares.set({ os, type, status }, countOf(ours.filter(holding => holding.status === status)))
+      }
+      const inStock = ours.filter(({ status }) => status === 'available')
+      stale.set({ os, type }, countOf(inStock.filter(({ snapshotId }) => !isCurrent(snapshotId, image))))
+      target.set({ os, type }, pool.target)
+    }
+    orphans.set(orphanCount)
+  }
+}

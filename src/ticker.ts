@@ -1,0 +1,135 @@
+import { schedule } from 'node-cron'
+import type { Clock, Log, Observer } from './pool/ports.ts'
+import type { Ticks } from './pool/stores.ts'
+
+export interface TickerOptions<T> {
+  readonly name: string
+  /** Six fields, seconds first, in UTC. */
+  readonly cron: string
+  readonly run: (signal: AbortSignal) => Promise<T>
+  /** The longest a run may take; after it the lease is free for another replica, and the signal is aborted. */
+  readonly limitSeconds: number
+  readonly ticks: Ticks
+  readonly clock: Clock
+  readonly newId: () => string
+  readonly log: Log
+  readonly observer: Observer
+}
+
+/** Why `now` gave no result of its own. */
+export class StoppedError extends Error {
+  constructor() {
+    super('the service is stopping')
+  }
+}
+
+/**
+ * A job that never overlaps itself. Cron starts it where no other replica holds its lease; `now` and `soon` start it
+ * whoever holds it, since the rows' own guards, not the lease, keep it correct.
+ */
+export class Ticker<T> {
+  readonly #options: TickerOptions<T>
+  readonly #holder: string
+  readonly #stopping = new AbortController()
+  #stopCron: (() => void) | undefined
+  #running: Promise<T> | undefined
+  #again = false
+
+  constructor(options: TickerOptions<T>) {
+    this.#options = options
+    this.#holder = options.newId()
+  }
+
+  start(): void {
+    const { cron, name, log } = this.#options
+    const task = schedule(cron, () => this.#onCron(), {
+      timezone: 'UTC',
+      name,
+      logger: { debug() {}, info() {}, warn: text => log.warn({ tick: name }, text), error() {} }
+    })
+    this.#stopCron = () => void task.stop()
+  }
+
+  /** Joins the run under way, else starts one; gives its result. */
+  async now(): Promise<T> {
+    if (this.#stopping.signal.aborted) throw new StoppedError()
+    return await (this.#running ?? this.#run())
+  }
+
+  /** Starts a run, or another one after that under way, and does not wait for it. */
+  soon(): void {
+    if (this.#stopping.signal.aborted) return
+    if (this.#running) this.#again = true
+    else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
+  }
+
+  /** No new run; the one under way is told to end, and awaited. */
+  async stop(): Promise<void> {
+    this.#stopCron?.()
+    this.#stopping.abort(new StoppedError())
+    await this.#running?.catch(() => undefined)
+  }
+
+  async #onCron(): Promise<void> {
+    if (this.#running || this.#stopping.signal.aborted) return
+    const { ticks, clock, name, limitSeconds, log } = this.#options
+    try {
+      const now = clock.now()
+      const until = new Date(now.getTime() + limitSeconds * 1000)
+      if (await ticks.take(name, this.#holder, until, now)) await this.now()
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) log.debug({ tick: name, error: String(error) }, 'tick ended early')
+    }
+  }
+
+  #run(): Promise<T> {
+    const running = this.#timed().finally(() => {
+      this.#running = undefined
+      if (!this.#again) return
+      this.#again = false
+      this.soon()
+    })
+    this.#running = running
+    return running
+  }
+
+  async #timed(): Promise<T> {
+    const { name, clock, run, log, observer } = this.#options
+    const startedAt = clock.now()
+    const ended = new AbortController()
+    const signal = AbortSignal.any([this.#stopping.signal, this.#limit(ended.signal)])
+    let error: string | undefined
+    try {
+      return await run(signal)
+    } catch (failure) {
+      error = failure instanceof Error ? failure.message : String(failure)
+      if (!this.#stopping.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')
+      throw failure
+    } finally {
+      ended.abort()
+      const endedAt = clock.now()
+      observer.ticked(name, (endedAt.getTime() - startedAt.getTime()) / 1000, error === undefined, endedAt)
+      await this.#record(startedAt, endedAt, error)
+    }
+  }
+
+  /** Aborted when the run has taken too long. */
+  #limit(ended: AbortSignal): AbortSignal {
+    const { clock, limitSeconds, name } = this.#options
+    const tooLong = new AbortController()
+    clock.sleep(limitSeconds * 1000, ended).then(
+      () => tooLong.abort(new Error(`${name} took more than ${limitSeconds} s`)),
+      () => undefined // It ended in time.
+    )
+    return tooLong.signal
+  }
+
+  async #record(startedAt: Date, endedAt: Date, error: string | undefined): Promise<void> {
+    const { ticks, name, log } = this.#options
+    try {
+      await ticks.finish(name, this.#holder, { startedAt, endedAt, error })
+    } catch (failure) {
+      log.warn({ tick: name, error: String(failure) }, 'tick not recorded')
+    }
+  }
+}

@@ -1,58 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import type { RequestReport } from '../../src/openstack/http.ts'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
-import { CloudError, type CloudErrorCode } from '../../src/pool/errors.ts'
-import type { Call, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'
-import type { FaultRule } from '../../src/sandbox/faults.ts'
+import type { VolumeFilter } from '../../src/pool/ports.ts'
 import { setQuota } from '../../src/sandbox/quotas.ts'
-import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
-import { ManualClock } from '../support/manual-clock.ts'
-import type { Test } from '../support/scripted-cloud.ts'
-
-const CALL: Call = { requestId: 'req-00000000-0000-4000-8000-000000000002' }
-const METADATA = { spare_pool: 'default', spare_id: 'one' }
-
-/** A sandbox of its own for each test, and the client in it as one of its users. */
-async function aSandbox(t: Test, options: { user?: string; tokenSeconds?: number } = {}) {
-  const clock = new ManualClock()
-  const sandbox = await startSandbox({ delays: 'none', clock, tokenSeconds: options.tokenSeconds ?? 3600 })
-  const files = { home: '/', read: (path: string) => (path === 'clouds.yaml' ? cloudsYaml(sandbox) : undefined) }
-  const reports: RequestReport[] = []
-  const as = (user: string) => {
-    const settings = cloudSettings({ cloud: user }, {}, files)
-    const client = connect({ settings, clock, onRequest: report => void reports.push(report) })
-    t.onTestFinished(() => client.close())
-    return client
-  }
-  t.onTestFinished(() => sandbox.close())
-  const client = as(options.user ?? 'pool-svc')
-  const pool = await client.pool(CALL)
-  const projectId = (name: string) => [...sandbox.cloud.projects.values()].find(p => p.name === name)?.id ?? name
-  const count = (operation: string) => reports.filter(report => report.operation === operation).length
-  const fault = (rule: FaultRule) => sandbox.cloud.addFault({ count: 1, ...rule })
-  const snapshot = [...sandbox.cloud.snapshots.values()].find(({ name }) => name === 'debian12_ssd_20261101')
-  assert.ok(snapshot)
-  const spare = (name = 'spare-1', metadata: Record<string, string> = METADATA) =>
-    pool.volumes.create({ name, snapshotId: snapshot.id, sizeGib: 20, metadata }, CALL)
-  return { sandbox, cloud: sandbox.cloud, clock, client, as, pool, projectId, count, fault, spare, snapshot }
-}
-
-async function list(volumes: Volumes, filter: VolumeFilter = {}): Promise<Volume[]> {
-  const all: Volume[] = []
-  for await (const page of volumes.pages(filter, CALL)) all.push(...page)
-  return all
-}
-
-const failing =
-  (code: CloudErrorCode, words = /./, mayHaveActed = false) =>
-  (error: unknown) => {
-    assert.ok(error instanceof CloudError)
-    assert.deepEqual([error.code, error.mayHaveActed], [code, mayHaveActed], error.message)
-    assert.match(error.message, words)
-    return true
-  }
+import { failing } from '../support/cloud-failures.ts'
+import { aSandbox, CALL, listed, METADATA } from '../support/openstack-sandbox.ts'
 
 describe('a spare', () => {
   it('is made from a snapshot, found, renamed, extended and deleted', async t => {
@@ -81,9 +34,9 @@ describe('a spare', () => {
     clock.pass(60)
     const since = clock.now()
     const second = await spare('spare-1', { spare_pool: 'other' })
-    const names = async (filter: VolumeFilter) => (await list(pool.volumes, filter)).map(({ name }) => name)
+    const names = async (filter: VolumeFilter) => (await listed(pool.volumes, filter)).map(({ name }) => name)
     assert.deepEqual(
-      (await list(pool.volumes, { name: 'spare-1' })).map(({ id }) => id),
+      (await listed(pool.volumes, { name: 'spare-1' })).map(({ id }) => id),
       [second.id]
     )
     assert.deepEqual(await names({ metadata: { spare_pool: odd } }), ['Spare-1'])
@@ -220,10 +173,10 @@ describe('tokens in the sandbox', () => {
   it('are renewed when they run out, and when they are revoked', async t => {
     const { pool, clock, cloud, count } = await aSandbox(t)
     clock.pass(3601)
-    await list(pool.volumes)
+    await listed(pool.volumes)
     assert.equal(count('token_issue'), 2)
     cloud.tokens.clear()
-    await Promise.all(Array.from({ length: 50 }, () => list(pool.volumes)))
+    await Promise.all(Array.from({ length: 50 }, () => listed(pool.volumes)))
     assert.equal(count('token_issue'), 3)
   })
 
@@ -258,7 +211,7 @@ describe('tokens in the sandbox', () => {
     t.onTestFinished(() => client.close())
     const pool = await client.pool(CALL)
     assert.equal(pool.id, projectId('pool'))
-    assert.equal((await list(pool.volumes)).length, 3)
+    assert.equal((await listed(pool.volumes)).length, 3)
     await assert.rejects(
       client.project(projectId('tenant-a'), CALL),
       failing('unauthenticated', /application credential/)
@@ -274,8 +227,8 @@ describe('what goes wrong in the sandbox', () => {
       await assert.rejects(spare(kind, { spare_id: kind }), failing('failed', /connection broke/, true))
     }
     assert.equal(count('volume_create'), 2)
-    assert.equal((await list(pool.volumes, { metadata: { spare_id: 'reset_after' } })).length, 1)
-    assert.equal((await list(pool.volumes, { metadata: { spare_id: 'reset_before' } })).length, 0)
+    assert.equal((await listed(pool.volumes, { metadata: { spare_id: 'reset_after' } })).length, 1)
+    assert.equal((await listed(pool.volumes, { metadata: { spare_id: 'reset_before' } })).length, 0)
   })
 
   it('an accept that fails may have acted', async t => {
@@ -302,7 +255,7 @@ describe('what goes wrong in the sandbox', () => {
   it('reads get through short outages', async t => {
     const { pool, fault, count } = await aSandbox(t)
     fault({ operation: 'volume_list', kind: 'status', status: 503, count: 2 })
-    assert.equal((await list(pool.volumes)).length, 3)
+    assert.equal((await listed(pool.volumes)).length, 3)
     assert.equal(count('volume_list'), 3)
   })
 })

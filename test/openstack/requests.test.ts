@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { describe, it } from 'vitest'
+import { Http } from '../../src/openstack/http.ts'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
 import { failureOf } from '../support/cloud-failures.ts'
@@ -99,13 +100,18 @@ describe('repeating', () => {
   })
 
   it('is done for anything that found no connection, for nothing was sent', async t => {
-    const closed = await aClosedPort()
-    const cloud = await ScriptedCloud.start(t)
-    const settings = cloud.settings({ block_storage_endpoint_override: `http://127.0.0.1:${closed}/volume` })
+    const [cloud, other] = [await ScriptedCloud.start(t), await ScriptedCloud.start(t)]
+    other.onCinder(SHOW, shown)
+    const settings = cloud.settings({ block_storage_endpoint_override: `${other.url}/volume` })
     const { volumes } = await cloud.connect({ settings }).pool(CALL)
+    await volumes.find('v1', CALL)
+    await other.stop()
     const error = await failureOf(volumes.create(WISH, CALL))
     assert.deepEqual([error.code, error.mayHaveActed], ['unavailable', false])
-    assert.match(error.message, /^Cinder: no connection, .*ECONNREFUSED.* \(version_list, http:\/\/127\.0\.0\.1:\d+\)$/)
+    assert.match(
+      error.message,
+      /^Cinder: no connection, .*ECONNREFUSED.* \(volume_create, http:\/\/127\.0\.0\.1:\d+\)$/
+    )
     assert.deepEqual(cloud.clock.slept, [200, 800])
   })
 
@@ -154,6 +160,24 @@ describe('time limits', () => {
     assert.deepEqual([error.code, error.mayHaveActed], ['timeout', true])
     assert.match(error.message, /given up, shutting down/)
   })
+
+  it('hold while a connection is being made', async t => {
+    const asked = new Gate()
+    const silent = createServer(() => asked.open()) // Never answers the TLS handshake.
+    await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
+    t.onTestFinished(() => void silent.close())
+    const address = silent.address()
+    assert.ok(typeof address === 'object' && address)
+    const http = new Http({ clock: new ManualClock(), tls: { insecure: true }, timeoutSeconds: 5, connectionsMax: 1 })
+    t.onTestFinished(() => http.close())
+    const stop = new AbortController()
+    const url = `https://127.0.0.1:${address.port}/`
+    const request = { service: 'cinder', operation: 'volume_show', method: 'GET', url, idempotent: true } as const
+    const asking = http.within({ ...CALL, signal: stop.signal }, call => http.send(request, call))
+    await asked.passed
+    stop.abort(new Error('gone'))
+    assert.match((await failureOf(asking)).message, /given up, gone/)
+  }, 2000) // Far below the time limit for connections.
 
   it('send nothing for a call that was given up before', async t => {
     const { cloud, volumes } = await aPool(t)

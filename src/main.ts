@@ -1,1 +1,37 @@
-export {}
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander'
+import { claimCommand } from './cli/claim.ts'
+import { doctorCommand } from './cli/doctor.ts'
+import { migrateCommand } from './cli/migrate.ts'
+import { sandboxCommand } from './cli/sandbox.ts'
+import { serveCommand } from './cli/serve.ts'
+import { planCommand, statsCommand } from './cli/stats.ts'
+import { syncCommand } from './cli/sync.ts'
+import { packageVersion } from './version.ts'
+
+const FAILED = 1
+const WRONG_USAGE = 2
+
+const program = new Command('spare-pool')
+  .description('A stock of ready-made Cinder volumes, handed to tenants in milliseconds.')
+  .version(packageVersion())
+  .exitOverride()
+const commands = [
+  serveCommand,
+  migrateCommand,
+  doctorCommand,
+  sandboxCommand,
+  statsCommand,
+  planCommand,
+  claimCommand,
+  syncCommand
+]
+for (const create of commands) program.addCommand(create().exitOverride())
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : WRONG_USAGE) // It has said why itself.
+  process.stderr.write(`spare-pool: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(error instanceof Error && error.name === 'ConfigError' ? WRONG_USAGE : FAILED)
+}

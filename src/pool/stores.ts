@@ -130,7 +130,6 @@ export interface Pools {
   /** Adds rows for pools that are new in the configuration. */
   ensure(pools: readonly PoolName[]): Promise<void>
   noteFailure(pool: PoolName, error: string, retryAt: (failures: number) => Date): Promise<void>
-  noteSuccess(pools: readonly PoolName[]): Promise<void>
   /** True: it is news, and worth a line in the log. */
   noteError(pool: PoolName, error: string | undefined): Promise<boolean>
   setPaused(pool: PoolName, paused: boolean): Promise<void>

@@ -1,0 +1,45 @@
+import { Option } from 'commander'
+import { type Config, ConfigError, parseConfig, readConfig } from '../config.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+export const configOption = (): Option =>
+  new Option('-c, --config <file>', 'the configuration, as config.example.yaml shows it').env('SPARE_POOL_CONFIG')
+
+/** Undefined: none was given. */
+export const loadConfig = (file: string | undefined, env: Environment): Config | undefined =>
+  file === undefined ? undefined : readConfig(file, env)
+
+/** For commands that make no sense without one. */
+export function requireConfig(file: string | undefined, env: Environment): Config {
+  const config = loadConfig(file, env)
+  if (config) return config
+  throw new ConfigError('the command line', ['--config: is missing; config.example.yaml shows what goes into the file'])
+}
+
+/** The demonstration: three small pools against a sandbox. */
+export const demoConfig = (authUrl: string, env: Environment): Config =>
+  parseConfig(
+    {
+      database: { embedded: { data_dir: './data' } },
+      openstack: {
+        auth: {
+          auth_url: authUrl,
+          username: 'pool-svc',
+          password: 'sandbox',
+          project_name: 'pool',
+          user_domain_name: 'Default',
+          project_domain_name: 'Default'
+        }
+      },
+      pools: [
+        { os: 'debian12', type: 'ssd', target: 5 },
+        { os: 'debian12', type: 'sas', target: 3 },
+        { os: 'windows2022', type: 'ssd', target: 2 }
+      ],
+      ticks: { replenish: '*/5 * * * * *', check_state: '*/1 * * * * *', reconcile: '0 * * * * *' },
+      access: { mode: 'none' }
+    },
+    env,
+    'the demonstration'
+  )

@@ -1,0 +1,2 @@
+import { Command } from 'commander'
+export const doctorCommand = () => new Command('doctor')

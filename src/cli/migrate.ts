@@ -1,0 +1,15 @@
+import { Command } from 'commander'
+import { createLog, migrateDatabase } from '../service.ts'
+import { configOption, requireConfig } from './config.ts'
+
+/** `spare-pool migrate`: brings the database up to date, as the service does at its start. */
+export function migrateCommand(): Command {
+  return new Command('migrate')
+    .description('bring the database up to date; the service does so itself at its start')
+    .addOption(configOption())
+    .action(async ({ config: file }: { config?: string }) => {
+      const config = requireConfig(file, process.env)
+      const applied = await migrateDatabase(config, createLog('warn'))
+      process.stdout.write(applied.length > 0 ? `applied: ${applied.join(', ')}\n` : 'nothing to do\n')
+    })
+}

@@ -1,0 +1,159 @@
+import helmet from '@fastify/helmet'
+import serveStatic from '@fastify/static'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import type { Config, Role } from '../config.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Deps } from '../operations/deps.ts'
+import type { Call } from '../pool/ports.ts'
+import { authenticator, type Caller, requireRole } from './access.ts'
+import { claimRoutes } from './claims.ts'
+import { healthRoutes } from './health.ts'
+import { imageRoutes } from './images.ts'
+import { poolRoutes } from './pools.ts'
+import { answerProblems } from './problem.ts'
+import { SHARED_SCHEMAS } from './schemas.ts'
+import { spareRoutes } from './spares.ts'
+import { type TickRuns, tickRoutes } from './ticks.ts'
+import type { CloudState } from './views.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before the handler of each route that names its roles. */
+    caller: Caller
+  }
+  interface FastifyContextConfig {
+    /** Who may call the route, besides admin; none named: everybody, without a token. */
+    roles?: readonly Role[]
+  }
+}
+
+export interface AppOptions {
+  readonly deps: Deps
+  readonly config: Config
+  readonly version: string
+  readonly log: FastifyBaseLogger
+  readonly metrics: Metrics
+  readonly tickRuns: TickRuns
+  /** Why requests cannot be served now; undefined: they can. */
+  readonly unready: () => Promise<string | undefined>
+  readonly cloudState: () => CloudState
+}
+
+export type App = FastifyInstance
+
+const PUBLIC = new URL('../../public/', import.meta.url).pathname
+const BODY_BYTES_MAX = 64 * 1024
+
+/** The REST interface: schema in, operation, view out. */
+export async function createApp(options: AppOptions): Promise<App> {
+  const { deps, log } = options
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_BYTES_MAX,
+    requestIdHeader: false,
+    genReqId: ({ headers }) => requestId(headers['x-openstack-request-id'], deps.newId),
+    return503OnClosing: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 }
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  validateStrictly(app)
+  answerProblems(app)
+  addHooks(app, options)
+  for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
+  await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY }, hsts: false })
+  await describe(app, options.version)
+  await app.register(serveStatic, { root: PUBLIC, wildcard: false, cacheControl: false })
+  await app.register(claimRoutes, options)
+  await app.register(poolRoutes, options)
+  await app.register(spareRoutes, options)
+  await app.register(tickRoutes, options)
+  await app.register(imageRoutes, options)
+  await app.register(healthRoutes, options)
+  return app
+}
+
+const CONTENT_POLICY = {
+  'default-src': ["'self'"],
+  'img-src': ["'self'", 'data:'],
+  'style-src': ["'self'", "'unsafe-inline'"], // The documentation page sets styles of its own.
+  'frame-ancestors': ["'none'"]
+}
+
+const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** OpenStack's form of a request id; one that comes in is kept, so that a request can be followed through the logs. */
+const requestId = (given: string | string[] | undefined, newId: () => string): string =>
+  typeof given === 'string' && REQUEST_ID.test(given) ? given : `req-${newId()}`
+
+/** Fastify would drop unknown fields and turn "3" into 3, and a typo would pass in silence. */
+function validateStrictly(app: FastifyInstance): void {
+  const strict = { removeAdditional: false, useDefaults: true, allErrors: true } as const
+  const body = addFormats.default(new Ajv({ ...strict, coerceTypes: false }))
+  const rest = addFormats.default(new Ajv({ ...strict, coerceTypes: 'array' }))
+  for (const schema of SHARED_SCHEMAS) body.addSchema(schema)
+  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? body : rest).compile(schema as object))
+}
+
+function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
+  const authenticate = authenticator(config.access, deps.cloud)
+  app.decorateRequest('caller')
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-openstack-request-id', request.id)
+    const { roles } = request.routeOptions.config
+    if (!roles) return
+    request.caller = await authenticate(request, callOf(request, config.openstack.timeout_seconds))
+    requireRole(request.caller, roles)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, url, ip } = request
+    const ms = Math.round(reply.elapsedTime)
+    request.log.debug({ method, url: url.split('?', 1)[0], ip, status: reply.statusCode, ms }, 'request answered')
+  })
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
+  // A kept-alive connection would hold up the stop until its client lets go of it.
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) void reply.header('connection', 'close')
+  })
+}
+
+/** Under which id a request calls the cloud, and until when. */
+export const callOf = (request: FastifyRequest, seconds: number): Call => ({
+  requestId: request.id,
+  signal: AbortSignal.timeout(seconds * 1000)
+})
+
+const DESCRIPTION = `A stock of ready-made Cinder volumes. Errors are problem documents (RFC 9457) whose \`code\` says what to do;
+every answer carries \`X-Openstack-Request-Id\`, the id that Cinder's logs have too.`
+
+async function describe(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'spare-volume-pool',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
+      },
+      servers: [{ url: 'http://127.0.0.1:8790' }],
+      security: [{ keystone: [] }, { bearer: [] }, {}],
+      components: {
+        securitySchemes: {
+          keystone: { type: 'apiKey', in: 'header', name: 'X-Auth-Token', description: 'access.mode keystone' },
+          bearer: { type: 'http', scheme: 'bearer', description: 'access.mode token' }
+        }
+      }
+    },
+    refResolver: { buildLocalReference: ({ $id }, _base, _fragment, index) => String($id ?? `def-${index}`) }
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: false })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}

@@ -1,0 +1,152 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { claimDisk } from '../operations/claim-disk.ts'
+import { type ClaimRequest, volumeName } from '../pool/claim.ts'
+import { PoolError } from '../pool/errors.ts'
+import type { Call } from '../pool/ports.ts'
+import type { Caller } from './access.ts'
+import { projectFor } from './access.ts'
+import { type AppOptions, callOf } from './app.ts'
+import { problems } from './problem.ts'
+import { type ClaimBody, next_marker, Page, strict, Word } from './schemas.ts'
+import { toClaimRecord, toClaimView } from './views.ts'
+
+const EVERY_PROJECT = ['service'] as const
+
+const claimDiskSchema = {
+  operationId: 'claimDisk',
+  summary: 'Hand over one system disk',
+  description:
+    'An existing volume of that name, else a spare renamed and handed to the project, else a new one. Safe to repeat: ' +
+    'the same claim always gets the same disk.',
+  tags: ['claims'],
+  headers: Type.Object({
+    'idempotency-key': Type.Optional(Type.String({ minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' }))
+  }),
+  body: Type.Ref('ClaimRequest'),
+  response: {
+    200: { description: 'The disk is in the project and usable', ...Type.Ref('Claim') },
+    202: { description: 'The disk is on its way: repeat the claim', ...Type.Ref('Claim') },
+    ...problems(
+      'quota_exceeded',
+      'project_not_accessible',
+      'image_not_found',
+      'existing_volume_unusable',
+      'not_a_system_disk',
+      'idempotency_key_reused',
+      'volume_type_hidden',
+      'cloud_error',
+      'cloud_unavailable',
+      'pool_empty',
+      'claim_unsettled',
+      'cloud_timeout'
+    )
+  }
+}
+
+const findClaimSchema = {
+  operationId: 'findClaim',
+  summary: 'What one claim was given',
+  tags: ['claims'],
+  params: Type.Object({ claim_id: Type.String({ format: 'uuid' }) }),
+  response: { 200: { description: 'The claim', ...Type.Ref('ClaimRecord') }, ...problems('claim_not_found') }
+}
+
+const listClaimsSchema = {
+  operationId: 'listClaims',
+  summary: 'What was given to whom, the newest first',
+  tags: ['claims'],
+  querystring: Type.Object(
+    {
+      project_id: Type.Optional(Word),
+      hostname: Type.Optional(Word),
+      volume_id: Type.Optional(Word),
+      ...Page
+    },
+    strict
+  ),
+  response: {
+    200: {
+      description: 'One page',
+      ...Type.Object({ claims: Type.Array(Type.Ref('ClaimRecord')), next_marker }, strict)
+    },
+    ...problems()
+  }
+}
+
+/** Beyond the cloud's own limit: a few calls one after the other, and the wait. */
+const CLAIM_MARGIN_SECONDS = 10
+
+export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config }) => {
+  let inFlight = 0
+  const claimers = { roles: ['claimer', 'service'] as const }
+  app.post('/pool/claim', { schema: claimDiskSchema, config: claimers }, async (request, reply) => {
+    const body = request.body as ClaimBody
+    const seconds = config.openstack.timeout_seconds + (body.wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS
+    const call = callOf(request, seconds)
+    if (inFlight >= config.server.claims_in_flight_max) throw overloaded(inFlight)
+    inFlight += 1
+    try {
+      const claim = await toClaimRequest(request.caller, body, request.headers['idempotency-key'], call)
+      const result = await claimDisk(deps, claim, call)
+      return await reply.code(result.usable ? 200 : 202).send(toClaimView(result))
+    } finally {
+      inFlight -= 1
+    }
+  })
+
+  const toClaimRequest = async (
+    caller: Caller,
+    body: ClaimBody,
+    idempotencyKey: string | undefined,
+    call: Call
+  ): Promise<ClaimRequest> => {
+    const { hostname, os, category = 'sys', on_empty, wait_seconds = 0, size } = body
+    const type = body.type.toLowerCase()
+    const name = volumeName(config.claims.volume_name, { hostname, category, os, type })
+    if (name.length > 255)
+      throw new PoolError('invalid_request', `The volume's name "${name}" has over 255 characters.`)
+    const projectId = projectFor(caller, body.project_id, EVERY_PROJECT) ?? caller.projectId
+    return {
+      hostname,
+      category,
+      os,
+      type,
+      name,
+      sizeGib: size,
+      projectId: projectId ?? (await deps.cloud.pool(call)).id,
+      onEmpty: on_empty ?? config.claims.on_empty,
+      waitSeconds: wait_seconds,
+      idempotencyKey,
+      caller: caller.identity
+    }
+  }
+
+  const readers = { roles: ['claimer', 'service', 'reader'] as const }
+  app.get('/pool/claims/:claim_id', { schema: findClaimSchema, config: readers }, async ({ params, caller }) => {
+    const claim = await deps.claims.find(params.claim_id)
+    const own = projectFor(caller, undefined, ['service', 'reader'])
+    if (!claim || (own !== undefined && claim.projectId !== own)) {
+      throw new PoolError('claim_not_found', `There is no claim ${params.claim_id}. Claims are kept for a time only.`)
+    }
+    return toClaimRecord(claim)
+  })
+
+  app.get('/pool/claims', { schema: listClaimsSchema, config: readers }, async ({ query, caller }) => {
+    const { rows, nextMarker } = await deps.claims.list({
+      projectId: projectFor(caller, query.project_id, ['service', 'reader']),
+      hostname: query.hostname,
+      volumeId: query.volume_id,
+      limit: query.limit ?? 100,
+      marker: query.marker
+    })
+    return { claims: rows.map(toClaimRecord), next_marker: nextMarker ?? null }
+  })
+}
+
+const overloaded = (inFlight: number): PoolError =>
+  new PoolError(
+    'claim_unsettled',
+    `${inFlight} claims are under way, as many as server.claims_in_flight_max allows. Nothing was done: repeat the claim.`,
+    { retryAfterSeconds: 1 }
+  )

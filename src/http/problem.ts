@@ -1,0 +1,121 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { CloudError, PoolError, type PoolErrorCode } from '../pool/errors.ts'
+import type { Problem } from './schemas.ts'
+
+/** The one place that knows HTTP statuses. A new code without an entry does not compile. */
+const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
+  invalid_request: { status: 400, title: 'Invalid request' },
+  unauthenticated: { status: 401, title: 'Not authenticated' },
+  forbidden: { status: 403, title: 'Not allowed' },
+  quota_exceeded: { status: 403, title: "The project's quota is exceeded" },
+  project_not_accessible: { status: 403, title: 'The project cannot be reached' },
+  image_not_found: { status: 404, title: 'No such image' },
+  claim_not_found: { status: 404, title: 'No such claim' },
+  volume_not_found: { status: 404, title: 'No such volume' },
+  not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'Method not allowed' },
+  existing_volume_unusable: { status: 409, title: 'The existing volume cannot be used' },
+  sync_in_progress: { status: 409, title: 'Another sync is running' },
+  spare_reserved: { status: 409, title: 'The spare is reserved' },
+  not_a_system_disk: { status: 422, title: 'Not a system disk' },
+  idempotency_key_reused: { status: 422, title: 'Idempotency key reused' },
+  no_images_found: { status: 422, title: 'No images found' },
+  volume_type_hidden: { status: 422, title: 'The volume type is hidden from the project' },
+  cloud_error: { status: 502, title: 'The cloud refused' },
+  cloud_unavailable: { status: 503, title: 'The cloud cannot be reached' },
+  cloud_timeout: { status: 504, title: 'The cloud did not answer in time' },
+  pool_empty: { status: 503, title: 'The pool is empty' },
+  claim_unsettled: { status: 503, title: 'The claim is not settled yet' },
+  database_unavailable: { status: 503, title: 'The database cannot be reached' }
+}
+
+const RETRY_AFTER_SECONDS = 5
+
+/** Makes every error of an app a problem document (RFC 9457). */
+export function answerProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => {
+    const [problem, status] = toPoolError(error)
+    if (!problem) {
+      request.log.error({ err: error }, 'request failed')
+      return send(reply, request, new PoolError('cloud_error', INTERNAL), 500)
+    }
+    if (status >= 500) request.log.warn({ code: problem.code, error: problem.message }, 'request not served')
+    return send(reply, request, problem, status)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = METHODS.filter(method => app.findRoute({ url: pathOf(request), method }) !== null)
+    if (allowed.length === 0) {
+      return send(reply, request, new PoolError('not_found', `There is no ${pathOf(request)}: see /docs.`), 404)
+    }
+    void reply.header('allow', allowed.join(', '))
+    const detail = `${pathOf(request)} does not take ${request.method}, only ${allowed.join(', ')}.`
+    return send(reply, request, new PoolError('method_not_allowed', detail), 405)
+  })
+}
+
+const METHODS = ['GET', 'POST', 'DELETE'] as const
+const INTERNAL = 'A fault of this service: its log has more under this request id.'
+
+const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url
+
+/** What the caller is told of a failure; undefined where it is our own fault. */
+function toPoolError(error: unknown): [PoolError | undefined, number] {
+  if (error instanceof PoolError) return [error, PROBLEMS[error.code].status]
+  if (error instanceof CloudError) {
+    const known = new PoolError(cloudCode(error), error.message, { cause: error })
+    return [known, PROBLEMS[known.code].status]
+  }
+  const { statusCode = 500, validation, validationContext = 'body', message } = error as FastifyError
+  if (validation) return [new PoolError('invalid_request', explain(validation, validationContext)), 400]
+  if (statusCode >= 500) return [undefined, 500]
+  return [new PoolError('invalid_request', message), statusCode === 413 || statusCode === 415 ? statusCode : 400]
+}
+
+function cloudCode({ code }: CloudError): PoolErrorCode {
+  if (code === 'timeout') return 'cloud_timeout'
+  return code === 'unavailable' ? 'cloud_unavailable' : 'cloud_error'
+}
+
+/** Names each wrong field. */
+function explain(validation: NonNullable<FastifyError['validation']>, context: string): string {
+  const wrong = validation.map(({ instancePath, keyword, params, message }) => {
+    const field = instancePath.slice(1).replaceAll('/', '.')
+    if (keyword === 'additionalProperties') return `unknown field "${String(params['additionalProperty'])}"`
+    if (keyword === 'required') return `"${String(params['missingProperty'])}" is missing`
+    if (keyword === 'enum') return `"${field}" must be one of ${String(params['allowedValues'])}`
+    return field ? `"${field}" ${message}` : `it ${message}`
+  })
+  return `The request's ${context} is wrong: ${[...new Set(wrong)].join('; ')}.`
+}
+
+function send(reply: FastifyReply, request: FastifyRequest, error: PoolError, status: number): FastifyReply {
+  const { code, message, retryAfterSeconds } = error
+  const problem: Problem = {
+    type: `urn:spare-volume-pool:problem:${code}`,
+    title: PROBLEMS[code].title,
+    status,
+    detail: message,
+    code,
+    request_id: request.id
+  }
+  if (status >= 502 || retryAfterSeconds) void reply.header('retry-after', retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  if (status === 401) void reply.header('www-authenticate', 'Bearer')
+  return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(problem)
+}
+
+/** The error answers of a route, by status, for its schema: those that every route has, and its own. */
+export function problems(...codes: readonly PoolErrorCode[]): Record<number, unknown> {
+  const all: PoolErrorCode[] = ['invalid_request', 'unauthenticated', 'forbidden', 'database_unavailable', ...codes]
+  const byStatus = new Map<number, PoolErrorCode[]>()
+  for (const code of all) byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])
+  return Object.fromEntries(
+    [...byStatus].map(([status, of]) => [
+      status,
+      {
+        description: of.join(', '),
+        content: { 'application/problem+json': { schema: Type.Ref('Problem') } }
+      }
+    ])
+  )
+}

@@ -1,0 +1,60 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { retireSpare } from '../operations/retire-spare.ts'
+import { SPARE_STATUSES } from '../pool/spare.ts'
+import { oneOf } from '../schema.ts'
+import type { AppOptions } from './app.ts'
+import { problems } from './problem.ts'
+import { next_marker, Page, strict, Text, Word } from './schemas.ts'
+import { toSpareView } from './views.ts'
+
+const listSparesSchema = {
+  operationId: 'listSpares',
+  summary: 'The spares',
+  tags: ['spares'],
+  querystring: Type.Object(
+    {
+      os: Type.Optional(Word),
+      type: Type.Optional(Word),
+      status: Type.Optional(oneOf(SPARE_STATUSES)),
+      ...Page
+    },
+    strict
+  ),
+  response: {
+    200: { description: 'One page', ...Type.Object({ volumes: Type.Array(Type.Ref('Spare')), next_marker }, strict) },
+    ...problems()
+  }
+}
+
+const retireSpareSchema = {
+  operationId: 'retireSpare',
+  summary: 'Retire one spare: it is never handed out again, and deleted in Cinder',
+  tags: ['spares'],
+  params: Type.Object({ volume_id: Word }),
+  response: {
+    202: {
+      description: 'It will be deleted',
+      ...Type.Object({ volume_id: Text, status: oneOf(['retiring']) }, strict)
+    },
+    ...problems('volume_not_found', 'spare_reserved')
+  }
+}
+
+export const spareRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps }) => {
+  app.get('/pool/volumes', { schema: listSparesSchema, config: { roles: ['reader'] } }, async ({ query }) => {
+    const { limit = 100, type, ...filter } = query
+    const { rows, nextMarker } = await deps.spares.list({ ...filter, type: type?.toLowerCase(), limit })
+    return { volumes: rows.map(toSpareView), next_marker: nextMarker ?? null }
+  })
+
+  app.delete(
+    '/pool/volumes/:volume_id',
+    { schema: retireSpareSchema, config: { roles: [] } },
+    async (request, reply) => {
+      const { volume_id } = request.params
+      await retireSpare(deps, volume_id)
+      return await reply.code(202).send({ volume_id, status: 'retiring' })
+    }
+  )
+}

@@ -1,0 +1,61 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { CheckResult } from '../operations/check-state.ts'
+import type { ReconcileResult } from '../operations/reconcile.ts'
+import type { ReplenishResult } from '../operations/replenish.ts'
+import type { AppOptions } from './app.ts'
+import { problems } from './problem.ts'
+import { Count, strict } from './schemas.ts'
+import { toPlanView } from './views.ts'
+
+/** Runs a tick now, or joins the run under way. */
+export interface TickRuns {
+  readonly replenish: () => Promise<ReplenishResult>
+  readonly checkState: () => Promise<CheckResult>
+  readonly reconcile: () => Promise<ReconcileResult>
+}
+
+const tickSchema = (operationId: string, summary: string, answer: Record<string, ReturnType<typeof Type.Integer>>) => ({
+  operationId,
+  summary,
+  tags: ['ticks'],
+  response: {
+    200: { description: 'What it did', ...Type.Object(answer, strict) },
+    ...problems('cloud_error', 'cloud_unavailable', 'cloud_timeout')
+  }
+})
+
+const replenishSchema = {
+  ...tickSchema('replenish', 'Ask Cinder for what the pools miss', {}),
+  response: {
+    200: {
+      description: 'How many volumes were asked for, and the plan of each pool',
+      ...Type.Object({ requested: Count, pools: Type.Array(Type.Ref('Plan')) }, strict)
+    },
+    ...problems('cloud_error', 'cloud_unavailable', 'cloud_timeout')
+  }
+}
+
+export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { tickRuns }) => {
+  const admins = { roles: [] }
+
+  app.post('/pool/replenish', { schema: replenishSchema, config: admins }, async () => {
+    const { requested, pools } = await tickRuns.replenish()
+    return { requested, pools: pools.map(toPlanView) }
+  })
+
+  const check = tickSchema('checkState', 'Look at the volumes on their way', {
+    checked: Count,
+    available: Count,
+    dropped: Count
+  })
+  app.post('/pool/check', { schema: check, config: admins }, async () => ({ ...(await tickRuns.checkState()) }))
+
+  const reconcile = tickSchema('reconcile', 'Make the database and the cloud agree', {
+    settled: Count,
+    adopted: Count,
+    removed: Count,
+    dropped: Count
+  })
+  app.post('/pool/reconcile', { schema: reconcile, config: admins }, async () => ({ ...(await tickRuns.reconcile()) }))
+}

@@ -1,0 +1,262 @@
+import { pino } from 'pino'
+import { newId, systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { type App, createApp } from './http/app.ts'
+import type { CloudState } from './http/views.ts'
+import { createMetrics } from './metrics.ts'
+import { connect } from './openstack/openstack.ts'
+import { cloudSettings } from './openstack/settings.ts'
+import { checkState } from './operations/check-state.ts'
+import type { Deps, Settings, TickName } from './operations/deps.ts'
+import { reconcile } from './operations/reconcile.ts'
+import { replenish } from './operations/replenish.ts'
+import type { Call, Clock, Cloud, Log, Observer } from './pool/ports.ts'
+import { keyring, readSecret } from './secret.ts'
+import * as claimQueries from './store/claims.ts'
+import { bind, type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
+import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
+import * as imageQueries from './store/images.ts'
+import { migrate, pendingMigrations } from './store/migrate.ts'
+import * as orphanQueries from './store/orphans.ts'
+import * as poolQueries from './store/pools.ts'
+import * as spareQueries from './store/spares.ts'
+import * as statisticsQueries from './store/statistics.ts'
+import * as stockQueries from './store/stock.ts'
+import * as tickQueries from './store/ticks.ts'
+import { Ticker } from './ticker.ts'
+import { packageVersion } from './version.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** A running service. */
+export interface Service {
+  readonly url: string
+  readonly app: App
+  readonly deps: Deps
+  readonly db: Database
+  /** Takes no new requests, ends those under way and the ticks, then stops what it had started. */
+  stop(): Promise<void>
+}
+
+export interface ServiceOptions {
+  readonly config: Config
+  readonly env?: Environment
+  readonly clock?: Clock
+  readonly log?: Log & Parameters<typeof createApp>[0]['log']
+  /** False: nothing runs by itself; tests call the ticks. */
+  readonly ticking?: boolean
+}
+
+/** What was started, to be stopped in reverse order. */
+type Stops = (() => Promise<void>)[]
+
+/** Starts everything that a configuration names. What fails half way stops what it had started. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const stops: Stops = []
+  const stop = async (): Promise<void> => {
+    for (const end of stops.splice(0).toReversed()) await end()
+  }
+  try {
+    return { ...(await start(options, stops)), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Service, 'stop'>> {
+  const { config, env = process.env, clock = systemClock, ticking = true } = options
+  const log = options.log ?? createLog(config.log.level)
+  const version = packageVersion()
+  const metrics = createMetrics(version)
+  const cloud = connectCloud(config, env, clock, metrics.cloudRequest)
+  stops.push(() => cloud.close())
+  const db = await openStore(config, clock, log, stops)
+  const tickers: Partial<Record<TickName, Ticker<unknown>>> = {}
+  const deps: Deps = {
+    ...storesOf(db),
+    cloud,
+    keyring: keyring(readSecret(config.secret_file, env)),
+    clock,
+    newId,
+    settings: settingsOf(config),
+    log,
+    observer: metrics.observer,
+    wake: name => {
+      if (ticking) tickers[name]?.soon()
+    }
+  }
+  await deps.pools.ensure(deps.settings.targets)
+  const { runs, all } = createTickers(deps, config, tickers)
+  let stopping = false
+  const app = await createApp({
+    deps,
+    config,
+    version,
+    log,
+    metrics,
+    tickRuns: runs,
+    unready: async () => (stopping ? 'The service is stopping.' : await whyUnready(db)),
+    cloudState: cloud.state
+  })
+  stops.push(() => app.close())
+  const url = await app.listen({ host: config.server.host, port: config.server.port })
+  if (ticking) for (const ticker of all) ticker.start()
+  stops.push(async () => {
+    stopping = true
+    await Promise.all(all.map(ticker => ticker.stop()))
+  })
+  if (ticking) tickers.reconcile?.soon()
+  if (ticking) tickers.replenish?.soon()
+  log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
+  return { url, app, deps, db }
+}
+
+/** Tokens, passwords and keys are redacted here, wherever they turn up. */
+export const createLog = (level: string) =>
+  pino({
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: label => ({ level: label }) },
+    redact: [
+      'password',
+      'secret',
+      'token',
+      'auth_key',
+      'authKey',
+      'headers',
+      '*.password',
+      '*.token',
+      '*.auth_key',
+      '*.headers'
+    ]
+  })
+
+/** An open, migrated database. */
+async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {
+  const db = openDatabase(await addressOf(database, clock, log, stops))
+  stops.push(async () => await db.destroy())
+  const applied = await migrate(db, clock)
+  if (applied.length > 0) log.info({ applied }, 'database migrated')
+  return db
+}
+
+/** Brings a configuration's database up to date and closes it again; gives the migrations that it lacked. */
+export async function migrateDatabase({ database }: Config, log: Log): Promise<string[]> {
+  const stops: Stops = []
+  try {
+    const db = openDatabase(await addressOf(database, systemClock, log, stops))
+    stops.push(async () => await db.destroy())
+    return await migrate(db, systemClock)
+  } finally {
+    for (const end of stops.toReversed()) await end()
+  }
+}
+
+/** The database of a configuration; the embedded one is started. */
+async function addressOf(
+  { url, embedded }: Config['database'],
+  clock: Clock,
+  log: Log,
+  stops: Stops
+): Promise<DatabaseAddress> {
+  if (url) return { url }
+  const postgres = await startEmbeddedPostgres({ dataDir: embedded?.data_dir ?? './data', clock })
+  log.info({ socket: postgres.socketDir }, 'embedded PostgreSQL started')
+  stops.push(() => postgres.stop())
+  return postgres
+}
+
+const storesOf = (db: Database) => ({
+  spares: bind(db, { ...stockQueries, ...spareQueries }),
+  claims: bind(db, claimQueries),
+  images: bind(db, imageQueries),
+  pools: bind(db, poolQueries),
+  orphans: bind(db, orphanQueries),
+  history: bind(db, statisticsQueries),
+  ticks: bind(db, tickQueries)
+})
+
+type CloudRequest = Parameters<ReturnType<typeof createMetrics>['cloudRequest']>[0]
+
+/** The cloud, and what its last answers say of its health. */
+function connectCloud(
+  config: Config,
+  env: Environment,
+  clock: Clock,
+  onRequest: (report: CloudRequest) => void
+): Cloud & { close(): Promise<void>; state(): CloudState } {
+  const settings = cloudSettings(config.openstack, env)
+  let state: CloudState = { reachable: true, lastError: undefined }
+  const openstack = connect({
+    settings,
+    clock,
+    timeoutSeconds: config.openstack.timeout_seconds,
+    onRequest: report => {
+      onRequest(report)
+      state = stateAfter(report, state)
+    }
+  })
+  return Object.assign(openstack, { state: () => state })
+}
+
+/** A refusal is an answer too; a refused login is not one that the service can work with. */
+function stateAfter({ service, operation, outcome }: CloudRequest, before: CloudState): CloudState {
+  const down =
+    ['unavailable', 'timeout', 'failed'].includes(outcome) || (operation === 'token_issue' && outcome !== 'ok')
+  if (!down) return before.reachable ? before : { reachable: true, lastError: before.lastError }
+  return { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
+}
+
+export const settingsOf = (config: Config): Settings => ({
+  deployment: config.deployment,
+  targets: config.pools.map(({ os, type, target, size }) => ({ os, type, target, sizeGib: size })),
+  limits: {
+    creatingMax: config.limits.creating_max,
+    creatingMaxPerSnapshot: config.limits.creating_max_per_snapshot,
+    budgetGib: config.limits.budget_gib
+  },
+  snapshotName: new RegExp(config.images.snapshot_name),
+  imagesSource: config.images.source,
+  purgeOnSync: config.images.purge_on_sync,
+  systemCategories: config.claims.system_categories,
+  checkExisting: config.claims.check_existing,
+  handover: config.claims.handover,
+  prearm: config.claims.prearm,
+  keepDays: config.claims.keep_days,
+  cloudTimeoutSeconds: config.openstack.timeout_seconds
+})
+
+/** Generous: a run that takes longer has hung. */
+const RUN_SECONDS = { replenish: 120, check_state: 120, reconcile: 600 } as const
+
+function createTickers(deps: Deps, config: Config, tickers: Partial<Record<TickName, Ticker<unknown>>>) {
+  const create = <T>(name: TickName, run: (deps: Deps, call: Call) => Promise<T>): Ticker<T> => {
+    const ticker = new Ticker<T>({
+      ...(deps satisfies { clock: Clock; log: Log; observer: Observer }),
+      name,
+      cron: config.ticks[name],
+      run: signal => run(deps, { requestId: `req-${deps.newId()}`, signal }),
+      limitSeconds: RUN_SECONDS[name]
+    })
+    tickers[name] = ticker
+    return ticker
+  }
+  const replenishing = create('replenish', replenish)
+  const checking = create('check_state', checkState)
+  const reconciling = create('reconcile', reconcile)
+  return {
+    all: [replenishing, checking, reconciling],
+    runs: {
+      replenish: () => replenishing.now(),
+      checkState: () => checking.now(),
+      reconcile: () => reconciling.now()
+    }
+  }
+}
+
+async function whyUnready(db: Database): Promise<string | undefined> {
+  const pending = await pendingMigrations(db)
+  return pending.length > 0 ? `The database lacks the migrations ${pending.join(', ')}.` : undefined
+}

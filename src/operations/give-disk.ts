@@ -46,7 +46,7 @@ export async function giveSpare(
 /** Records the disk as the claim's: the last step. */
 export async function give(deps: Deps, claim: Claim, given: Given, volumeStatus: string): Promise<ClaimResult> {
   const settled = await deps.claims.settle(claim.id, given, deps.clock.now())
-  if (!settled) throw unsettled('it was settled by another request')
+  if (!settled) return resultOf(await settledMeanwhile(deps, claim, given), volumeStatus)
   const seconds = (deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
   deps.observer.claimed(settled, seconds)
   const { id, source, disk, projectId, name } = settled
@@ -55,6 +55,13 @@ export async function give(deps: Deps, claim: Claim, given: Given, volumeStatus:
     'disk claimed'
   )
   return resultOf(settled, volumeStatus)
+}
+
+/** Another request took the claim over when our lease ran out; both have worked on the same disk. */
+async function settledMeanwhile(deps: Deps, { id }: Claim, { disk }: Given): Promise<Claim> {
+  const claim = await deps.claims.find(id)
+  if (claim?.status === 'available' && claim.disk?.volumeId === disk.volumeId) return claim
+  throw unsettled('it was settled by another request')
 }
 
 /** What a claim's volume in its project means to the caller. */

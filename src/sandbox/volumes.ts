@@ -27,13 +27,13 @@ export function findVolume(cloud: Cloud, caller: Caller, id: string): Volume {
 
 /** Changes a volume and says so in the journal, where `change` is given. */
 export function changeVolume(cloud: Cloud, by: Caller, volume: Volume, change: Partial<Volume>): void {
-  const { status, name, projectId } = volume
+  const { status, name, projectId, metadata } = volume
   cloud.volumes.change(volume, { ...change, updatedAt: cloud.now() })
   const record = (what: string, from: unknown, to: unknown): void =>
     cloud.record(by, { change: `volume.${what}`, volume_id: volume.id, from, to })
   if (volume.projectId !== projectId) record('moved', projectId, volume.projectId)
   if (volume.name !== name) record('renamed', name, volume.name)
-  if (change.metadata) record('metadata', undefined, change.metadata)
+  if (change.metadata) record('metadata', metadata, volume.metadata)
   if (volume.status !== status) record('status', status, volume.status)
 }
 

@@ -3,7 +3,7 @@ import { type FaultKind, type FaultRule, Faults } from './faults.ts'
 import { type Change, Journal } from './journal.ts'
 import type { ApplicationCredential, Caller, Message, Project, Snapshot, Token, User, VolumeType } from './model.ts'
 import { Random } from './random.ts'
-import { ConnectionReset, INTERNAL, Refusal } from './refusal.ts'
+import { ConnectionReset, messageOf, Refusal } from './refusal.ts'
 import { type Golden, seedCloud } from './seed.ts'
 import { TransferTable, Usage, VolumeTable } from './tables.ts'
 
@@ -111,4 +111,7 @@ export class Cloud {
 const ignoreStop = (): void => undefined
 const never = (): Promise<never> => new Promise(() => undefined)
 
-const refusalOf = (rule: FaultRule): Refusal => new Refusal(rule.status ?? 500, rule.message ?? INTERNAL)
+function refusalOf(rule: FaultRule): Refusal {
+  const { status = 500, message = messageOf(status) } = rule
+  return new Refusal(status, message)
+}

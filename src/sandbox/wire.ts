@@ -41,7 +41,7 @@ export function serve(
   app.route<{ Params: Record<string, string>; Querystring: Query }>({ method, url, handler })
 }
 
-/** Answers errors in the words of one service; `host` is what the client knows this machine by. */
+/** Answers errors in the words of one service. */
 export function answerErrors(app: FastifyInstance, bodyOf: (refusal: Refusal) => object): void {
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof ConnectionReset) {

@@ -19,14 +19,15 @@ describe('faults', () => {
     for (const _ of [1, 2])
       assertFault(await pool.call('GET', `/volumes/${id}`), 500, 'computeFault', /^The server has either erred/)
     assert.equal((await pool.call('GET', `/volumes/${id}`)).status, 200)
-    sandbox.cloud.addFault({
-      operation: 'volume_list',
-      kind: 'status',
-      status: 503,
-      message: 'The server is currently unavailable.'
-    })
+    sandbox.cloud.addFault({ operation: 'volume_list', kind: 'status', status: 503 })
     const { body } = await pool.call('GET', '/volumes')
-    assert.deepEqual([body.code, body.title], ['503 Service Unavailable', 'Service Unavailable'])
+    assert.deepEqual(body, {
+      message:
+        'The server is currently unavailable. Please try again at a later time.<br /><br />\n' +
+        'The Keystone service is temporarily unavailable.\n\n',
+      code: '503 Service Unavailable',
+      title: 'Service Unavailable'
+    })
     sandbox.cloud.addFault({ operation: 'token_issue', kind: 'status', status: 503 })
     const login = await send('POST', `${sandbox.authUrl}/auth/tokens`, {}, passwordAuth('pool-svc', 'pool'))
     assert.equal(login.body.error.code, 503)

@@ -330,6 +330,20 @@ describe('deleting a volume', () => {
     }
   )
 
+  it('asked for twice by force, happens once', async t => {
+    const { sandbox, clock, pool, admin } = await aCloud(t)
+    const { id } = await pool.create()
+    sandbox.cloud.delays = { ...sandbox.cloud.delays, deleting: 200 }
+    sandbox.cloud.addFault({ operation: 'volume_delete', kind: 'error_volume' })
+    await pool.call('DELETE', `/volumes/${id}`)
+    sandbox.cloud.delays = { ...sandbox.cloud.delays, deleting: 100 }
+    await admin.action(id, 'os-force_delete')
+    await clock.advance(200)
+    assert.equal((await pool.call('GET', `/volumes/${id}`)).status, 404)
+    assert.deepEqual(await pool.names('status=error_deleting'), [])
+    assert.equal((await pool.get('/limits')).limits.absolute.totalVolumesUsed, 3)
+  })
+
   it('is refused while it has snapshots, and takes them along when asked to', async t => {
     const { pool } = await aCloud(t)
     const { id } = await pool.create()

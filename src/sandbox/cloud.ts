@@ -41,6 +41,8 @@ export class Cloud {
   readonly random: Random
   readonly tokenSeconds: number
   delays: Delays
+  /** A golden volume with its snapshot, as an operator would upload one. */
+  readonly addSnapshot: (golden: Golden) => Snapshot
   readonly #clock: Clock
   readonly #stop = new AbortController()
 
@@ -54,9 +56,6 @@ export class Cloud {
     this.journal = new Journal(journalMax)
     this.addSnapshot = seedCloud(this)
   }
-
-  /** A golden volume with its snapshot, as an operator would upload one. */
-  readonly addSnapshot: (golden: Golden) => Snapshot
 
   addFault(rule: FaultRule): void {
     this.faults.add(rule)
@@ -83,7 +82,7 @@ export class Cloud {
   async perform<T>(operation: Operation, token: string | undefined, act: (strike?: FaultKind) => T): Promise<T> {
     const fault = this.faults.draw(operation)
     const ms = this.delays[operation] + (fault?.ms ?? 0)
-    if (ms > 0) await this.#clock.sleep(ms, this.#stop.signal)
+    if (ms > 0) await this.#clock.sleep(ms, this.#stop.signal).catch(cut)
     if (!fault) return act()
     if (fault.kind === 'revoke_tokens') this.#revokeTokens(token)
     if (fault.kind === 'reset_before') throw new ConnectionReset()
@@ -109,6 +108,10 @@ export class Cloud {
 }
 
 const ignoreStop = (): void => undefined
+/** Whoever waits for an answer when the cloud stops loses the connection. */
+const cut = (): never => {
+  throw new ConnectionReset()
+}
 const never = (): Promise<never> => new Promise(() => undefined)
 
 function refusalOf(rule: FaultRule): Refusal {

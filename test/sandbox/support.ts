@@ -73,10 +73,7 @@ const agent = new Agent({ pipelining: 0 })
 
 export const passwordAuth = (user: string, project?: string, password = 'sandbox'): Json => ({
   auth: {
-    identity: {
-      methods: ['password'],
-      password: { user: { name: user, domain: { id: 'default' }, password } }
-    },
+    identity: { methods: ['password'], password: { user: { name: user, domain: { id: 'default' }, password } } },
     ...(project === undefined ? {} : { scope: { project: { name: project, domain: { name: 'Default' } } } })
   }
 })

@@ -38,7 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   root: ['root', 'pool', 'clock'],
   http: ['http', 'operations', 'pool', 'root', 'clock'],
   cli: ['cli', 'http', 'operations', 'pool', 'service', 'root', 'clock'],
-  main: ['cli'],
+  main: ['cli', 'root'],
   service: ['http', 'operations', 'pool', 'store', 'openstack', 'root', 'clock']
 }
 

@@ -106,7 +106,7 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
 /** The code that the caller was told. */
 export function codeOf(error: unknown): string {
   if (error instanceof PoolError) return error.code
-  if (!(error instanceof CloudError)) return 'internal'
+  if (!(error instanceof CloudError)) return 'internal_error'
   if (error.code === 'timeout') return 'cloud_timeout'
   return error.code === 'unavailable' ? 'cloud_unavailable' : 'cloud_error'
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { schedule } from 'node-cron'
 import type { Clock, Log, Observer } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
@@ -98,6 +99,7 @@ export class Ticker<T> {
     const startedAt = clock.now()
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#stopping.signal, this.#limit(ended.signal)])
+    setMaxListeners(0, signal) // One for each call to the cloud under it.
     let error: string | undefined
     try {
       return await run(signal)

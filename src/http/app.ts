@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
 import swagger from '@fastify/swagger'
@@ -125,10 +126,11 @@ function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
 }
 
 /** Under which id a request calls the cloud, and until when. */
-export const callOf = (request: FastifyRequest, seconds: number): Call => ({
-  requestId: request.id,
-  signal: AbortSignal.timeout(seconds * 1000)
-})
+export function callOf(request: FastifyRequest, seconds: number): Call {
+  const signal = AbortSignal.timeout(seconds * 1000)
+  setMaxListeners(0, signal) // One for each call to the cloud under it.
+  return { requestId: request.id, signal }
+}
 
 const DESCRIPTION = `A stock of ready-made Cinder volumes. Errors are problem documents (RFC 9457) whose \`code\` says what to do;
 every answer carries \`X-Openstack-Request-Id\`, the id that Cinder's logs have too.`

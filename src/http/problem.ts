@@ -27,7 +27,8 @@ const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
   cloud_timeout: { status: 504, title: 'The cloud did not answer in time' },
   pool_empty: { status: 503, title: 'The pool is empty' },
   claim_unsettled: { status: 503, title: 'The claim is not settled yet' },
-  database_unavailable: { status: 503, title: 'The database cannot be reached' }
+  database_unavailable: { status: 503, title: 'The database cannot be reached' },
+  internal_error: { status: 500, title: 'A fault of this service' }
 }
 
 const RETRY_AFTER_SECONDS = 5
@@ -38,7 +39,7 @@ export function answerProblems(app: FastifyInstance): void {
     const [problem, status] = toPoolError(error)
     if (!problem) {
       request.log.error({ err: error }, 'request failed')
-      return send(reply, request, new PoolError('cloud_error', INTERNAL), 500)
+      return send(reply, request, new PoolError('internal_error', INTERNAL), 500)
     }
     if (status >= 500) request.log.warn({ code: problem.code, error: problem.message }, 'request not served')
     return send(reply, request, problem, status)
@@ -55,7 +56,7 @@ export function answerProblems(app: FastifyInstance): void {
 }
 
 const METHODS = ['GET', 'POST', 'DELETE'] as const
-const INTERNAL = 'A fault of this service: its log has more under this request id.'
+const INTERNAL = 'Not your doing. The log of the service has more under this request id.'
 
 const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url
 

@@ -124,8 +124,8 @@ export type ImageView = Static<typeof ImageView>
 export const SyncBody = Type.Object(
   {
     purge: Type.Optional(oneOf(PURGES)),
-    dry_run: Type.Optional(Type.Boolean({ default: false })),
-    allow_empty: Type.Optional(Type.Boolean({ default: false }))
+    dry_run: Type.Optional(Type.Boolean({ description: 'Only show what would happen; default false' })),
+    allow_empty: Type.Optional(Type.Boolean({ description: 'Go on although no snapshot matches; default false' }))
   },
   { ...strict, $id: 'SyncRequest' }
 )

@@ -114,29 +114,26 @@ export class Http {
   }
 
   async send(request: Request, call: LimitedCall): Promise<Answer> {
+    let mayHaveActed = false
     for (let attempt = 0; ; attempt++) {
       const result = await this.#attempt(request, call)
       if (!(result instanceof Failure)) return result
+      mayHaveActed ||= result.error.mayHaveActed // What the last attempt did not do, the first one may have done.
       const pause = result.pauseMs(request, attempt)
-      if (pause === undefined) throw result.error
-      try {
-        await this.#options.clock.sleep(pause, call.signal)
-      } catch {
-        throw result.error // The time is up: what went wrong says more than that.
-      }
+      if (pause === undefined || !(await this.#sleep(pause, call.signal))) throw result.errorThat(mayHaveActed)
     }
   }
 
+  /** Cuts what is still under way: at the end that is only work for callers who are gone. */
   close(): Promise<void> {
-    return this.#agent.close()
+    return this.#agent.destroy()
   }
 
   async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {
     const slots = this.#slots[request.service]
-    await slots.take(call.signal)
+    if (!(await slots.take(call.signal))) return new Failure(unsentFailure(call.signal))
     const startedAt = this.#options.clock.now().getTime()
     try {
-      call.signal.throwIfAborted() // The place may have come too late.
       const result = await this.#exchange(request, call)
       const seconds = (this.#options.clock.now().getTime() - startedAt) / 1000
       const outcome = result instanceof Failure ? result.error.code : 'ok'
@@ -168,6 +165,16 @@ export class Http {
     }
   }
 
+  /** False: the time is up, or the caller gave up; what went wrong before says more than that. */
+  async #sleep(ms: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#options.clock.sleep(ms, signal)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   async #roundTrip(options: Dispatcher.RequestOptions): Promise<Answer> {
     const { statusCode, headers, body } = await this.#agent.request(options)
     return { status: statusCode, headers, body: await body.text() }
@@ -190,6 +197,12 @@ class Failure {
     if (pause === undefined || !this.#isRepeatable(request)) return undefined
     const asked = /^\d+$/.test(this.#retryAfter ?? '') ? Number(this.#retryAfter) : 0
     return asked > RETRY_AFTER_SECONDS_MAX ? undefined : Math.max(pause, asked * 1000)
+  }
+
+  errorThat(mayHaveActed: boolean): CloudError {
+    const { code, message, status, cause } = this.error
+    if (mayHaveActed === this.error.mayHaveActed) return this.error
+    return new CloudError(code, message, { mayHaveActed, status, cause })
   }
 
   #isRepeatable(request: Request): boolean {

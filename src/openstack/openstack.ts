@@ -55,7 +55,7 @@ export class OpenStack implements Cloud {
     return await this.#identities.identify(token, call)
   }
 
-  /** Waits for the requests under way. */
+  /** To be called once no operation is under way any more; cuts the connections. */
   async close(): Promise<void> {
     await this.#http.close()
   }

@@ -46,47 +46,21 @@ export class SettingsError extends Error {
   readonly problems: readonly string[]
 
   constructor(problems: readonly string[]) {
-    super(['The settings for OpenStack are not usable:', ...problems].join('\n  '))
+    const distinct = [...new Set(problems)]
+    super(['The settings for OpenStack are not usable:', ...distinct].join('\n  '))
     this.name = 'SettingsError'
-    this.problems = problems
+    this.problems = distinct
   }
 }
 
-const AUTH_KEYS = [
-  'auth_url',
-  'username',
-  'user_id',
-  'password',
-  'user_domain_name',
-  'user_domain_id',
-  'project_name',
-  'project_id',
-  'project_domain_name',
-  'project_domain_id',
-  'trust_id',
-  'application_credential_id',
-  'application_credential_name',
-  'application_credential_secret'
-] as const
-const OTHER_KEYS = [
-  'auth_type',
-  'region_name',
-  'interface',
-  'cacert',
-  'cert',
-  'key',
-  'block_storage_endpoint_override'
-] as const
-type Key = (typeof AUTH_KEYS)[number] | (typeof OTHER_KEYS)[number]
-
 /** Two ways to say one thing: a stronger layer that says it in one way takes back what a weaker one said in the other. */
-const ALTERNATIVES: readonly (readonly [Key, Key])[] = [
+const ALTERNATIVES = [
   ['username', 'user_id'],
   ['user_domain_name', 'user_domain_id'],
   ['project_name', 'project_id'],
   ['project_domain_name', 'project_domain_id'],
   ['application_credential_name', 'application_credential_id']
-]
+] as const
 
 /** Where the service logs in: `OS_*` beats the configuration, which beats secure.yaml, which beats clouds.yaml. */
 export function cloudSettings(config: OpenStackConfig, env: Environment, files: Files = realFiles): CloudSettings {
@@ -107,14 +81,13 @@ function configLayer(config: OpenStackConfig): Layer {
 }
 
 function environmentLayer(env: Environment): Layer {
-  const said = [...AUTH_KEYS, ...OTHER_KEYS].map(key => [key, env[`OS_${key.toUpperCase()}`]] as const)
-  const values = Object.fromEntries(said.filter(([, value]) => value)) // Set but empty is as good as not set.
-  const { OS_ENDPOINT_TYPE, OS_INSECURE } = env
-  const verify = OS_INSECURE ? !/^(1|true|yes|on)$/i.test(OS_INSECURE) : undefined
-  return {
-    values: { interface: OS_ENDPOINT_TYPE || undefined, ...values, verify },
-    nameOf: key => (key === 'verify' ? 'OS_INSECURE' : `OS_${key.toUpperCase()}`)
-  }
+  const nameOf = (key: string) => (key === 'verify' ? 'OS_INSECURE' : `OS_${key.toUpperCase()}`)
+  // Set but empty is as good as not set.
+  const said = Object.entries(env).filter(([name, value]) => name.startsWith('OS_') && value)
+  const values = Object.fromEntries(said.map(([name, value]) => [name.slice(3).toLowerCase(), value]))
+  const { endpoint_type, insecure } = values
+  const verify = insecure && !/^(1|true|yes|on)$/i.test(insecure)
+  return { values: { interface: endpoint_type, ...values, verify }, nameOf }
 }
 
 /** What was said by all layers together, the strongest last. */
@@ -125,7 +98,7 @@ class Said {
   constructor(layers: readonly Layer[], problems: string[]) {
     this.problems = problems
     for (const { values, nameOf } of layers) {
-      const says = (key: Key) => values[key] !== undefined && values[key] !== null
+      const says = (key: string) => values[key] !== undefined && values[key] !== null
       for (const [one, other] of ALTERNATIVES) {
         if (says(one)) this.#values.delete(other)
         if (says(other)) this.#values.delete(one)
@@ -137,10 +110,10 @@ class Said {
   }
 
   nameOf(key: string): string {
-    return this.#values.get(key)?.name ?? unsaidName(key)
+    return this.#values.get(key)?.name ?? `openstack.auth.${key} (or OS_${key.toUpperCase()})`
   }
 
-  text(key: Key): string | undefined {
+  text(key: string): string | undefined {
     const said = this.#values.get(key)
     if (said === undefined || said.value === '') return undefined
     if (typeof said.value === 'string') return said.value
@@ -148,7 +121,7 @@ class Said {
     return undefined
   }
 
-  needed(key: Key, what: string): string {
+  needed(key: string, what: string): string {
     const text = this.text(key)
     // A value of a wrong kind has been told already.
     if (text === undefined && (this.#values.get(key)?.value ?? '') === '') {
@@ -161,11 +134,6 @@ class Said {
     const value = this.#values.get(key)?.value
     return value === false || value === 'false'
   }
-}
-
-function unsaidName(key: string): string {
-  const isAuth = AUTH_KEYS.some(name => name === key)
-  return `openstack.${isAuth ? 'auth.' : ''}${key} (or OS_${key.toUpperCase()})`
 }
 
 function read(said: Said, files: Files): CloudSettings {
@@ -189,7 +157,7 @@ function authUrlOf(said: Said): string {
   return `${root ?? ''}/v3`
 }
 
-function urlOf(said: Said, key: Key, text: string | undefined): string | undefined {
+function urlOf(said: Said, key: string, text: string | undefined): string | undefined {
   if (!text) return undefined
   if (/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : '')) return text
   said.problems.push(`${said.nameOf(key)}: must be an address that starts with http:// or https://.`)
@@ -258,7 +226,7 @@ function tlsOf(said: Said, files: Files): Tls {
   }
 }
 
-function pemOf(said: Said, key: Key, files: Files): string | undefined {
+function pemOf(said: Said, key: string, files: Files): string | undefined {
   const path = said.text(key)
   if (path === undefined) return undefined
   try {

@@ -37,20 +37,21 @@ export class Slots {
     this.#free = free
   }
 
-  async take(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
+  /** False: the signal fired first. */
+  async take(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false
     if (this.#free > 0) {
       this.#free--
-      return
+      return true
     }
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<boolean>(resolve => {
       const giveUp = () => {
         this.#queue.delete(admit)
-        reject(signal.reason)
+        resolve(false)
       }
       const admit = () => {
         signal.removeEventListener('abort', giveUp)
-        resolve()
+        resolve(true)
       }
       this.#queue.add(admit)
       signal.addEventListener('abort', giveUp, { once: true })

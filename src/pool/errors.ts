@@ -22,7 +22,8 @@ export const POOL_ERROR_CODES = [
   'cloud_timeout',
   'pool_empty',
   'claim_unsettled',
-  'database_unavailable'
+  'database_unavailable',
+  'internal_error' // A fault of this service: nothing that a caller, the cloud or the database can cause.
 ] as const
 export type PoolErrorCode = (typeof POOL_ERROR_CODES)[number]
 

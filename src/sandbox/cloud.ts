@@ -3,7 +3,7 @@ import { type FaultKind, type FaultRule, Faults } from './faults.ts'
 import { type Change, Journal } from './journal.ts'
 import type { ApplicationCredential, Caller, Message, Project, Snapshot, Token, User, VolumeType } from './model.ts'
 import { Random } from './random.ts'
-import { ConnectionReset, Refusal } from './refusal.ts'
+import { ConnectionReset, INTERNAL, Refusal } from './refusal.ts'
 import { type Golden, seedCloud } from './seed.ts'
 import { TransferTable, Usage, VolumeTable } from './tables.ts'
 
@@ -111,5 +111,4 @@ export class Cloud {
 const ignoreStop = (): void => undefined
 const never = (): Promise<never> => new Promise(() => undefined)
 
-const DEFAULT_MESSAGE = 'The server has either erred or is incapable of performing the requested operation.'
-const refusalOf = (rule: FaultRule): Refusal => new Refusal(rule.status ?? 500, rule.message ?? DEFAULT_MESSAGE)
+const refusalOf = (rule: FaultRule): Refusal => new Refusal(rule.status ?? 500, rule.message ?? INTERNAL)

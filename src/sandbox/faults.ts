@@ -1,36 +1,44 @@
-import { isOperation, OPERATIONS, type Operation } from './delays.ts'
+import type { Operation } from './delays.ts'
 import type { Random } from './random.ts'
 
-/** What can go wrong, and where it makes sense; no list: everywhere. */
-const KINDS = {
-  status: undefined,
-  delay: undefined,
-  hang: undefined,
-  reset_before: undefined,
-  reset_after: undefined,
-  revoke_tokens: undefined,
+export const FAULT_KINDS = [
+  'status',
+  'delay',
+  'hang',
+  'reset_before',
+  'reset_after',
+  'revoke_tokens',
+  'over_quota',
+  'error_volume',
+  'stuck_creating',
+  'vanish',
+  'busy_delete'
+] as const
+export type FaultKind = (typeof FAULT_KINDS)[number]
+
+/** The kinds that only some operations can meet. */
+const LIMITED: Partial<Record<FaultKind, readonly Operation[]>> = {
   over_quota: ['volume_create', 'volume_extend', 'transfer_accept'],
   error_volume: ['volume_create', 'volume_extend', 'volume_delete'],
   stuck_creating: ['volume_create'],
   vanish: ['volume_create'],
   busy_delete: ['volume_delete']
-} as const satisfies Record<string, readonly Operation[] | undefined>
-export type FaultKind = keyof typeof KINDS
-export const FAULT_KINDS = Object.keys(KINDS) as FaultKind[]
+}
 
 export interface FaultRule {
-  readonly operation: Operation | '*'
+  /** Absent: any. */
+  readonly operation?: Operation | '*'
   readonly kind: FaultKind
-  /** How often it strikes at most; absent: until it is deleted. */
+  /** How often it strikes at most; absent: until it is removed. */
   readonly count?: number
-  /** Of striking, for each call; absent: 1. */
+  /** That it strikes a call; absent: 1. */
   readonly probability?: number
   /** For `status`. */
   readonly status?: number
   readonly message?: string
   /** How long `delay` lasts, and how long the others wait before they strike. */
   readonly ms?: number
-  /** `status` and `hang` strike after the call was carried out, so that only the answer is lost. */
+  /** `status` and `hang`: the call is carried out all the same, only its answer is lost. */
   readonly acts?: boolean
 }
 
@@ -53,7 +61,15 @@ export class Faults {
     return this.#rules
   }
 
+  /** A rule that could never strike as it is meant to is a RangeError. */
   add(rule: FaultRule): Fault {
+    const { kind, operation = '*', status, ms } = rule
+    const sensible = LIMITED[kind]
+    if (kind === 'status' && status === undefined) throw new RangeError('status: is required for this kind')
+    if (kind === 'delay' && ms === undefined) throw new RangeError('ms: is required for this kind')
+    if (sensible && operation !== '*' && !sensible.includes(operation)) {
+      throw new RangeError(`operation: ${kind} strikes only ${sensible.join(', ')}`)
+    }
     this.#lastId += 1
     const fault = { ...rule, id: this.#lastId, strikes: 0 }
     this.#rules.push(fault)
@@ -77,40 +93,7 @@ export class Faults {
   }
 }
 
-function fits(rule: Fault, operation: Operation): boolean {
-  const sensible: readonly Operation[] | undefined = KINDS[rule.kind]
-  return (
-    (rule.operation === '*' || rule.operation === operation) &&
-    (sensible?.includes(operation) ?? true) &&
-    rule.strikes < (rule.count ?? Number.POSITIVE_INFINITY)
-  )
-}
-
-const CHECKS: Record<keyof FaultRule, [(value: unknown) => boolean, string]> = {
-  operation: [value => value === '*' || isOperation(String(value)), `must be "*" or one of ${OPERATIONS.join(', ')}`],
-  kind: [value => FAULT_KINDS.some(kind => kind === value), `must be one of ${FAULT_KINDS.join(', ')}`],
-  count: [value => Number.isInteger(value) && Number(value) > 0, 'must be a whole number, 1 or more'],
-  probability: [value => typeof value === 'number' && value > 0 && value <= 1, 'must be above 0 and at most 1'],
-  status: [value => Number.isInteger(value) && Number(value) >= 400 && Number(value) <= 599, 'must be 400 to 599'],
-  message: [value => typeof value === 'string', 'must be a string'],
-  ms: [value => typeof value === 'number' && value >= 0, 'must be milliseconds, 0 or more'],
-  acts: [value => typeof value === 'boolean', 'must be true or false']
-}
-
-/** The rule in a request body; a wrong field is named. */
-export function faultRule(body: Readonly<Record<string, unknown>>): FaultRule {
-  for (const [field, value] of Object.entries(body)) {
-    const check = Object.entries(CHECKS).find(([name]) => name === field)?.[1]
-    if (!check) throw new RangeError(`${field}: no such field; there are ${Object.keys(CHECKS).join(', ')}`)
-    if (!check[0](value)) throw new RangeError(`${field}: ${check[1]}`)
-  }
-  const rule = { operation: '*', ...body } as FaultRule
-  if (!body['kind']) throw new RangeError(`kind: ${CHECKS.kind[1]}`)
-  if (rule.kind === 'status' && !rule.status) throw new RangeError('status: is required for this kind')
-  if (rule.kind === 'delay' && rule.ms === undefined) throw new RangeError('ms: is required for this kind')
-  const sensible: readonly string[] | undefined = KINDS[rule.kind]
-  if (sensible && rule.operation !== '*' && !sensible.includes(rule.operation)) {
-    throw new RangeError(`operation: ${rule.kind} strikes only ${sensible.join(', ')}`)
-  }
-  return rule
-}
+const fits = ({ operation: wanted = '*', kind, count, strikes }: Fault, operation: Operation): boolean =>
+  (wanted === '*' || wanted === operation) &&
+  (LIMITED[kind]?.includes(operation) ?? true) &&
+  (count === undefined || strikes < count)

@@ -1,8 +1,9 @@
 import type { Cloud } from './cloud.ts'
 import { literal } from './literal.ts'
 import { type Caller, isAdmin, type Volume } from './model.ts'
-import { type Page, page, type Query } from './paging.ts'
+import { type Column, type Page, page, type Query } from './paging.ts'
 import { badRequest } from './refusal.ts'
+import { findVolume } from './volumes.ts'
 
 type Test = (volume: Volume) => boolean
 
@@ -12,7 +13,7 @@ const SINCE_331 = [...BEFORE_331, 'migration_status', 'size', 'created_at', 'upd
 const NO_FILTERS = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'all_tenants', 'with_count']
 
 /** Columns that are compared as they are. */
-const COLUMNS: Record<string, (volume: Volume) => unknown> = {
+const COLUMNS: Record<string, Column<Volume>> = {
   id: volume => volume.id,
   project_id: volume => volume.projectId,
   user_id: volume => volume.userId,
@@ -37,16 +38,16 @@ const seconds = (ms: number): number => Math.floor(ms / 1000) * 1000
 /** One page of the volumes that a query asks for, as this microversion understands it. */
 export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: number): Page<Volume> {
   const filters = allowedFilters(query, minor, isAdmin(caller))
-  const everywhere = isAdmin(caller) && isTrue(query['all_tenants'])
+  const { all_tenants: all } = query
+  const everywhere = isAdmin(caller) && isTrue(all)
   const tests = Object.entries(filters).map(([name, value]) => testFor(name, value))
-  const matching = tests.includes(nothing) ? [] : candidates(cloud, everywhere ? undefined : caller.projectId, filters)
-  const rows = matching.filter(volume => tests.every(test => test(volume)))
-  return page(
-    rows,
-    query,
-    name => COLUMNS[name === 'display_name' ? 'name' : name],
-    id => cloud.volumes.get(id)
-  )
+  const rows = tests.includes(nothing) ? [] : candidates(cloud, everywhere ? undefined : caller.projectId, filters)
+  const matches: Test = volume => {
+    for (const test of tests) if (!test(volume)) return false
+    return true
+  }
+  const column = (name: string): Column<Volume> | undefined => COLUMNS[name === 'display_name' ? 'name' : name]
+  return page(rows, matches, query, column, id => findVolume(cloud, caller, id))
 }
 
 /** An administrator may filter by anything. Others: unknown filters were dropped once, and are refused since 3.31. */
@@ -71,15 +72,18 @@ function testFor(name: string, text: string): Test {
   const column = COLUMNS[name]
   if (!column) return nothing
   if (name === 'bootable') return volume => volume.bootable === isTrue(text)
-  const wanted = (Array.isArray(value) ? value : [value]).map(String)
-  return volume => wanted.includes(String(column(volume)))
+  const wanted = new Set((Array.isArray(value) ? value : [value]).map(String))
+  return volume => wanted.has(String(column(volume)))
 }
 
 /** All keys must match; what is no dictionary matches nothing. */
 function metadataTest(value: unknown): Test {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return nothing
-  const wanted = Object.entries(value)
-  return ({ metadata }) => wanted.every(([key, text]) => metadata[key] === String(text))
+  const wanted = new Map(Object.entries(value).map(([key, text]) => [key, String(text)]))
+  return ({ metadata }) => {
+    for (const [key, text] of wanted) if (metadata[key] !== text) return false
+    return true
+  }
 }
 
 /** `gte:2026-01-01T00:00:00`; several, joined by commas, are alternatives. */
@@ -110,16 +114,16 @@ const COMPARE: Record<string, (value: number, at: number) => boolean> = {
 }
 
 /** Those that an index offers; the tests still run over them. */
-function candidates(cloud: Cloud, projectId: string | undefined, filters: Record<string, string>): Volume[] {
-  const { name, status, metadata } = filters
-  const project = projectId ?? filters['project_id']
-  if (project === undefined) return [...cloud.volumes.of()]
+function candidates(cloud: Cloud, projectId: string | undefined, filters: Record<string, string>): Iterable<Volume> {
+  const { name, status, metadata, project_id: wantedProject } = filters
+  const project = projectId ?? wantedProject
+  if (project === undefined) return cloud.volumes.of()
   const statuses = status === undefined ? undefined : literal(status)
   const wanted = metadata === undefined ? undefined : literal(metadata)
   return cloud.volumes.candidates(project, {
     ...(name === undefined ? {} : { names: [name] }),
     ...(statuses === undefined ? {} : { statuses: (Array.isArray(statuses) ? statuses : [statuses]).map(String) }),
-    ...(typeof wanted === 'object' && wanted !== null ? { metadata: wanted as Record<string, string> } : {})
+    ...(typeof wanted === 'object' && wanted !== null ? { metadata: new Map(Object.entries(wanted)) } : {})
   })
 }
 

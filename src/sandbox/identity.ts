@@ -1,42 +1,24 @@
 import type { Cloud } from './cloud.ts'
 import type { ApplicationCredential, Project, Token, User } from './model.ts'
-import { badRequest, Refusal, unauthorized } from './refusal.ts'
+import { Refusal, unauthorized } from './refusal.ts'
+import type { Auth, Named } from './schemas.ts'
 
 /** What a role implies besides itself. */
 const IMPLIED: Record<string, readonly string[]> = { admin: ['member', 'reader'], member: ['reader'] }
 export const ROLES = ['reader', 'member', 'admin', 'service'] as const
-export const isRole = (name: string): boolean => ROLES.some(role => role === name)
 
-type Json = Readonly<Record<string, unknown>>
 const TOKEN_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** The field of an object where that is an object itself, else an empty one. */
-export const part = (value: unknown, name: string): Json => {
-  const field: unknown = typeof value === 'object' && value !== null ? (value as Json)[name] : undefined
-  return typeof field === 'object' && field !== null ? (field as Json) : {}
-}
-
 /** `POST /v3/auth/tokens`. Whatever is wrong about user, password or project is refused in the same words. */
-export function login(cloud: Cloud, body: unknown): Token {
-  const auth = part(body, 'auth')
-  const identity = part(auth, 'identity')
-  const methods = Array.isArray(identity['methods']) ? identity['methods'].map(String) : []
-  if (methods.length === 0) {
-    throw badRequest("'identity' is a required property\n\nFailed validating 'required' in schema")
-  }
-  const method = methods.find(name => name in METHODS)
-  const found = method && METHODS[method]?.(cloud, part(identity, method))
+export function login(cloud: Cloud, { identity, scope }: Auth): Token {
+  const found = identity.methods.map(method => METHODS[method]?.(cloud, identity)).find(login => login !== undefined)
   if (!found) throw unauthorized()
-  const project = found.project ?? scopedProject(cloud, part(auth, 'scope'))
+  if (found.project && scope !== undefined) throw unauthorized() // Such a credential has its project already.
+  const project = found.project ?? scopedProject(cloud, scope)
   const roles = project ? rolesIn(found.user, project) : []
   if (project && roles.length === 0) throw unauthorized()
-  if (found.project && auth['scope'] !== undefined) throw unauthorized() // Such a credential has its project already.
-  return issueToken(cloud, {
-    user: found.user,
-    project,
-    roles,
-    methods: [...new Set([...methods, ...(found.methods ?? [])])]
-  })
+  const methods = [...new Set([...identity.methods, ...(found.methods ?? [])])]
+  return issueToken(cloud, { user: found.user, project, roles, methods })
 }
 
 interface Login {
@@ -45,44 +27,37 @@ interface Login {
   readonly methods?: readonly string[]
 }
 
-const METHODS: Record<string, (cloud: Cloud, given: Json) => Login | undefined> = {
-  password: (cloud, given) => {
-    const wanted = part(given, 'user')
-    const user = findUser(cloud, wanted)
-    return user && user.password === wanted['password'] ? { user } : undefined
+const METHODS: Record<string, (cloud: Cloud, given: Auth['identity']) => Login | undefined> = {
+  password: (cloud, { password }) => {
+    const user = password && meant(cloud.users, password.user)
+    return user && user.password === password?.user.password ? { user } : undefined
   },
-  token: (cloud, given) => {
-    const token = findToken(cloud, String(given['id']))
-    return token && { user: token.user, methods: token.methods }
+  token: (cloud, { token }) => {
+    const known = findToken(cloud, token?.id)
+    return known && { user: known.user, methods: known.methods }
   },
-  application_credential: (cloud, given) => {
-    const owner = findUser(cloud, part(given, 'user'))
+  application_credential: (cloud, { application_credential: given }) => {
+    const owner = meant(cloud.users, given?.user)
     const credential = [...cloud.applicationCredentials.values()].find(({ id, name, userId }) =>
-      given['id'] === undefined ? name === given['name'] && userId === owner?.id : id === given['id']
+      given?.id === undefined ? name === given?.name && userId === owner?.id : id === given.id
     )
     const user = credential && cloud.users.get(credential.userId)
-    if (!user || credential.secret !== given['secret']) return undefined
+    if (!user || credential.secret !== given?.secret) return undefined
     return { user, project: cloud.projects.get(credential.projectId) }
   }
 }
 
-const inDefaultDomain = (wanted: Json): boolean => {
-  const { id, name } = part(wanted, 'domain') as { id?: unknown; name?: unknown }
-  return id === 'default' || (typeof name === 'string' && name.toLowerCase() === 'default')
+/** The user or project that is meant; there is only the default domain. */
+function meant<T extends { name: string }>(all: ReadonlyMap<string, T>, wanted: Named | undefined): T | undefined {
+  if (wanted?.id !== undefined) return all.get(wanted.id)
+  const { id, name } = wanted?.domain ?? {}
+  if (id !== 'default' && name?.toLowerCase() !== 'default') return undefined
+  return [...all.values()].find(item => item.name === wanted?.name)
 }
 
-const findUser = (cloud: Cloud, wanted: Json): User | undefined =>
-  wanted['id'] === undefined
-    ? [...cloud.users.values()].find(user => user.name === wanted['name'] && inDefaultDomain(wanted))
-    : cloud.users.get(String(wanted['id']))
-
-function scopedProject(cloud: Cloud, scope: Json): Project | undefined {
-  if (Object.keys(scope).length === 0) return undefined
-  const wanted = part(scope, 'project')
-  const project =
-    wanted['id'] === undefined
-      ? [...cloud.projects.values()].find(({ name }) => name === wanted['name'] && inDefaultDomain(wanted))
-      : cloud.projects.get(String(wanted['id']))
+function scopedProject(cloud: Cloud, scope: Auth['scope']): Project | undefined {
+  if (scope === undefined || scope === 'unscoped') return undefined
+  const project = typeof scope === 'string' ? undefined : meant(cloud.projects, scope.project)
   if (!project) throw unauthorized()
   return project
 }
@@ -141,13 +116,14 @@ export function subjectToken(cloud: Cloud, caller: Token, id: string | undefined
   return subject
 }
 
-export function createApplicationCredential(cloud: Cloud, caller: Token, body: unknown): ApplicationCredential {
-  const wanted = part(body, 'application_credential')
-  if (typeof wanted['name'] !== 'string') throw badRequest("'name' is a required property")
+export function createApplicationCredential(
+  cloud: Cloud,
+  caller: Token,
+  { name, secret = cloud.random.hex(64) }: { name: string; secret?: string }
+): ApplicationCredential {
   if (!caller.project) throw forbidden('identity:create_application_credential')
-  const secret = typeof wanted['secret'] === 'string' ? wanted['secret'] : cloud.random.hex(64)
   const owner = { userId: caller.user.id, projectId: caller.project.id }
-  const credential = { id: cloud.random.hex(32), name: wanted['name'], secret, ...owner }
+  const credential = { id: cloud.random.hex(32), name, secret, ...owner }
   cloud.applicationCredentials.set(credential.id, credential)
   return credential
 }

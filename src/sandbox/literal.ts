@@ -20,12 +20,12 @@ function asJson(token: string, single?: string, double?: string): string {
 /** A value as Python prints it: in Cinder's messages. */
 export function python(value: unknown): string {
   if (value === null || value === undefined) return 'None'
+  if (value === true) return 'True'
+  if (value === false) return 'False'
   if (typeof value === 'string') return value.includes("'") ? JSON.stringify(value) : `'${value}'`
-  if (typeof value === 'boolean') return value ? 'True' : 'False'
   if (Array.isArray(value)) return `[${value.map(python).join(', ')}]`
-  if (typeof value === 'object')
-    return `{${Object.entries(value)
-      .map(([key, item]) => `${python(key)}: ${python(item)}`)
-      .join(', ')}}`
-  return String(value)
+  if (typeof value !== 'object') return JSON.stringify(value)
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${python(key)}: ${python(item)}`)
+    .join(', ')}}`
 }

@@ -1,4 +1,4 @@
-import { badRequest, invalidInput, notFound } from './refusal.ts'
+import { badRequest, invalidInput } from './refusal.ts'
 
 export type Query = Readonly<Record<string, string>>
 
@@ -13,82 +13,79 @@ export interface Page<T> {
 interface Row {
   readonly id: string
 }
-type Column<T> = (row: T) => unknown
-type Compare<T> = (left: T, right: T) => number
+/** What rows are sorted by. */
+export type Column<T> = (row: T) => string | number | boolean | null
+interface Order<T> {
+  readonly compare: (left: T, right: T) => number
+  readonly descending: boolean
+}
 
 /** Cinder's `osapi_max_limit`. */
 const LIMIT_MAX = 1000
 
-/** The page of some rows that a query's `sort`, `marker`, `limit` and `offset` ask for. */
+/**
+ * The page of the rows that match, as a query's `sort`, `marker`, `limit` and `offset` ask for. One pass that keeps the
+ * first few and sorts only them: a project may hold a hundred thousand volumes.
+ */
 export function page<T extends Row>(
-  rows: readonly T[],
+  rows: Iterable<T>,
+  matches: (row: T) => boolean,
   query: Query,
   column: (name: string) => Column<T> | undefined,
-  find: (id: string) => T | undefined
+  find: (marker: string) => T
 ): Page<T> {
-  const limit = Math.min(wholeNumber('limit', query['limit']) ?? LIMIT_MAX, LIMIT_MAX)
-  const offset = wholeNumber('offset', query['offset']) ?? 0
-  const compare = order(query, column)
-  const marker = query['marker']
-  let after = rows
-  if (marker !== undefined) {
-    const last = find(marker)
-    if (!last) throw notFound('Volume', marker)
-    after = rows.filter(row => compare(row, last) > 0)
+  const limit = Math.min(wholeNumber('limit', query) ?? LIMIT_MAX, LIMIT_MAX)
+  const offset = wholeNumber('offset', query) ?? 0
+  const { compare, descending } = order(query, column)
+  const { marker } = query
+  const previous = marker === undefined ? undefined : find(marker)
+  const wanted = offset + limit
+  let best: T[] = []
+  let worst: T | undefined
+  let count = 0
+  // Rows come about as old as they are: from the right end few of them have to be sorted in.
+  for (const row of descending ? [...rows].reverse() : rows) {
+    if (!matches(row)) continue
+    count += 1
+    if (previous && compare(row, previous) <= 0) continue
+    if (worst && compare(row, worst) >= 0) continue
+    best.push(row)
+    if (best.length < 2 * wanted + 64) continue
+    best = best.toSorted(compare).slice(0, wanted)
+    worst = best.at(-1)
   }
-  const shown = smallest(after, offset + limit, compare).slice(offset)
-  return { rows: shown, count: rows.length, full: limit > 0 && shown.length === limit }
+  const shown = best.toSorted(compare).slice(offset, wanted)
+  return { rows: shown, count, full: limit > 0 && shown.length === limit }
 }
 
-function wholeNumber(name: string, text: string | undefined): number | undefined {
+function wholeNumber(name: string, { [name]: text }: Query): number | undefined {
   if (text === undefined) return undefined
   if (!/^-?\d+$/.test(text)) throw badRequest(`${name} param must be an integer`)
   if (Number(text) < 0) throw badRequest(`${name} param must be positive`)
   return Number(text)
 }
 
-/** The first few in order, without sorting the rest: one pass, a small sort now and then. */
-function smallest<T>(rows: readonly T[], count: number, compare: Compare<T>): T[] {
-  const best: T[] = []
-  let worst: T | undefined
-  for (const row of rows) {
-    if (worst !== undefined && compare(row, worst) >= 0) continue
-    best.push(row)
-    if (best.length < 2 * count + 64) continue
-    best.sort(compare).length = count
-    worst = best.at(-1)
-  }
-  return best.sort(compare).slice(0, count)
-}
-
 /** `sort=created_at:asc,id:asc`; the newest first without it. The id decides between equals. */
-function order<T extends Row>(query: Query, column: (name: string) => Column<T> | undefined): Compare<T> {
-  const legacy = `${query['sort_key'] ?? 'created_at'}:${query['sort_dir'] ?? 'desc'}`
-  const keys = (query['sort'] ?? legacy).split(',').map(part => part.trim().split(':'))
-  const [, firstDirection = 'desc'] = keys[0] ?? []
-  const comparisons = [...keys, ['id', firstDirection]].map(([name = '', direction = 'desc']): Compare<T> => {
+function order<T extends Row>(query: Query, column: (name: string) => Column<T> | undefined): Order<T> {
+  const { sort_key: key = 'created_at', sort_dir: direction = 'desc', sort = `${key}:${direction}` } = query
+  const keys = sort.split(',').map(part => part.trim().split(':'))
+  const [, first = 'desc'] = keys[0] ?? []
+  const comparisons = [...keys, ['id', first]].map(([name = '', direction = 'desc']) => {
     const read = column(name)
     if (!read) throw invalidInput('Invalid sort key')
     if (direction !== 'asc' && direction !== 'desc') {
       throw invalidInput("Unknown sort direction, must be 'desc' or 'asc'.")
     }
-    const sign = direction === 'asc' ? 1 : -1
-    return (left, right) => sign * compareValues(read(left), read(right))
+    return { read, sign: direction === 'asc' ? 1 : -1 }
   })
-  return (left, right) => {
-    for (const compare of comparisons) {
-      const difference = compare(left, right)
-      if (difference !== 0) return difference
+  const compare = (left: T, right: T): number => {
+    for (const { read, sign } of comparisons) {
+      const [a, b] = [read(left), read(right)]
+      if (a === b) continue
+      // Null comes first, as in the database.
+      return a === null || (b !== null && a < b) ? -sign : sign
     }
     return 0
   }
-}
-
-/** Null comes first, as in the database. */
-function compareValues(left: unknown, right: unknown): number {
-  if (left === right) return 0
-  if (typeof left === 'number' && typeof right === 'number') return left - right
-  if (left === null) return -1
-  if (right === null) return 1
-  return String(left) < String(right) ? -1 : 1
+  return { compare, descending: first === 'desc' }
 }

@@ -1,11 +1,21 @@
 import type { Call, Route } from './cinder.ts'
 import { isTrue } from './filters.ts'
-import { part } from './identity.ts'
 import { literal } from './literal.ts'
 import { type Caller, isAdmin, type Snapshot, type Transfer, type VolumeType } from './model.ts'
-import { page, type Query } from './paging.ts'
+import { type Column, page } from './paging.ts'
 import { limitOf, mayUseType, resources, updateQuotas } from './quotas.ts'
 import { notFound, policyRefusal, Refusal } from './refusal.ts'
+import {
+  acceptBody,
+  accessBody,
+  newSnapshotBody,
+  quotaBody,
+  snapshotBody,
+  transferBody,
+  transferBody355,
+  typeBody
+} from './schemas.ts'
+import { addType } from './seed.ts'
 import { createSnapshot, deleteSnapshot, findSnapshot, updateSnapshot } from './snapshots.ts'
 import { acceptTransfer, createTransfer, deleteTransfer, findTransfer, listTransfers } from './transfers.ts'
 import {
@@ -17,30 +27,31 @@ import {
   transferView,
   typeView
 } from './views.ts'
-import { checked, textOrNull } from './volume-routes.ts'
-
-const BY_AGE = { sort: 'created_at:asc' }
+import { actionOf, textOrNull } from './volume-routes.ts'
 
 /** Under the old name and the new one, which differ only in what they take and show by microversion. */
 export function transferRoutes(route: Route): void {
   for (const path of ['os-volume-transfer', 'volume-transfers']) {
     const list = (suffix: string, show: (call: Call, transfer: Transfer) => object): void =>
       route('GET', `/${path}${suffix}`, 'transfer_list', 200, call => {
-        const found = page(transfersFor(call, path), pagingOf(call, path), transferColumn, id =>
-          call.cloud.transfers.get(id)
+        const query = { sort: 'created_at:asc', ...(isPaged(call, path) ? call.query : {}) }
+        const find = (id: string): Transfer => findTransfer(call.cloud, call.caller, id)
+        const found = page(
+          transfersFor(call, path),
+          () => true,
+          query,
+          name => TRANSFER_COLUMNS[name],
+          find
         )
         return listView(call, 'transfers', path + suffix, call.query, found, transfer => show(call, transfer))
       })
     list('', transferSummary)
     list('/detail', transferView)
     route('POST', `/${path}`, 'transfer_create', 202, call => {
-      const wish = checked(
-        call,
-        call.minor >= 55 && path === 'volume-transfers' ? 'transfer_create_355' : 'transfer_create',
-        'transfer'
-      )
-      const noSnapshots = isTrue(String(wish['no_snapshots']))
-      const named = { volumeId: String(wish['volume_id']), name: textOrNull(wish['name']), noSnapshots }
+      const newer = call.minor >= 55 && path === 'volume-transfers'
+      const { transfer: wish } = (newer ? transferBody355 : transferBody)(call.body)
+      const noSnapshots = 'no_snapshots' in wish && isTrue(String(wish.no_snapshots))
+      const named = { volumeId: wish.volume_id, name: textOrNull(wish.name), noSnapshots }
       const transfer = createTransfer(call.cloud, call.caller, named)
       return { transfer: { ...transferView(call, transfer, true), auth_key: transfer.authKey } }
     })
@@ -48,26 +59,27 @@ export function transferRoutes(route: Route): void {
       transfer: transferView(call, findTransfer(call.cloud, call.caller, call.id))
     }))
     route('POST', `/${path}/:id/accept`, 'transfer_accept', 202, call => {
-      const { auth_key: key } = checked(call, 'transfer_accept', 'accept')
+      const { auth_key: key } = acceptBody(call.body).accept
       return { transfer: transferSummary(call, acceptTransfer(call.cloud, call.caller, call.id, String(key))) }
     })
-    route('DELETE', `/${path}/:id`, 'transfer_delete', 202, call => {
-      deleteTransfer(call.cloud, call.caller, call.id)
-      return undefined
-    })
+    route('DELETE', `/${path}/:id`, 'transfer_delete', 202, ({ cloud, caller, id }) =>
+      deleteTransfer(cloud, caller, id)
+    )
   }
 }
 
-const paged = (call: Call, path: string): boolean => call.minor >= 59 && path === 'volume-transfers'
-const pagingOf = (call: Call, path: string): Query => ({ ...BY_AGE, ...(paged(call, path) ? call.query : {}) })
-const transferColumn = (name: string): ((transfer: Transfer) => unknown) | undefined =>
-  ({ id: (t: Transfer) => t.id, created_at: (t: Transfer) => t.createdAt, name: (t: Transfer) => t.name })[name]
+const isPaged = (call: Call, path: string): boolean => call.minor >= 59 && path === 'volume-transfers'
+const TRANSFER_COLUMNS: Record<string, Column<Transfer>> = {
+  id: transfer => transfer.id,
+  created_at: transfer => transfer.createdAt,
+  name: transfer => transfer.name
+}
 
 /** Before 3.59 a query it does not know, paging included, finds nothing. */
 function transfersFor(call: Call, path: string): Transfer[] {
   const known = ['volume_id', 'name', 'all_tenants']
   const paging = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir']
-  const allowed = paged(call, path) ? [...known, ...paging] : known
+  const allowed = isPaged(call, path) ? [...known, ...paging] : known
   if (Object.keys(call.query).some(name => !allowed.includes(name))) return []
   const { volume_id: volumeId, name, all_tenants: all } = call.query
   const transfers = listTransfers(call.cloud, call.caller, volumeId, isTrue(all))
@@ -77,25 +89,27 @@ function transfersFor(call: Call, path: string): Transfer[] {
 export function snapshotRoutes(route: Route): void {
   const list = (path: string, show: (call: Call, snapshot: Snapshot) => object): void =>
     route('GET', `/${path}`, 'snapshot_list', 200, call => {
-      const rows = [...call.cloud.snapshots.values()].filter(snapshot => matches(call, snapshot))
+      const find = (id: string): Snapshot => findSnapshot(call.cloud, call.caller, id)
+      const all = call.cloud.snapshots.values()
       const found = page(
-        rows,
+        all,
+        one => matches(call, one),
         call.query,
         name => SNAPSHOT_COLUMNS[name],
-        id => call.cloud.snapshots.get(id)
+        find
       )
       return listView(call, 'snapshots', path, call.query, found, snapshot => show(call, snapshot))
     })
   list('snapshots', snapshotView)
   list('snapshots/detail', snapshotDetail)
   route('POST', '/snapshots', 'snapshot_create', 202, call => {
-    const wish = checked(call, 'snapshot_create', 'snapshot')
+    const { snapshot: wish } = newSnapshotBody(call.body)
     const snapshot = createSnapshot(call.cloud, call.caller, {
-      volumeId: String(wish['volume_id']),
-      name: textOrNull(wish['name']),
-      description: textOrNull(wish['description']),
-      force: isTrue(String(wish['force'])),
-      metadata: { ...(wish['metadata'] as Record<string, string> | null) }
+      volumeId: wish.volume_id,
+      name: textOrNull(wish.name),
+      description: textOrNull(wish.description),
+      force: isTrue(String(wish.force)),
+      metadata: { ...wish.metadata }
     })
     return { snapshot: snapshotView(call, snapshot, true) }
   })
@@ -103,20 +117,19 @@ export function snapshotRoutes(route: Route): void {
     snapshot: snapshotDetail(call, findSnapshot(call.cloud, call.caller, call.id))
   }))
   route('PUT', '/snapshots/:id', 'snapshot_update', 200, call => {
-    const { name, description } = checked(call, 'snapshot_update', 'snapshot')
+    const { name, description } = snapshotBody(call.body).snapshot
     const snapshot = updateSnapshot(call.cloud, call.caller, call.id, {
       ...(name === undefined ? {} : { name: textOrNull(name) }),
       ...(description === undefined ? {} : { description: textOrNull(description) })
     })
     return { snapshot: snapshotView(call, snapshot) }
   })
-  route('DELETE', '/snapshots/:id', 'snapshot_delete', 202, call => {
-    deleteSnapshot(call.cloud, call.caller, call.id)
-    return undefined
-  })
+  route('DELETE', '/snapshots/:id', 'snapshot_delete', 202, ({ cloud, caller, id }) =>
+    deleteSnapshot(cloud, caller, id)
+  )
 }
 
-const SNAPSHOT_COLUMNS: Record<string, (snapshot: Snapshot) => unknown> = {
+const SNAPSHOT_COLUMNS: Record<string, Column<Snapshot>> = {
   id: snapshot => snapshot.id,
   created_at: snapshot => snapshot.createdAt,
   name: snapshot => snapshot.name,
@@ -125,7 +138,8 @@ const SNAPSHOT_COLUMNS: Record<string, (snapshot: Snapshot) => unknown> = {
 }
 
 function matches({ caller, query }: Call, snapshot: Snapshot): boolean {
-  const everywhere = isAdmin(caller) && isTrue(query['all_tenants'])
+  const { all_tenants: all } = query
+  const everywhere = isAdmin(caller) && isTrue(all)
   if (!everywhere && snapshot.projectId !== caller.projectId) return false
   const { name, status, volume_id: volumeId, metadata } = query
   const wanted = metadata === undefined ? {} : literal(metadata)
@@ -138,16 +152,23 @@ function matches({ caller, query }: Call, snapshot: Snapshot): boolean {
   )
 }
 
+const IS_PUBLIC = 'os-volume-type-access:is_public'
+
 export function typeRoutes(route: Route): void {
   route('GET', '/types', 'type_show', 200, ({ cloud, caller }) => ({
     volume_types: [...cloud.types.values()].filter(type => mayUseType(caller, type)).map(typeView)
   }))
   route('GET', '/types/:id', 'type_show', 200, call => ({ volume_type: typeView(typeFor(call)) }))
+  route('POST', '/types', 'type_show', 200, call => {
+    requireAdmin(call.caller, 'volume_extension:type_create')
+    const { name = '', [IS_PUBLIC]: isPublic = true } = typeBody(call.body).volume_type
+    return { volume_type: typeView(addType(call.cloud, name, isTrue(String(isPublic)))) }
+  })
   route('PUT', '/types/:id', 'type_show', 200, call => {
     requireAdmin(call.caller, 'volume_extension:type_update')
     const type = typeFor(call)
-    const { is_public: isPublic } = part(call.body, 'volume_type')
-    if (isPublic !== undefined) type.isPublic = isTrue(String(isPublic))
+    const { is_public: isPublic = type.isPublic } = typeBody(call.body).volume_type
+    type.isPublic = isTrue(String(isPublic))
     call.cloud.record(call.caller, { change: 'type.visibility', from: type.name, to: type.isPublic })
     return { volume_type: typeView(type) }
   })
@@ -158,12 +179,12 @@ export function typeRoutes(route: Route): void {
   })
   route('POST', '/types/:id/action', 'type_show', 202, call => {
     requireAdmin(call.caller, 'volume_extension:volume_type_access:addProjectAccess')
-    const [change = ''] = Object.keys((call.body as object | null) ?? {})
-    const projectId = String(part(call.body, change)['project'])
-    if (change === 'addProjectAccess') typeFor(call).projectIds.add(projectId)
-    else typeFor(call).projectIds.delete(projectId)
-    call.cloud.record(call.caller, { change: `type.${change}`, from: call.id, to: projectId })
-    return undefined
+    const change = actionOf(call.body)
+    const { addProjectAccess: added, removeProjectAccess: removed } = accessBody(call.body)
+    const type = typeFor(call)
+    if (added) type.projectIds.add(added.project)
+    if (removed) type.projectIds.delete(removed.project)
+    call.cloud.record(call.caller, { change: `type.${change}`, from: type.name, to: added ?? removed })
   })
 }
 
@@ -207,12 +228,13 @@ export function quotaRoutes(route: Route): void {
     return { quota_set: { ...Object.fromEntries(limits), id } }
   }
   route('GET', '/os-quota-sets/:id', 'quota_show', 200, call => {
+    const { usage } = call.query
     if (call.id !== call.caller.projectId) requireAdmin(call.caller, 'volume_extension:quotas:show')
-    return show(call, isTrue(call.query['usage']))
+    return show(call, isTrue(usage))
   })
   route('GET', '/os-quota-sets/:id/defaults', 'quota_show', 200, call => show({ ...call, id: 'default' }, false))
   route('PUT', '/os-quota-sets/:id', 'quota_update', 200, call => {
-    updateQuotas(call.cloud, call.caller, call.id, checked(call, 'quota_update', 'quota_set'))
+    updateQuotas(call.cloud, call.caller, call.id, quotaBody(call.body).quota_set)
     return show(call, false)
   })
 }

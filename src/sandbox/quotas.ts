@@ -51,17 +51,13 @@ export function updateQuotas(cloud: Cloud, caller: Caller, projectId: string, li
   }
 }
 
-/** What a project is about to get. */
-export interface Demand {
-  readonly volumes?: number
-  readonly snapshots?: number
-  readonly gigabytes: number
-}
+/** What a project is about to get: gigabytes first, since Cinder complains of them first. */
+export type Demand = Readonly<Record<'gigabytes', number> & Partial<Record<'volumes' | 'snapshots', number>>>
 
 /** Refuses what the project's limits do not allow. `prefixed` is for the two calls that lead with the exception's name. */
 export function checkQuota(cloud: Cloud, caller: Caller, type: VolumeType, demand: Demand, prefixed = true): void {
   const struck = caller.strike === 'over_quota'
-  for (const [kind, amount] of Object.entries(demand) as [keyof Demand, number][]) {
+  for (const [kind, amount] of Object.entries(demand)) {
     for (const resource of [kind, `${kind}_${type.name}`]) {
       const used = cloud.usage.of(caller.projectId, resource)
       const limit = struck ? used : limitOf(cloud, caller.projectId, resource)

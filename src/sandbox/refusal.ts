@@ -14,6 +14,9 @@ export class ConnectionReset extends Error {
   override readonly name = 'ConnectionReset'
 }
 
+/** What a 500 says: no more, on purpose. */
+export const INTERNAL = 'The server has either erred or is incapable of performing the requested operation.'
+
 export const badRequest = (message: string): Refusal => new Refusal(400, message)
 export const invalidVolume = (reason: string): Refusal => badRequest(`Invalid volume: ${reason}`)
 export const invalidInput = (reason: string): Refusal => badRequest(`Invalid input received: ${reason}`)
@@ -34,7 +37,7 @@ const FAULT_NAMES: Record<number, string> = {
   501: 'notImplemented'
 }
 
-export const TITLES: Record<number, string> = {
+const TITLES: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',

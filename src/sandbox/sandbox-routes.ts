@@ -1,65 +1,46 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Cloud } from './cloud.ts'
 import { changedDelays } from './delays.ts'
-import { faultRule } from './faults.ts'
 import { limitOf, resources } from './quotas.ts'
+import { badRequest, keystoneBody, Refusal } from './refusal.ts'
+import { delaysBody, faultBody } from './schemas.ts'
 import { time } from './views.ts'
-import { send } from './wire.ts'
+import { answerErrors, type Method, type Request, send } from './wire.ts'
 
 /** The sandbox's own side: look into the cloud, break it, and set it back. It asks nobody for a token. */
 export function sandboxRoutes(app: FastifyInstance, cloud: () => Cloud, reset: () => void): void {
-  app.setErrorHandler((error, _request, reply) => {
-    const status =
-      error instanceof RangeError
-        ? 400
-        : error instanceof Error && 'statusCode' in error
-          ? Number(error.statusCode)
-          : 500
-    return send(reply, status, { error: { code: status, message: error instanceof Error ? error.message : 'unknown' } })
-  })
-  const route = (
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
-    url: string,
-    status: number,
-    act: (request: FastifyRequest) => object | undefined
-  ): void => {
-    app.route({
+  answerErrors(app, keystoneBody)
+  const route = (method: Method, url: string, status: number, act: (request: Request) => unknown): void => {
+    app.route<{ Params: Record<string, string>; Querystring: Record<string, string> }>({
       method,
       url,
-      handler: async (request, reply): Promise<FastifyReply> => send(reply, status, act(request))
+      handler: (request, reply) => send(reply, status, act(request))
     })
   }
   route('GET', '/state', 200, () => stateView(cloud()))
-  route('GET', '/journal', 200, request => {
-    const { after = '0' } = request.query as { after?: string }
-    if (!/^\d+$/.test(after)) throw new RangeError('after: must be a sequence number')
+  route('GET', '/journal', 200, ({ query: { after = '0' } }) => {
+    if (!/^\d+$/.test(after)) throw badRequest('after: must be a sequence number')
     return { entries: cloud().journal.after(Number(after)) }
   })
   route('GET', '/faults', 200, () => ({ faults: cloud().faults.list() }))
-  route('POST', '/faults', 201, request => cloud().faults.add(faultRule(fieldsOf(request.body))))
-  for (const path of ['/faults', '/faults/:id']) {
-    route('DELETE', path, 204, request => {
-      const { id } = request.params as { id?: string }
-      if (!cloud().faults.remove(id === undefined ? undefined : Number(id)))
-        throw new RangeError(`${id}: no such fault`)
-      return undefined
-    })
-  }
+  route('POST', '/faults', 201, ({ body }) => {
+    const rule = faultBody(body)
+    try {
+      return cloud().faults.add(rule)
+    } catch (error) {
+      throw error instanceof RangeError ? badRequest(error.message) : error
+    }
+  })
+  route('DELETE', '/faults', 204, () => void cloud().faults.remove())
+  route('DELETE', '/faults/:id', 204, ({ params: { id } }) => {
+    if (!cloud().faults.remove(Number(id))) throw new Refusal(404, `There is no fault ${id}.`)
+  })
   route('GET', '/delays', 200, () => cloud().delays)
-  route('PUT', '/delays', 200, request => {
-    cloud().delays = changedDelays(cloud().delays, fieldsOf(request.body))
+  route('PUT', '/delays', 200, ({ body }) => {
+    cloud().delays = changedDelays(cloud().delays, delaysBody(body))
     return cloud().delays
   })
-  route('POST', '/reset', 204, () => {
-    reset()
-    return undefined
-  })
-}
-
-function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new RangeError('body: must be a JSON object')
-  return { ...body }
+  route('POST', '/reset', 204, reset)
 }
 
 /** All that the cloud holds, transfer keys and passwords included: it is a sandbox. */

@@ -1,34 +1,29 @@
 import { Ajv, type ErrorObject } from 'ajv'
+import { type Static, type TProperties, type TSchema, Type } from 'typebox'
+import { DELAY_NAMES, type DelayChange, OPERATIONS, type Operation } from './delays.ts'
+import { FAULT_KINDS } from './faults.ts'
 import { python } from './literal.ts'
 import { badRequest } from './refusal.ts'
 
-/** Bodies as Cinder's own schemas describe them. */
-const uuid = { type: 'string', pattern: '^[0-9a-fA-F-]{32,36}$' }
-const uuidOrNull = { type: ['string', 'null'], pattern: uuid.pattern }
-const text = { type: ['string', 'null'], maxLength: 255 }
-const size = { type: ['integer', 'string'], pattern: '^0*[1-9][0-9]*$', minimum: 1, maximum: 0x7fffffff }
-const flag = {
-  type: ['boolean', 'string'],
-  pattern: '^(1|0|[Tt]rue|TRUE|[Ff]alse|FALSE|[Oo]n|ON|[Oo]ff|OFF|[Yy]es|YES|[Nn]o|NO|[ytnf])$'
-}
-const metadata = {
-  type: 'object',
+const UUID = '^[0-9a-fA-F-]{32,36}$'
+const FLAG = '^(1|0|[Tt]rue|TRUE|[Ff]alse|FALSE|[Oo]n|ON|[Oo]ff|OFF|[Yy]es|YES|[Nn]o|NO|[ytnf])$'
+
+const strict = { additionalProperties: false }
+const uuid = Type.String({ pattern: UUID })
+const uuidOrNull = Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: UUID }))
+const text = Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 255 }))
+const flagValue = Type.Unsafe<string | boolean>({ type: ['boolean', 'string'], pattern: FLAG })
+const flag = Type.Optional(flagValue)
+const key = Type.Unsafe<string | number>({ type: ['string', 'integer'] })
+const SIZE = { pattern: '^0*[1-9][0-9]*$', minimum: 1, maximum: 0x7fffffff }
+const size = Type.Unsafe<string | number>({ type: ['integer', 'string'], ...SIZE })
+const sizeOrNull = Type.Optional(Type.Unsafe<string | number | null>({ type: ['integer', 'string', 'null'], ...SIZE }))
+const PAIRS = {
   patternProperties: { '^[a-zA-Z0-9-_:. /]{1,255}$': { type: 'string', maxLength: 255 } },
   additionalProperties: false
 }
-const metadataOrNull = { ...metadata, type: ['object', 'null'] }
-
-type Schema = Readonly<Record<string, unknown>>
-const object = (properties: Schema, required: readonly string[] = [], more: Schema = {}): Schema => ({
-  type: 'object',
-  properties,
-  required,
-  additionalProperties: false,
-  ...more
-})
-const wrapped = (name: string, schema: Schema): Schema => object({ [name]: schema }, [name])
-const action = (name: string, properties: Schema, required: readonly string[] = []): Schema =>
-  wrapped(name, object(properties, required))
+const pairs = Type.Unsafe<Record<string, string>>({ type: 'object', ...PAIRS })
+const pairsOrNull = Type.Optional(Type.Unsafe<Record<string, string> | null>({ type: ['object', 'null'], ...PAIRS }))
 
 const newVolume = {
   name: text,
@@ -36,88 +31,141 @@ const newVolume = {
   display_name: text,
   display_description: text,
   volume_type: text,
-  metadata: metadataOrNull,
+  metadata: pairsOrNull,
   snapshot_id: uuidOrNull,
   source_volid: uuidOrNull,
   consistencygroup_id: uuidOrNull,
   group_id: text,
   backup_id: uuidOrNull,
-  size: { ...size, type: ['integer', 'string', 'null'] },
+  size: sizeOrNull,
   availability_zone: text,
-  multiattach: { type: ['boolean', 'string', 'null'] },
+  multiattach: Type.Optional(Type.Unknown()),
   image_id: text,
   imageRef: text
 }
-const hints = { 'OS-SCH-HNT:scheduler_hints': { type: ['object', 'null'] } }
-const changedVolume = { name: text, description: text, display_name: text, display_description: text, metadata }
-const anyChange = { anyOf: Object.keys(changedVolume).map(name => ({ required: [name] })) }
+const hints = { 'OS-SCH-HNT:scheduler_hints': Type.Optional(Type.Unknown()) }
+const change = { name: text, description: text, display_name: text, display_description: text }
+const changes = { ...change, metadata: Type.Optional(pairs) }
+const anyChange = { anyOf: Object.keys(changes).map(name => ({ required: [name] })) }
 const transfer = { volume_id: uuid, name: text }
-const snapshot = { name: text, description: text, volume_id: uuid, force: flag, metadata: metadataOrNull }
-const attach = {
-  instance_uuid: uuid,
-  host_name: text,
-  mountpoint: { type: 'string', minLength: 1 },
-  mode: { enum: ['rw', 'ro'] }
+const snapshot = { name: text, description: text, volume_id: uuid, force: flag, metadata: pairsOrNull }
+const access = Type.Optional(Type.Object({ project: Type.String() }))
+const attachment = { instance_uuid: uuidOrNull, host_name: text, mountpoint: Type.String({ minLength: 1 }), mode: text }
+
+const ajv = new Ajv({ strict: false, verbose: true })
+
+/** What checks a body and gives it its type; `explain` makes the refusal of one that does not fit. */
+function body<T extends TSchema>(schema: T, explain: (error: ErrorObject) => Error): (given: unknown) => Static<T> {
+  const validate = ajv.compile<Static<T>>(schema)
+  return given => {
+    if (validate(given)) return given
+    throw validate.errors?.[0] ? explain(validate.errors[0]) : badRequest('Malformed request body')
+  }
+}
+/** One of Cinder's: a key that wraps the rest, and no others. */
+const cinder = <P extends TProperties>(properties: P) => body(Type.Object(properties, strict), pythonRefusal)
+
+/** Bodies as Cinder's own schemas describe them. From 3.53 on it refuses keys of a volume that it does not know. */
+export const newVolumeBody = cinder({ volume: Type.Object(newVolume), ...hints })
+export const newVolumeBody353 = cinder({ volume: Type.Object(newVolume, strict), ...hints })
+export const volumeBody = cinder({ volume: Type.Object(changes, strict) })
+export const volumeBody353 = cinder({ volume: Type.Object(changes, { ...strict, ...anyChange }) })
+export const metadataBody = cinder({ metadata: pairs })
+export const metaBody = cinder({ meta: pairs })
+export const transferBody = cinder({ transfer: Type.Object(transfer, strict) })
+export const transferBody355 = cinder({ transfer: Type.Object({ ...transfer, no_snapshots: flag }, strict) })
+export const acceptBody = cinder({ accept: Type.Object({ auth_key: key }, strict) })
+export const newSnapshotBody = cinder({ snapshot: Type.Object(snapshot, strict) })
+export const snapshotBody = cinder({ snapshot: Type.Object(change, strict) })
+export const quotaBody = cinder({ quota_set: Type.Record(Type.String(), Type.Unknown(), { minProperties: 1 }) })
+export const extendBody = cinder({ 'os-extend': Type.Object({ new_size: size }, strict) })
+export const bootableBody = cinder({ 'os-set_bootable': Type.Object({ bootable: flagValue }, strict) })
+export const resetBody = cinder({ 'os-reset_status': Type.Object({ status: Type.Optional(Type.String()) }) })
+export const attachBody = cinder({ 'os-attach': Type.Object(attachment, strict) })
+const volumeType = { name: Type.Optional(Type.String()), is_public: flag, 'os-volume-type-access:is_public': flag }
+export const typeBody = cinder({ volume_type: Type.Object(volumeType) })
+export const accessBody = cinder({ addProjectAccess: access, removeProjectAccess: access })
+
+/** Keystone's, as far as they are read. */
+const named = { id: Type.Optional(Type.String()), name: Type.Optional(Type.String()) }
+const domain = { domain: Type.Optional(Type.Object(named)) }
+const user = { ...named, ...domain }
+const credential = { ...named, secret: Type.String(), user: Type.Optional(Type.Object(user)) }
+const identity = {
+  methods: Type.Array(Type.String(), { minItems: 1 }),
+  password: Type.Optional(Type.Object({ user: Type.Object({ ...user, password: Type.String() }) })),
+  token: Type.Optional(Type.Object({ id: Type.String() })),
+  application_credential: Type.Optional(Type.Object(credential))
+}
+const scope = Type.Object({ project: Type.Optional(Type.Object(user)) })
+const keystone = <P extends TProperties>(properties: P) => body(Type.Object(properties), pythonRefusal)
+export const authBody = keystone({
+  auth: Type.Object({ identity: Type.Object(identity), scope: Type.Optional(Type.Union([scope, Type.String()])) })
+})
+export type Auth = ReturnType<typeof authBody>['auth']
+const nameable = Type.Object(user)
+/** Something that is meant by its id, or by its name in a domain. */
+export type Named = Static<typeof nameable>
+export const projectBody = keystone({ project: Type.Object({ name: Type.String({ minLength: 1 }) }) })
+export const credentialBody = keystone({
+  application_credential: Type.Object({ name: Type.String(), secret: Type.Optional(Type.String()) })
+})
+
+/** The sandbox's own. */
+const own = <T extends TSchema>(schema: T) => body(schema, plainRefusal)
+const milliseconds = Type.Optional(Type.Number({ minimum: 0 }))
+export const faultBody = own(
+  Type.Object(
+    {
+      operation: Type.Optional(Type.Unsafe<Operation | '*'>({ enum: ['*', ...OPERATIONS] })),
+      kind: Type.Enum([...FAULT_KINDS]),
+      count: Type.Optional(Type.Integer({ minimum: 1 })),
+      probability: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+      status: Type.Optional(Type.Integer({ minimum: 400, maximum: 599 })),
+      message: Type.Optional(Type.String()),
+      ms: milliseconds,
+      acts: Type.Optional(Type.Boolean())
+    },
+    strict
+  )
+)
+export const delaysBody = own(
+  Type.Unsafe<DelayChange>({
+    type: 'object',
+    properties: {
+      preset: { enum: ['measured', 'none'] },
+      ...Object.fromEntries(DELAY_NAMES.map(name => [name, { type: 'number', minimum: 0 }]))
+    },
+    additionalProperties: false
+  })
+)
+
+function plainRefusal({ instancePath, message = 'is not valid', params }: ErrorObject): Error {
+  const { allowedValues = [], additionalProperty = allowedValues }: Record<string, unknown> = params
+  const hint = [additionalProperty].flat().map(String).join(', ')
+  return badRequest(`${instancePath.slice(1) || 'body'}: ${message}${hint && `: ${hint}`}`)
 }
 
-const SCHEMAS = {
-  volume_create: object({ volume: { type: 'object', properties: newVolume }, ...hints }, ['volume']),
-  volume_create_353: object({ volume: object(newVolume), ...hints }, ['volume']),
-  volume_update: wrapped('volume', object(changedVolume)),
-  volume_update_353: wrapped('volume', object(changedVolume, [], anyChange)),
-  metadata: wrapped('metadata', metadata),
-  meta: wrapped('meta', { ...metadata, minProperties: 1, maxProperties: 1 }),
-  transfer_create: wrapped('transfer', object(transfer, ['volume_id'])),
-  transfer_create_355: wrapped('transfer', object({ ...transfer, no_snapshots: flag }, ['volume_id'])),
-  transfer_accept: wrapped('accept', object({ auth_key: { type: ['string', 'integer'] } }, ['auth_key'])),
-  snapshot_create: wrapped('snapshot', object(snapshot, ['volume_id'])),
-  snapshot_update: wrapped('snapshot', object({ name: text, description: text })),
-  quota_update: wrapped('quota_set', { type: 'object', minProperties: 1 }),
-  'os-extend': action('os-extend', { new_size: size }, ['new_size']),
-  'os-set_bootable': action('os-set_bootable', { bootable: flag }, ['bootable']),
-  'os-reset_status': action('os-reset_status', {
-    status: { type: 'string' },
-    attach_status: text,
-    migration_status: text
-  }),
-  'os-attach': action('os-attach', attach, ['mountpoint'])
-} as const satisfies Record<string, Schema>
-export type SchemaName = keyof typeof SCHEMAS
-
-const ajv = new Ajv({ strict: false, verbose: true, coerceTypes: false })
-for (const [name, schema] of Object.entries(SCHEMAS)) ajv.addSchema(schema, name)
-
-/** Refuses a body that does not fit, in the words of Python's validator. */
-export function checkBody(name: SchemaName, body: unknown): void {
-  const validate = ajv.getSchema(name)
-  if (!validate || validate(body)) return
-  const [error] = validate.errors ?? []
-  if (error) throw badRequest(refusalText(error))
-}
-
-function refusalText(error: ErrorObject): string {
-  const { instancePath, keyword, data, params } = error
+/** In the words of Python's validator, as Cinder passes them on. */
+function pythonRefusal({ instancePath, keyword, data, params, message }: ErrorObject): Error {
   const field = instancePath.split('/').at(-1)
   if (keyword === 'maxLength' && typeof data === 'string' && (field === 'name' || field === 'description')) {
-    return `${field} has ${data.length} characters, more than 255.`
+    return badRequest(`${field} has ${data.length} characters, more than 255.`)
   }
-  const message =
-    MESSAGES[keyword]?.(python(data), params, error.parentSchema) ??
-    `${python(data)} ${error.message ?? 'is not valid'}`
+  const said = PYTHON[keyword]?.(python(data), params) ?? `${python(data)} ${message}`
   const value = typeof data === 'string' ? data : python(data)
-  return field ? `Invalid input for field/attribute ${field}. Value: ${value}. ${message}` : message
+  return badRequest(field ? `Invalid input for field/attribute ${field}. Value: ${value}. ${said}` : said)
 }
 
-type Params = Record<string, unknown>
-const MESSAGES: Record<string, (data: string, params: Params, schema?: Params) => string> = {
-  required: (_data, { missingProperty }) => `'${String(missingProperty)}' is a required property`,
+const PYTHON: Record<string, (data: string, params: Readonly<Record<string, unknown>>) => string> = {
+  required: (_data, { missingProperty }) => `${python(missingProperty)} is a required property`,
   additionalProperties: (_data, { additionalProperty }) =>
-    `Additional properties are not allowed ('${String(additionalProperty)}' was unexpected)`,
+    `Additional properties are not allowed (${python(additionalProperty)} was unexpected)`,
   type: (data, { type }) => `${data} is not of type ${[type].flat().map(python).join(', ')}`,
   pattern: (data, { pattern }) =>
-    pattern === uuid.pattern ? `${data} is not a 'uuid'` : `${data} does not match ${python(pattern)}`,
-  minimum: (data, { limit }) => `${data} is less than the minimum of ${String(limit)}`,
-  maximum: (data, { limit }) => `${data} is greater than the maximum of ${String(limit)}`,
+    pattern === UUID ? `${data} is not a 'uuid'` : `${data} does not match ${python(pattern)}`,
+  minimum: (data, { limit }) => `${data} is less than the minimum of ${python(limit)}`,
+  maximum: (data, { limit }) => `${data} is greater than the maximum of ${python(limit)}`,
   maxLength: data => `${data} is too long`,
   minLength: data => `${data} is too short`,
   enum: (data, { allowedValues }) => `${data} is not one of ${python(allowedValues)}`,

@@ -1,13 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyPluginCallback, type FastifyRequest } from 'fastify'
 import { cinderRoutes } from './cinder.ts'
 import { type Clock, Cloud, type CloudOptions } from './cloud.ts'
 import { keystoneRoutes } from './keystone-routes.ts'
 import { messageRoutes, quotaRoutes, snapshotRoutes, transferRoutes, typeRoutes } from './project-routes.ts'
-import { badRequest, Refusal } from './refusal.ts'
+import { badRequest, INTERNAL, Refusal } from './refusal.ts'
 import { sandboxRoutes } from './sandbox-routes.ts'
 import { PASSWORD } from './seed.ts'
 import { volumeRoutes } from './volume-routes.ts'
+import { send } from './wire.ts'
 
 export interface SandboxOptions extends Partial<CloudOptions> {
   readonly host?: string
@@ -41,7 +42,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     cloud.close()
     cloud = newCloud()
   }
-  const app = serve(() => cloud, reset)
+  const app = serveAll(() => cloud, reset)
   const url = await app.listen({ host, port })
   return {
     url,
@@ -57,55 +58,51 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 }
 
-function serve(cloud: () => Cloud, reset: () => void): FastifyInstance {
+function serveAll(cloud: () => Cloud, reset: () => void): FastifyInstance {
   // A call that hangs must not keep the server from closing.
-  const app = fastify({ forceCloseConnections: true, bodyLimit: 1 << 20 })
-  app.removeAllContentTypeParsers()
-  const open = (prefix: string, onOther: (type: string) => undefined, define: (app: FastifyInstance) => void): void => {
-    void app.register(
-      async scope => {
-        scope.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
-          const type = request.headers['content-type'] ?? ''
-          try {
-            done(null, /json/.test(type) ? parse(String(body)) : body === '' ? undefined : onOther(type))
-          } catch (error) {
-            done(error instanceof Error ? error : new Error(String(error)))
-          }
-        })
-        define(scope)
-      },
-      { prefix }
-    )
+  const app = fastify({
+    forceCloseConnections: true,
+    routerOptions: { querystringParser: text => Object.fromEntries(new URLSearchParams(text)) }
+  })
+  const mount = (prefix: string, define: (scope: FastifyInstance) => void): void => {
+    const plugin: FastifyPluginCallback = (scope, _options, done) => {
+      scope.removeAllContentTypeParsers()
+      scope.addContentTypeParser('*', { parseAs: 'string' }, async (request: FastifyRequest, text: string) =>
+        parseBody(prefix, request.headers['content-type'], text)
+      )
+      define(scope)
+      done()
+    }
+    void app.register(plugin, { prefix })
   }
-  open(
-    '/identity',
-    () => undefined,
-    scope => keystoneRoutes(scope, cloud)
-  )
-  open('/volume', refuseType, scope =>
-    cinderRoutes(scope, cloud, route => {
-      for (const define of [volumeRoutes, transferRoutes, snapshotRoutes, typeRoutes, quotaRoutes, messageRoutes])
-        define(route)
-    })
-  )
-  open(
-    '/sandbox',
-    () => undefined,
-    scope => sandboxRoutes(scope, cloud, reset)
-  )
+  mount('/identity', scope => keystoneRoutes(scope, cloud))
+  mount('/volume', scope => cinderRoutes(scope, cloud, CINDER))
+  mount('', commandLineRoutes)
+  mount('/sandbox', scope => sandboxRoutes(scope, cloud, reset))
   return app
 }
 
-/** As a real Cinder does: it stumbles where the header is missing. */
-function refuseType(type: string): undefined {
-  throw type === ''
-    ? new Refusal(500, 'The server has either erred or is incapable of performing the requested operation.')
-    : new Refusal(415, 'Unsupported Content-Type')
+const CINDER = [volumeRoutes, transferRoutes, snapshotRoutes, typeRoutes, quotaRoutes, messageRoutes]
+
+/** `openstack` asks for images before it makes a volume, and Nova before it shows a quota: both are here, and empty. */
+function commandLineRoutes(app: FastifyInstance): void {
+  app.get('/image', ({ host }, reply) => {
+    const links = [{ rel: 'self', href: `http://${host}/image/v2/` }]
+    return send(reply, 300, { versions: [{ id: 'v2.9', status: 'CURRENT', links }] })
+  })
+  app.get('/compute/v2.1/os-quota-sets/*', (_request, reply) => send(reply, 200, { quota_set: {} }))
+  app.get('/compute/v2.1/servers/detail', (_request, reply) => send(reply, 200, { servers: [] }))
 }
 
-function parse(text: string): unknown {
+/** Cinder refuses what is not JSON, and stumbles where the header is missing; Keystone misses the body. */
+function parseBody(prefix: string, type = '', text = ''): unknown {
+  if (text === '') return undefined
+  if (!type.includes('json')) {
+    if (prefix !== '/volume') return undefined
+    throw type === '' ? new Refusal(500, INTERNAL) : new Refusal(415, 'Unsupported Content-Type')
+  }
   try {
-    return text === '' ? undefined : JSON.parse(text)
+    return JSON.parse(text)
   } catch {
     throw badRequest('Malformed request body')
   }

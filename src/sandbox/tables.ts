@@ -54,20 +54,20 @@ export class VolumeTable {
   /** The smallest indexed set that holds all volumes of the project that match. */
   candidates(
     projectId: string,
-    wish: { names?: string[]; statuses?: string[]; metadata?: Record<string, string> }
-  ): Volume[] {
+    wish: { names?: string[]; statuses?: string[]; metadata?: ReadonlyMap<string, unknown> }
+  ): Iterable<Volume> {
     const options = [
       [projectId],
       ...(wish.names ? [wish.names.map(name => nameKey(projectId, name))] : []),
       ...(wish.statuses ? [wish.statuses.map(status => statusKey(projectId, status))] : []),
-      ...INDEXED_METADATA.filter(key => wish.metadata && key in wish.metadata).map(key => [
-        metadataKey(projectId, key, wish.metadata?.[key])
+      ...INDEXED_METADATA.filter(key => wish.metadata?.has(key)).map(key => [
+        metadataKey(projectId, key, String(wish.metadata?.get(key)))
       ])
     ]
     const sets = options.map(keys => [...new Set(keys)].map(key => this.#index.get(key) ?? new Set<Volume>()))
     const count = (option: Set<Volume>[]): number => option.reduce((sum, set) => sum + set.size, 0)
     const smallest = sets.reduce((best, option) => (count(option) < count(best) ? option : best))
-    return smallest.flatMap(set => [...set])
+    return smallest.length === 1 && smallest[0] ? smallest[0] : smallest.flatMap(set => [...set])
   }
 
   add(volume: Volume): void {

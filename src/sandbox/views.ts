@@ -40,13 +40,14 @@ export function listView<T extends { id: string }>(
   { rows, full, count }: Page<T>,
   show: (row: T) => object
 ): object {
+  const { with_count: withCount = '' } = query
   const last = rows.at(-1)
   const next = new URLSearchParams({ ...query, marker: last?.id ?? '' }).toString()
   const href = `${viewer.base}/v3/${viewer.caller.projectId}/${path}?${next}`
   return {
     [kind]: rows.map(show),
     ...(full && last ? { [`${kind}_links`]: [{ rel: 'next', href }] } : {}),
-    ...(viewer.minor >= 45 && query['with_count']?.toLowerCase() === 'true' ? { count } : {})
+    ...(viewer.minor >= 45 && /^(1|t|true|yes|on)$/i.test(withCount) ? { count } : {})
   }
 }
 

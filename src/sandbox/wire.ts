@@ -1,5 +1,66 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { badRequest, ConnectionReset, Refusal } from './refusal.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Cloud } from './cloud.ts'
+import type { Operation } from './delays.ts'
+import type { Query } from './paging.ts'
+import { badRequest, ConnectionReset, INTERNAL, Refusal } from './refusal.ts'
+
+export type Request = FastifyRequest<{ Params: Record<string, string>; Querystring: Query }>
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+/** One call on its way through the cloud. */
+export interface Exchange {
+  readonly cloud: Cloud
+  readonly request: Request
+  readonly reply: FastifyReply
+  readonly requestId: string
+  /** The fault that the cloud's own work shall meet. */
+  readonly strike: string | undefined
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body?: unknown
+}
+
+/** Serves a path as one of the cloud's operations, with the delay and the faults of that operation. */
+export function serve(
+  app: FastifyInstance,
+  cloud: () => Cloud,
+  [method, url]: readonly [Method, string],
+  operation: (body: unknown) => Operation,
+  act: (exchange: Exchange) => Answer
+): void {
+  const handler = async (request: Request, reply: FastifyReply): Promise<FastifyReply> => {
+    const current = cloud()
+    const requestId = `req-${current.random.uuid()}`
+    reply.header('x-openstack-request-id', requestId)
+    const run = (strike?: string): Answer => act({ cloud: current, request, reply, requestId, strike })
+    const { status, body } = await current.perform(operation(request.body), header(request, 'x-auth-token'), run)
+    return send(reply, status, body)
+  }
+  app.route<{ Params: Record<string, string>; Querystring: Query }>({ method, url, handler })
+}
+
+/** Answers errors in the words of one service; `host` is what the client knows this machine by. */
+export function answerErrors(app: FastifyInstance, bodyOf: (refusal: Refusal) => object): void {
+  app.setErrorHandler((error, request, reply) => {
+    if (error instanceof ConnectionReset) {
+      reply.hijack()
+      request.raw.socket.resetAndDestroy()
+      return
+    }
+    const refusal = error instanceof Refusal ? error : refusalFor(error)
+    if (refusal.status === 401) reply.header('www-authenticate', `Keystone uri="http://${request.host}/identity"`)
+    if (refusal.status === 413) reply.header('retry-after', '0')
+    send(reply, refusal.status, bodyOf(refusal))
+  })
+}
+
+/** An error of the HTTP layer, such as a body that is too large, or our own mistake. */
+function refusalFor(error: unknown): Refusal {
+  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
+  return status < 500 ? badRequest('Malformed request body') : new Refusal(500, INTERNAL)
+}
 
 /** The one value of a header. */
 export function header(request: FastifyRequest, name: string): string | undefined {
@@ -7,21 +68,9 @@ export function header(request: FastifyRequest, name: string): string | undefine
   return Array.isArray(value) ? value[0] : value
 }
 
-export function send(reply: FastifyReply, status: number, body?: object): FastifyReply {
+export function send(reply: FastifyReply, status: number, body?: unknown): FastifyReply {
   reply.code(status)
   if (body === undefined) return reply.send()
-  return reply.header('content-type', 'application/json').send(JSON.stringify(body))
-}
-
-/** What an error means on the wire; undefined where the connection is cut without an answer. */
-export function failure(error: unknown, request: FastifyRequest): Refusal | undefined {
-  if (error instanceof Refusal) return error
-  if (error instanceof ConnectionReset) {
-    request.raw.socket.resetAndDestroy()
-    return undefined
-  }
-  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
-  if (status === 415) return new Refusal(415, 'Unsupported Content-Type')
-  if (status >= 400 && status < 500) return badRequest('Malformed request body')
-  return new Refusal(500, 'The server has either erred or is incapable of performing the requested operation.')
+  // As bytes: to text the server would add a charset, which Cinder does not.
+  return reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify(body)))
 }

@@ -94,9 +94,9 @@ export async function open(
         where id = (${OLDEST_SPARE}) and exists (select from opened)
         returning *
      )
-     select to_jsonb(opened) as claim, to_jsonb(os) as image, to_jsonb(reserved) as spare
+     select to_jsonb(opened) as claim, to_jsonb(image) as image, to_jsonb(reserved) as spare
        from opened
-       left join os on os.name = :os and os.type = :type
+       left join os image on image.name = :os and image.type = :type
        left join reserved on true`,
     {
       id,

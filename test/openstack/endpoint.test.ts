@@ -9,11 +9,11 @@ import {
   type Reply,
   ScriptedCloud,
   service,
+  type Test,
   versions,
   volumeBody
 } from '../support/scripted-cloud.ts'
 
-type Test = Parameters<typeof ScriptedCloud.start>[0]
 const SHOW = 'GET /volumes/v1'
 
 async function aCloud(t: Test, catalog?: (cloud: ScriptedCloud) => unknown[]) {

@@ -9,6 +9,7 @@ import {
   ScriptedCloud,
   type Seen,
   TENANT,
+  type Test,
   volumeBody
 } from '../support/scripted-cloud.ts'
 
@@ -16,7 +17,7 @@ const VALIDATE = 'GET /identity/v3/auth/tokens'
 const code = (expected: string) => (error: CloudError) => error.code === expected
 
 /** A cloud whose Keystone knows the token `callers`, of a member of the tenant's project. */
-async function aCloud(t: Parameters<typeof ScriptedCloud.start>[0]) {
+async function aCloud(t: Test) {
   const cloud = await ScriptedCloud.start(t)
   const known = ({ headers }: Seen): Reply =>
     headers['x-subject-token'] === 'callers'

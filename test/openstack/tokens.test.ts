@@ -112,6 +112,24 @@ describe('renewing a token', () => {
     assert.equal(cloud.logins, 2)
   })
 
+  it('fetches those of other projects along with the pool’s, for as long as they are used', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder(SHOW, { body: { volume: volumeBody('v1') } })
+    const client = cloud.connect()
+    const [pool, tenant] = [await client.pool(CALL), await client.project(TENANT, CALL)]
+    /** What the ticks do all the time. */
+    const tick = async (logins: number) => {
+      for (let round = 0; round < 100 && cloud.logins < logins; round++) await pool.volumes.find('v1', CALL)
+      for (let round = 0; round < 10; round++) await pool.volumes.find('v1', CALL)
+      return cloud.logins
+    }
+    await tenant.volumes.find('v1', CALL)
+    cloud.clock.pass(3600 - 240)
+    assert.equal(await tick(4), 4)
+    cloud.clock.pass(3600 - 240)
+    assert.equal(await tick(5), 5)
+  })
+
   it('keeps using the old one while Keystone is away, and tells only those who need a new one', async t => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect()

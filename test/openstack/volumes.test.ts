@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { CloudError } from '../../src/pool/errors.ts'
 import type { VolumeFilter, Volumes } from '../../src/pool/ports.ts'
-import { CALL, fault, POOL, ScriptedCloud, versions, volumeBody } from '../support/scripted-cloud.ts'
+import { CALL, fault, POOL, ScriptedCloud, type Test, versions, volumeBody } from '../support/scripted-cloud.ts'
 
 const LIST = 'GET /volumes/detail'
 const next = [{ rel: 'next', href: 'http://wrong.example/volumes' }]
 
-async function aPool(t: Parameters<typeof ScriptedCloud.start>[0]) {
+async function aPool(t: Test) {
   const cloud = await ScriptedCloud.start(t)
   return { cloud, ...(await cloud.connect().pool(CALL)) }
 }

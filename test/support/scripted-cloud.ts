@@ -5,9 +5,10 @@ import {
   type Server,
   type ServerResponse
 } from 'node:http'
+import { createServer as createSecureServer, type ServerOptions } from 'node:https'
 import type { RequestReport } from '../../src/openstack/http.ts'
 import { type ConnectOptions, connect, type OpenStack } from '../../src/openstack/openstack.ts'
-import { type CloudSettings, cloudSettings } from '../../src/openstack/settings.ts'
+import { type CloudSettings, cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
 import type { Call } from '../../src/pool/ports.ts'
 import { ManualClock } from './manual-clock.ts'
 
@@ -26,6 +27,11 @@ export interface Reply {
   readonly body?: unknown
 }
 
+/** As much of a test's context as is needed here. */
+export interface Test {
+  onTestFinished: (end: () => Promise<void>) => void
+}
+
 /** `hang` never answers, `reset` cuts the connection. */
 export type Script = Reply | 'hang' | 'reset' | ((seen: Seen) => Reply | Promise<Reply>)
 
@@ -39,20 +45,23 @@ export class ScriptedCloud {
   readonly clock = new ManualClock()
   readonly reports: RequestReport[] = []
   readonly #server: Server
+  readonly #scheme: 'http' | 'https'
   readonly #scripts = new Map<string, Script[]>()
   readonly #clients: OpenStack[] = []
   /** In seconds. */
   tokenLife = 3600
   #logins = 0
 
-  constructor() {
-    this.#server = createServer((request, response) => void this.#serve(request, response))
+  constructor(tls?: ServerOptions) {
+    const serve = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response)
+    this.#server = tls ? createSecureServer(tls, serve) : createServer(serve)
+    this.#scheme = tls ? 'https' : 'http'
     this.on('POST /identity/v3/auth/tokens', seen => this.login(seen))
     this.on('GET /volume/', { status: 300, body: versions('3.70') })
   }
 
-  static async start(test: { onTestFinished: (end: () => Promise<void>) => void }): Promise<ScriptedCloud> {
-    const cloud = new ScriptedCloud()
+  static async start(test: Test, tls?: ServerOptions): Promise<ScriptedCloud> {
+    const cloud = new ScriptedCloud(tls)
     await new Promise<void>(resolve => cloud.#server.listen(0, '127.0.0.1', resolve))
     test.onTestFinished(() => cloud.stop())
     return cloud
@@ -61,7 +70,7 @@ export class ScriptedCloud {
   get url(): string {
     const address = this.#server.address()
     if (address === null || typeof address === 'string') throw new Error('the scripted cloud does not listen')
-    return `http://127.0.0.1:${address.port}`
+    return `${this.#scheme}://127.0.0.1:${address.port}`
   }
 
   /** What a route answers, in turn; the last answer stays. */
@@ -116,7 +125,7 @@ export class ScriptedCloud {
     ]
   }
 
-  settings(more: Record<string, string> = {}): CloudSettings {
+  settings(more: Omit<OpenStackConfig, 'auth'> = {}): CloudSettings {
     const auth = {
       auth_url: `${this.url}/identity`,
       username: 'pool-svc',

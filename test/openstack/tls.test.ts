@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'vitest'
+import { CloudError } from '../../src/pool/errors.ts'
+import { CALL, POOL, ScriptedCloud } from '../support/scripted-cloud.ts'
+
+/** Signed by itself, for 127.0.0.1, for a hundred years; it protects nothing. */
+const CERTIFICATE = 'test/support/tls/certificate.pem'
+const KEY = 'test/support/tls/key.pem'
+const pems = { cert: readFileSync(CERTIFICATE), key: readFileSync(KEY) }
+
+describe('over TLS', () => {
+  it('a cloud whose certificate is not known is not asked anything', async t => {
+    const cloud = await ScriptedCloud.start(t, pems)
+    await assert.rejects(cloud.connect().pool(CALL), (error: unknown) => {
+      assert.ok(error instanceof CloudError)
+      assert.deepEqual([error.code, error.mayHaveActed], ['unavailable', false])
+      assert.match(error.message, /no connection, self-signed certificate/)
+      return true
+    })
+    assert.equal(cloud.seen.length, 0)
+  })
+
+  it('is trusted by its CA, or blindly where that is asked for', async t => {
+    const cloud = await ScriptedCloud.start(t, pems)
+    for (const trust of [{ cacert: CERTIFICATE }, { verify: false }]) {
+      assert.equal((await cloud.connect({ settings: cloud.settings(trust) }).pool(CALL)).id, POOL)
+    }
+  })
+
+  it('shows its own certificate where one is asked for', async t => {
+    const cloud = await ScriptedCloud.start(t, { ...pems, ca: pems.cert, requestCert: true, rejectUnauthorized: true })
+    const settings = cloud.settings({ cacert: CERTIFICATE, cert: CERTIFICATE, key: KEY })
+    assert.equal((await cloud.connect({ settings }).pool(CALL)).id, POOL)
+    await assert.rejects(cloud.connect({ settings: cloud.settings({ cacert: CERTIFICATE }) }).pool(CALL), CloudError)
+  })
+})

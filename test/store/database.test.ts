@@ -156,7 +156,7 @@ describe('a transaction', () => {
         await query(tx, 'update things set n = n + 1 where id = :second', { second })
       })
     await Promise.all([crossing(1, 2), crossing(2, 1)])
-    assert.equal(meetings, 3)
+    assert.ok(meetings > 2) // They may meet once more.
     assert.deepEqual(await query(db, 'select n from things'), [{ n: 2 }, { n: 2 }])
   })
 })

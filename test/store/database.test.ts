@@ -191,7 +191,7 @@ describe('a database that cannot serve', () => {
   })
 
   it('is unavailable when every connection stays busy', async t => {
-    const db = await aDatabase(t, { connections: 1, connectionsMax: 1, acquireTimeoutSeconds: 0.05 })
+    const db = await aDatabase(t, { connections: 1, connectionsMax: 1, acquireTimeoutSeconds: 0.5 })
     await transaction(db, async () => {
       await assert.rejects(query(db, 'select 1'), isUnavailable(/busy for too long/))
     })

@@ -18,12 +18,17 @@ export class TestClock implements Clock {
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
-      const timer: Timer = { due: this.#now + ms, ring: resolve }
-      this.#timers.add(timer)
-      signal?.addEventListener('abort', () => {
+      const onAbort = (): void => {
         this.#timers.delete(timer)
-        reject(signal.reason)
-      })
+        reject(signal?.reason)
+      }
+      const ring = (): void => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      const timer: Timer = { due: this.#now + ms, ring }
+      this.#timers.add(timer)
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 

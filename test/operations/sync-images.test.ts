@@ -47,8 +47,10 @@ describe('a sync', () => {
       body.images.map(({ os, type, version, change }) => `${os} ${type} ${version} ${change}`).toSorted(),
       ['debian12 sas 20261101 unchanged', 'debian12 ssd 20261201 changed', 'windows2022 ssd 20261101 removed']
     )
-    const reasons = body.ignored.map(({ name, reason }) => [name, reason])
-    assert.deepEqual(reasons.toSorted(), [
+    const reasons = body.ignored
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      .map(({ name, reason }) => [name, reason])
+    assert.deepEqual(reasons, [
       ['debian12-ssd-20261201', 'name matches images.snapshot_name only with "_" in place of "-"'],
       ['debian12_ssd_20261101', 'debian12_ssd_20261201 has a higher version']
     ])
@@ -139,7 +141,7 @@ describe('a sync', () => {
   it('is one at a time', async t => {
     const service = await aService(t, { connections: 4 })
     const answers = await Promise.all([service.sync(), service.sync(), service.sync()])
-    const codes = answers.map(({ status }) => status).toSorted()
+    const codes = answers.map(({ status }) => status).toSorted((a, b) => a - b)
     assert.deepEqual([codes[0], codes.at(-1)], [200, 409])
     assert.equal(answers.find(({ status }) => status === 409)?.body.code, 'sync_in_progress')
     assert.equal((await service.sync()).status, 200)

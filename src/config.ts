@@ -264,7 +264,7 @@ function ruleProblems({ images, claims }: Config): string[] {
     const missing = ['os', 'type', 'version'].filter(group => !rule.source.includes(`(?<${group}>`))
     if (missing.length > 0) problems.push(`images.snapshot_name: must have the named groups ${missing.join(', ')}`)
   } catch (error) {
-    problems.push(`images.snapshot_name: is no regular expression: ${error instanceof Error ? error.message : error}`)
+    problems.push(`images.snapshot_name: is no regular expression: ${String(error)}`)
   }
   const parts = [...claims.volume_name.matchAll(/\{(\w*)\}/g)].map(([, part = '']) => part)
   const unknown = parts.filter(part => !NAME_PARTS.includes(part))

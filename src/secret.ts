@@ -42,6 +42,11 @@ export const keyring = (key: Buffer): Keyring => ({
     const bytes = Buffer.from(sealed, 'base64')
     const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES))
     decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES))
-    return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]).toString('utf8')
+    const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
+    try {
+      return Buffer.concat([text, decipher.final()]).toString('utf8')
+    } catch {
+      return undefined // Its tag does not fit this secret.
+    }
   }
 })

@@ -69,7 +69,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const log = options.log ?? createLog(config.log.level)
   const version = packageVersion()
   const metrics = createMetrics(version)
-  const cloud = connectCloud(config, env, clock, metrics.cloudRequest)
+  const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report))
   stops.push(() => cloud.close())
   const db = await openStore(config, clock, log, stops)
   const tickers: Partial<Record<TickName, Ticker<unknown>>> = {}
@@ -97,7 +97,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     metrics,
     tickRuns: runs,
     unready: async () => (stopping ? 'The service is stopping.' : await whyUnready(db)),
-    cloudState: cloud.state
+    cloudState: () => cloud.state()
   })
   stops.push(() => app.close())
   const url = await app.listen({ host: config.server.host, port: config.server.port })

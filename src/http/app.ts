@@ -154,7 +154,9 @@ async function describe(app: FastifyInstance, version: string): Promise<void> {
         }
       }
     },
-    refResolver: { buildLocalReference: ({ $id }, _base, _fragment, index) => String($id ?? `def-${index}`) }
+    refResolver: {
+      buildLocalReference: ({ $id }, _base, _fragment, index) => (typeof $id === 'string' ? $id : `def-${index}`)
+    }
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: false })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())

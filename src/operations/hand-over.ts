@@ -34,7 +34,8 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
       await rename(handover)
       return { ...spare, transfer: undefined }
     }
-    const [transfer] = await Promise.all([spare.transfer ?? armNow(deps, handover), rename(handover)])
+    const armed = spare.transfer && deps.keyring.open(spare.transfer.sealedKey) !== undefined
+    const [transfer] = await Promise.all([armed ? spare.transfer : armNow(deps, handover), rename(handover)])
     return { ...spare, transfer }
   } catch (error) {
     throw unfitIfRefused(error)
@@ -101,6 +102,8 @@ export async function accept(deps: Deps, handover: Handover): Promise<void> {
   const { spare, destination, call } = handover
   if (!spare.transfer) return // The pool's own project: renaming it was all.
   const authKey = deps.keyring.open(spare.transfer.sealedKey)
+  if (authKey === undefined)
+    throw new UnfitSpare(`the key of transfer ${spare.transfer.id} is sealed with another secret`)
   for (let tries = 1; ; tries += 1) {
     try {
       await destination.transfers.accept(spare.transfer.id, authKey, call)
@@ -151,7 +154,7 @@ export const notAccessible = (projectId: string, why: string): PoolError =>
       "token scoped to that project as X-Auth-Token, or give the service's user a role in it."
   )
 
-/** Where an unclear accept has left the volume. */
+/** Where an unclear accept, or one of another request, has left the volume. */
 export async function whereIs({
   pool,
   destination,

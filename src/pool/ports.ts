@@ -145,7 +145,8 @@ export interface Snapshots {
 /** Encrypts the keys of transfers at rest. */
 export interface Keyring {
   seal(text: string): string
-  open(sealed: string): string
+  /** Undefined: it was sealed with another secret. */
+  open(sealed: string): string | undefined
 }
 
 // ---- The operator ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Keyring } from './pool/ports.ts'
 
@@ -19,6 +19,24 @@ export function readSecret(file: string, env: Readonly<Record<string, string | u
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
   }
   return toKey(readFileSync(file, 'utf8').trim(), file)
+}
+
+/** Where the secret is; undefined: nowhere yet, and the first start makes the file. */
+export function findSecret(file: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (env['SPARE_POOL_SECRET'] !== undefined) return 'SPARE_POOL_SECRET'
+  return existsSync(file) ? file : undefined
+}
+
+/** Why the secret that is there cannot be used; makes none. */
+export function secretProblems(file: string, env: Readonly<Record<string, string | undefined>>): string[] {
+  const source = findSecret(file, env)
+  if (!source) return []
+  try {
+    toKey(env['SPARE_POOL_SECRET'] ?? readFileSync(file, 'utf8').trim(), source)
+    return []
+  } catch (error) {
+    return [`${source === file ? 'secret_file: ' : ''}${error instanceof Error ? error.message : String(error)}`]
+  }
 }
 
 function toKey(hex: string, source: string): Buffer {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import { type Static, Type } from 'typebox'
 import { parseDocument } from 'yaml'
 import { ConfigError, explain, explainYaml, inconsistencies, isRecord, soundness } from './config-faults.ts'
@@ -173,9 +173,7 @@ export function parseConfig(document: unknown, env: Environment, source: string,
   const config = withoutNulls(document)
   const fromEnvironment = applyEnvironment(config, env)
   const later = refuseHitRates(config)
-  const validate = new Ajv({ allErrors: true, useDefaults: true, strictTypes: false, verbose: true }).compile<Config>(
-    ConfigSchema
-  )
+  const validate = validator()
   const isWhole = validate(config)
   const errors = validate.errors ?? []
   const isSound = soundness(errors)
@@ -189,6 +187,14 @@ export function parseConfig(document: unknown, env: Environment, source: string,
   if (problems.length > 0 || !isWhole) throw new ConfigError(source, problems)
   for (const pool of filled.pools) pool.type = pool.type.toLowerCase()
   return filled
+}
+
+let compiled: ValidateFunction<Config> | undefined
+
+/** Compiled when first needed, which takes a while. */
+const validator = (): ValidateFunction<Config> => {
+  compiled ??= new Ajv({ allErrors: true, useDefaults: true, strictTypes: false, verbose: true }).compile(ConfigSchema)
+  return compiled
 }
 
 /** A key with nothing after it says nothing: the default holds. */

@@ -58,13 +58,14 @@ export const keyring = (key: Buffer): Keyring => ({
   },
   open(sealed) {
     const bytes = Buffer.from(sealed, 'base64')
-    const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES))
-    decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES))
-    const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
+    const [nonce, tag] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES)]
     try {
+      // Its length is said, or a shorter tag, easier to guess, would do as well.
+      const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES }).setAuthTag(tag)
+      const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
       return Buffer.concat([text, decipher.final()]).toString('utf8')
     } catch {
-      return undefined // Its tag does not fit this secret.
+      return undefined // It was sealed with another secret, or is nothing that was sealed.
     }
   }
 })

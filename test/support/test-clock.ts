@@ -58,4 +58,4 @@ export class TestClock implements Clock {
 }
 
 /** Fast enough for polls, and slow enough for a database and a cloud to answer within their limits. */
-const SPEED = 20
+const SPEED = 5

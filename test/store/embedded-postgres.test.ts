@@ -138,7 +138,7 @@ describe('the embedded PostgreSQL', () => {
 
   it('makes its data anew when that was cut short', async t => {
     const dataDir = await aFolder(t)
-    const gone = aProcess(t, 'nothing', [])
+    const gone = aProcess(t, 'nothing', []) // Ends at once: there is no such program.
     await gone.ended
     const remains = join(dataDir, `postgres.init-${gone.pid}-x`)
     await writeFile(remains, '')

@@ -1,4 +1,4 @@
-import type { Claim, ClaimResult, MissReason } from '../pool/claim.ts'
+import type { Claim, ClaimResult, Disk, MissReason } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Image } from '../pool/image.ts'
 import type { Project, Volume } from '../pool/ports.ts'
@@ -55,8 +55,7 @@ async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
     throw await refusedInPool(deps, claim, error)
   })
   if (!spare) throw unsettled('its disk was settled by another request')
-  const noted = await noteDisk(deps, miss, diskOfSpare(deps, claim, spare))
-  return await awaitDisk(deps, { ...miss, claim: noted }, spare, true)
+  return await awaitDisk(deps, miss, spare, true)
 }
 
 /** The pool's own quota is the operator's matter, not the caller's: no `quota_exceeded`. */
@@ -69,7 +68,10 @@ async function refusedInPool(deps: Deps, claim: Claim, error: unknown): Promise<
   return new PoolError('cloud_error', detail, { cause: error, retryAfterSeconds: 30 })
 }
 
-async function noteDisk(deps: Deps, { claim, missReason }: Miss, disk: Claim['disk']): Promise<Claim> {
+const noteSpare = async (deps: Deps, claim: Claim, spare: Spare): Promise<Claim> =>
+  await noteDisk(deps, claim, claim.missReason ?? 'empty', diskOfSpare(deps, claim, spare))
+
+async function noteDisk(deps: Deps, claim: Claim, missReason: MissReason, disk: Disk): Promise<Claim> {
   const noted = await deps.claims.noteCreating(claim.id, missReason, disk, deps.clock.now())
   if (!noted) throw unsettled('it was settled by another request')
   return noted
@@ -78,8 +80,10 @@ async function noteDisk(deps: Deps, { claim, missReason }: Miss, disk: Claim['di
 const DISK_POLL_MS = 500
 
 /** Waits for a disk in the pool's project for as long as the caller does, and hands it over when it is ready. */
-export async function awaitDisk(deps: Deps, work: Work, spare: Spare, justAsked = false): Promise<ClaimResult> {
-  const { claim, pool, call, request } = work
+export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked = false): Promise<ClaimResult> {
+  const claim = given.claim.disk ? given.claim : await noteSpare(deps, given.claim, spare)
+  const work = { ...given, claim }
+  const { pool, call, request } = work
   const volumeId = spare.volumeId ?? ''
   const until = deps.clock.now().getTime() + request.waitSeconds * 1000
   for (let asked = justAsked; ; asked = false) {
@@ -140,7 +144,7 @@ async function createInProject(deps: Deps, miss: Miss, project: Project): Promis
     if (!found) throw unsettled(error.message)
     return found
   })
-  const noted = await noteDisk(deps, miss, diskOfVolume(volume, image.version))
+  const noted = await noteDisk(deps, claim, missReason, diskOfVolume(volume, image.version))
   return await awaitInProject(deps, { ...miss, claim: noted }, volume)
 }
 

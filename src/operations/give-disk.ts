@@ -5,7 +5,7 @@ import type { Call, Project, Volume } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
 import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
-import { accept, type Handover, prepare, unsettled } from './hand-over.ts'
+import { accept, type Handover, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
 
 /** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
 export interface Work {
@@ -25,10 +25,20 @@ export const handoverOf = ({ claim, pool, destination, call }: Work, spare: Spar
   return { claim, spare, volumeId: spare.volumeId, pool, destination, call }
 }
 
-/** Hands over a disk that was made for the claim, or one that an earlier try had begun with. */
+/**
+ * Hands over a disk that was made for the claim, or one that an earlier try had begun with. It can have moved already, by
+ * a request whose lease ran out while it was at it; and where it is nowhere, another will be made.
+ */
 export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
   const handover = handoverOf(work, spare)
-  await accept(deps, { ...handover, spare: await prepare(deps, handover) })
+  try {
+    await accept(deps, { ...handover, spare: await prepare(deps, handover) })
+  } catch (error) {
+    if (!(error instanceof UnfitSpare)) throw error
+    const place = await whereIs(handover)
+    if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+    if (place !== 'destination') throw unsettled(error.message)
+  }
   return await giveSpare(deps, work.claim, spare)
 }
 

@@ -154,7 +154,7 @@ export const notAccessible = (projectId: string, why: string): PoolError =>
       "token scoped to that project as X-Auth-Token, or give the service's user a role in it."
   )
 
-/** Where an unclear accept has left the volume. */
+/** Where an unclear accept, or one of another request, has left the volume. */
 export async function whereIs({
   pool,
   destination,

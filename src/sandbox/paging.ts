@@ -44,7 +44,7 @@ export function page<T extends Row>(
   let worst: T | undefined
   let count = 0
   // Rows come about as old as they are: from the right end few of them have to be sorted in.
-  for (const row of descending ? rows.toReversed() : rows) {
+  for (const row of descending ? [...rows].toReversed() : rows) {
     if (!matches(row)) continue
     count += 1
     if (previous && compare(row, previous) <= 0) continue

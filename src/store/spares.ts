@@ -154,11 +154,21 @@ export async function putBack(db: Database, id: string, at: Date): Promise<boole
   return rows.length > 0
 }
 
+/** A claim whose disk it was to become has none any more: another may be made for it. */
+const DISK_LOST = `update claims
+          set volume_id = null, volume_type = null, size = null, snapshot_id = null, image_version = null
+        where status = 'creating' and (id, volume_id) in (select claim_id, volume_id from spare)`
+
 export async function retire(db: Database, id: string, from: SpareStatus, at: Date): Promise<boolean> {
   requireNext(from, 'retiring')
   const rows = await query(
     db,
-    `update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
+    `with spare as (
+       select id, claim_id, volume_id from backup_volumes where id = :id and status = :from
+     ), lost as (
+       ${DISK_LOST}
+     )
+     update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
       where id = :id and status = :from
       returning id`,
     { id, from, at }

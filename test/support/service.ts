@@ -28,6 +28,8 @@ export interface TestServiceOptions {
   readonly filled?: boolean
   /** Open from the start: as many as there are rivals in a race. */
   readonly connections?: number
+  /** The sandbox's user that the service logs in as; default `pool-svc`. */
+  readonly user?: string
   /** Seconds that the sandbox takes for a volume; 0: none. */
   readonly createSeconds?: number
   readonly golden?: readonly Golden[]
@@ -72,7 +74,7 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
   const clock = options.beside?.clock ?? new TestClock()
   const sandbox = options.beside?.sandbox ?? (await aSandboxCloud(t, clock, options))
   const url = options.beside?.url ?? (await aDatabaseAddress(t)).url
-  const config = options.beside?.config ?? aConfig(t, sandbox, url, options.config ?? {})
+  const config = options.beside?.config ?? aConfig(t, sandbox, url, options)
   const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' })
   const service = await startService({ config, env: {}, clock, log, ticking: false })
   t.onTestFinished(() => clock.during(service.stop()))
@@ -91,12 +93,12 @@ async function aSandboxCloud(t: Lifetime, clock: Clock, options: TestServiceOpti
   return sandbox
 }
 
-function aConfig(t: Lifetime, sandbox: Sandbox, url: string, sections: Section): Config {
+function aConfig(t: Lifetime, sandbox: Sandbox, url: string, options: TestServiceOptions): Config {
   const folder = mkdtempSync(join(tmpdir(), 'spare-pool-'))
   t.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
   const auth = {
     auth_url: sandbox.authUrl,
-    username: 'pool-svc',
+    username: options.user ?? 'pool-svc',
     password: 'sandbox',
     project_name: 'pool',
     user_domain_name: 'Default',
@@ -111,7 +113,7 @@ function aConfig(t: Lifetime, sandbox: Sandbox, url: string, sections: Section):
     limits: { creating_max: 100, creating_max_per_snapshot: 100 },
     access: { mode: 'none' }
   }
-  return parseConfig({ ...base, ...sections }, {}, 'the test')
+  return parseConfig({ ...base, ...options.config }, {}, 'the test')
 }
 
 function handles(service: Service, sandbox: Sandbox, clock: TestClock, url: string, config: Config): TestService {

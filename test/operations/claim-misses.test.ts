@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import { loginAs, setStatus, volumeIn } from '../support/cloud.ts'
+import { aService, type TestService } from '../support/service.ts'
+
+/** The pool of the sandbox's own images, empty and not to be filled. */
+const EMPTY = { filled: false } as const
+
+const available = async (service: TestService): Promise<number> =>
+  (await service.stats()).pools[0]?.spares['available'] ?? 0
+
+const setQuota = (service: TestService, project: string, resource: string, limit: number): void =>
+  void service.sandbox.cloud.quotas.set(`${service.project(project)} ${resource}`, limit)
+
+describe('a claim that finds no spare', () => {
+  it('has a disk made and handed over as soon as it is available, by the check tick', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60 })
+    const first = await service.claim()
+    assert.deepEqual(
+      [first.status, first.body.source, first.body.status, first.body.miss_reason],
+      [202, 'created', 'creating', 'empty']
+    )
+    service.clock.pass(100)
+    await service.call('POST', '/pool/check')
+    const volume = service.volumes('tenant-a')[0]
+    assert.deepEqual([volume?.id, volume?.name, volume?.metadata], [first.body.volume_id, 'web-01_sys', {}])
+    const second = await service.claim()
+    assert.deepEqual([second.status, second.body.status, second.body.source], [200, 'available', 'created'])
+    assert.deepEqual([second.body.claim_id, second.body.volume_id], [first.body.claim_id, first.body.volume_id])
+  })
+
+  it('waits for the disk as long as wait_seconds', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 3 })
+    const { status, body } = await service.claim({ wait_seconds: 60 })
+    assert.deepEqual([status, body.source, body.status], [200, 'created', 'available'])
+    assert.equal(service.volumes('tenant-a')[0]?.id, body.volume_id)
+  })
+
+  it('has one disk made for many repeats at once', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60, connections: 10 })
+    const answers = await Promise.all(Array.from({ length: 20 }, () => service.claim()))
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([202]))
+    assert.equal(new Set(answers.map(({ body }) => body.volume_id)).size, 1)
+    assert.equal(service.volumes().length, 1)
+  })
+
+  it('makes the disk in the size that is asked for', async t => {
+    const service = await aService(t, EMPTY)
+    const { body } = await service.claim({ size: 77, wait_seconds: 10 })
+    assert.deepEqual([body.source, body.size, service.volumes('tenant-a')[0]?.sizeGib], ['created', 77, 77])
+  })
+
+  it('makes it in the pool’s size otherwise', async t => {
+    const pools = [{ os: 'debian12', type: 'ssd', target: 5, size: 33 }]
+    const service = await aService(t, { ...EMPTY, config: { pools } })
+    assert.equal((await service.claim({ wait_seconds: 10 })).body.size, 33)
+  })
+
+  it('says why: no_pool where none is configured', async t => {
+    const service = await aService(t)
+    const { status, body } = await service.claim({ os: 'windows2022', wait_seconds: 10 })
+    assert.deepEqual([status, body.source, body.miss_reason, body.size], [200, 'created', 'no_pool', 40])
+  })
+
+  it('says why: stale where only spares of an older snapshot are left', async t => {
+    const service = await aService(t)
+    await service.rows("update os set snapshot_id = 'another', version = '20261201'")
+    const { body } = await service.claim({ on_empty: 'fail' })
+    assert.equal(body.code, 'pool_empty')
+    assert.match(body.detail, /\(stale\)/)
+  })
+
+  it('leaves budget and creating_max aside', async t => {
+    const limits = { creating_max: 1, budget_gib: 0 }
+    const service = await aService(t, { ...EMPTY, config: { limits }, createSeconds: 60 })
+    assert.equal((await service.claim({ hostname: 'a' })).status, 202)
+    assert.equal((await service.claim({ hostname: 'b' })).status, 202)
+  })
+
+  it('is answered pool_empty with Retry-After when on_empty is fail, and leaves no claim behind', async t => {
+    const service = await aService(t, EMPTY)
+    const { status, body, headers } = await service.claim({ on_empty: 'fail' })
+    assert.deepEqual([status, body.code, Number(headers['retry-after']) > 0], [503, 'pool_empty', true])
+    assert.deepEqual(await service.claims(), [])
+    assert.equal(service.volumes().length, 0)
+  })
+
+  it('waits for stock as long as wait_seconds when on_empty is fail', async t => {
+    const service = await aService(t, EMPTY)
+    const claiming = service.claim({ on_empty: 'fail', wait_seconds: 60 })
+    await service.fill()
+    const { status, body } = await claiming
+    assert.deepEqual([status, body.source, body.miss_reason], [200, 'pool', null])
+  })
+
+  it('is image_not_found when neither table os nor Cinder has the image', async t => {
+    const service = await aService(t)
+    const { status, body } = await service.claim({ os: 'plan9' })
+    assert.deepEqual([status, body.code], [404, 'image_not_found'])
+    assert.deepEqual(await service.claims(), [])
+  })
+
+  it('finds an image in Cinder that table os does not have yet', async t => {
+    const service = await aService(t)
+    service.sandbox.cloud.addSnapshot({ name: 'alma9_ssd_1', type: 'ceph-ssd', sizeGib: 10 })
+    const { body } = await service.claim({ os: 'alma9', wait_seconds: 10 })
+    assert.deepEqual([body.source, body.miss_reason, body.image_version], ['created', 'no_pool', '1'])
+  })
+
+  it('does not look there with images.source os_table', async t => {
+    const service = await aService(t, { ...EMPTY, config: { images: { source: 'os_table' } } })
+    assert.equal((await service.claim()).body.code, 'image_not_found')
+  })
+})
+
+describe('a created disk', () => {
+  it('is replaced when it fails before it is available, and never left behind in error', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 5 })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 })
+    const first = await service.claim()
+    assert.equal(first.status, 202)
+    service.clock.pass(30)
+    await service.call('POST', '/pool/check')
+    const second = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([second.status, second.body.source], [200, 'created'])
+    assert.equal(second.body.claim_id, first.body.claim_id)
+    assert.notEqual(second.body.volume_id, first.body.volume_id)
+    await service.call('POST', '/pool/check')
+    assert.deepEqual(
+      service.volumes().map(({ id, status }) => [id, status]),
+      [[second.body.volume_id, 'available']]
+    )
+  })
+
+  it('is found again by its metadata when the answer to its creation was lost', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60 })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'reset_after', count: 1 })
+    const first = await service.claim()
+    assert.deepEqual([first.status, first.body.code], [503, 'claim_unsettled'])
+    await service.call('POST', '/pool/check')
+    service.clock.pass(90)
+    const second = await service.claim({ wait_seconds: 10 })
+    assert.deepEqual([second.status, second.body.source], [200, 'created'])
+    assert.equal(service.volumes().length, 1)
+  })
+
+  it('is made in the project itself where the service’s user is admin there', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60, user: 'admin' })
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.status], [202, 'created', 'creating'])
+    const [volume] = service.volumes('tenant-a')
+    assert.deepEqual([volume?.id, volume?.name, volume?.metadata], [body.volume_id, 'web-01_sys', {}])
+    service.clock.pass(100)
+    const again = await service.claim()
+    assert.deepEqual([again.status, again.body.volume_id, again.body.source], [200, body.volume_id, 'created'])
+    assert.equal(service.volumes().length, 1)
+  })
+
+  it('is found again there when the answer to its creation was lost', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 3, user: 'admin' })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'reset_after', count: 1 })
+    const { status, body } = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([status, body.source], [200, 'created'])
+    assert.equal(service.volumes().length, 1)
+  })
+
+  it('waits in the pool for the caller’s token where only that can accept', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60 })
+    takeRole(service, 'tenant-b')
+    const token = { 'x-auth-token': await loginAs(service, 'tenant-b-user', 'tenant-b') }
+    const project_id = service.project('tenant-b')
+    const first = await service.claim({ project_id }, token)
+    assert.equal(first.status, 202)
+    service.clock.pass(100)
+    await service.call('POST', '/pool/check')
+    await service.call('POST', '/pool/reconcile')
+    assert.equal(service.volumes('tenant-b').length, 0)
+    const second = await service.claim({ project_id }, token)
+    assert.deepEqual([second.status, second.body.volume_id], [200, first.body.volume_id])
+    assert.equal(service.volumes('tenant-b').length, 1)
+  })
+
+  it('is retired when nobody comes for it within a day', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60, config: { pools: [] } })
+    takeRole(service, 'tenant-b')
+    const token = { 'x-auth-token': await loginAs(service, 'tenant-b-user', 'tenant-b') }
+    await service.claim({ project_id: service.project('tenant-b') }, token)
+    service.clock.pass(25 * 3600)
+    for (const tick of ['check', 'reconcile', 'check', 'check']) await service.call('POST', `/pool/${tick}`)
+    assert.deepEqual(await service.claims(), [])
+    assert.equal(service.volumes().length, 0)
+  })
+})
+
+function takeRole(service: TestService, project: string): void {
+  const user = [...service.sandbox.cloud.users.values()].find(({ name }) => name === 'pool-svc')
+  user?.roles.delete(service.project(project))
+}
+
+describe('a claim that cannot be finished', () => {
+  it('is quota_exceeded when the project has none left, and puts the spare back as it was', async t => {
+    const service = await aService(t)
+    setQuota(service, 'tenant-a', 'volumes', 0)
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.code], [403, 'quota_exceeded'])
+    assert.match(body.detail, /VolumeLimitExceeded/)
+    await assertUntouched(service)
+  })
+
+  it('checks the quota for the whole of a larger disk, and retires the spare that has grown', async t => {
+    const service = await aService(t)
+    setQuota(service, 'tenant-a', 'gigabytes', 30)
+    const { status, body } = await service.claim({ size: 40 })
+    assert.deepEqual([status, body.code], [403, 'quota_exceeded'])
+    assert.equal(await available(service), 4)
+    for (let pass = 0; pass < 2; pass += 1) await service.call('POST', '/pool/check')
+    assert.equal(service.volumes().length, 4)
+  })
+
+  it('is volume_type_hidden when the project may not use the type', async t => {
+    const service = await aService(t)
+    for (const type of service.sandbox.cloud.types.values()) if (type.name === 'ceph-ssd') type.isPublic = false
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.code], [422, 'volume_type_hidden'])
+    await assertUntouched(service)
+  })
+
+  it('is project_not_accessible when nobody’s token reaches the project', async t => {
+    const service = await aService(t)
+    const { status, body } = await service.claim({ project_id: '00000000000000000000000000000000' })
+    assert.deepEqual([status, body.code], [403, 'project_not_accessible'])
+    await assertUntouched(service)
+  })
+
+  it('is cloud_unavailable when the cloud is down, and is given its disk afterwards', async t => {
+    const service = await aService(t)
+    service.sandbox.cloud.addFault({ operation: '*', kind: 'status', status: 503, count: 12 })
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.code], [503, 'cloud_unavailable'])
+    for (const fault of service.sandbox.cloud.faults.list()) service.sandbox.cloud.faults.remove(fault.id)
+    service.clock.pass(60)
+    assert.equal((await service.claim()).status, 200)
+    assert.equal(service.volumes('tenant-a').length, 1)
+    assert.equal(await available(service), 4)
+  })
+
+  async function assertUntouched(service: TestService): Promise<void> {
+    assert.deepEqual(await service.claims(), [])
+    assert.equal(await available(service), 5)
+    assert.equal(service.volumes('tenant-a').length, 0)
+    for (const { status, name, metadata } of service.volumes('pool')) {
+      assert.deepEqual([status, name], ['awaiting-transfer', `spare-${metadata['spare_id']}`])
+    }
+  }
+})
+
+describe('a spare that fails at hand-over', () => {
+  it('gives way to the next one when its volume is gone', async t => {
+    const service = await aService(t)
+    const [oldest] = await inOrder(service)
+    service.sandbox.cloud.volumes.remove(volumeIn(service, oldest ?? ''))
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.miss_reason], [200, 'pool', null])
+    assert.equal(await available(service), 3)
+  })
+
+  it('gives way to the next one when its transfer is gone, and is deleted', async t => {
+    const service = await aService(t)
+    const [oldest] = await inOrder(service)
+    for (const transfer of service.sandbox.cloud.transfers.ofVolume(oldest ?? '')) {
+      service.sandbox.cloud.transfers.remove(transfer)
+    }
+    setStatus(service, oldest ?? '', 'available')
+    const { body } = await service.claim()
+    assert.equal(body.source, 'pool')
+    assert.notEqual(body.volume_id, oldest)
+    assert.equal(service.volumes('tenant-a').length, 1)
+  })
+
+  it('leads to a created disk when three in a row fail', async t => {
+    const service = await aService(t)
+    for (const id of await inOrder(service)) service.sandbox.cloud.volumes.remove(volumeIn(service, id))
+    const { status, body } = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([status, body.source, body.miss_reason], [200, 'created', 'handover_failed'])
+  })
+
+  async function inOrder(service: TestService): Promise<string[]> {
+    const spares = await service.spares()
+    return spares
+      .toSorted((a, b) => (a.created_at + a.id < b.created_at + b.id ? -1 : 1))
+      .map(({ volume_id }) => volume_id ?? '')
+  }
+})
+
+describe('a category that is no system disk', () => {
+  it('keeps its old way', async t => {
+    const service = await aService(t, EMPTY)
+    const { status, body } = await service.claim({ category: 'data' })
+    assert.deepEqual([status, body.code], [422, 'not_a_system_disk'])
+  })
+
+  it('is whatever claims.system_categories says', async t => {
+    const service = await aService(t, { config: { claims: { system_categories: ['root'] } } })
+    assert.equal((await service.claim({ category: 'root' })).body.name, 'web-01_root')
+  })
+})

@@ -7,7 +7,6 @@ export default defineConfig({
     setupFiles: ['test/support/seed.ts'],
     maxWorkers: 2, // Each file has a database of its own, so that they run side by side.
     testTimeout: 30_000,
-    hookTimeout: 60_000,
-    coverage: { include: ['src/**'] }
+    hookTimeout: 60_000
   }
 })

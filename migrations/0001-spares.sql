@@ -37,7 +37,8 @@ create table claims (
   image_version     text,
   spare_age_seconds integer,
   seconds           double precision, -- From the first request to the disk in its project.
-  lease_until       timestamptz,      -- Somebody works on it until then.
+  lease_holder      uuid,             -- Who works on it, and until when.
+  lease_until       timestamptz,
   created_at        timestamptz not null,
   updated_at        timestamptz not null,
   check (status <> 'available' or (volume_id is not null and source is not null))

@@ -38,10 +38,10 @@ export function sandboxCommand(): Command {
 async function run(given: Given): Promise<void> {
   const { cloudsYaml: file, ...options } = given
   const sandbox = await startSandbox(options satisfies SandboxOptions)
-  if (file !== undefined) writeFileSync(file, cloudsYaml(sandbox), { mode: 0o600 })
-  process.stdout.write(welcome(sandbox, file))
   const stop = (): void => void sandbox.close()
   process.once('SIGTERM', stop).once('SIGINT', stop)
+  if (file !== undefined) writeFileSync(file, cloudsYaml(sandbox), { mode: 0o600 })
+  process.stdout.write(welcome(sandbox, file))
 }
 
 const welcome = ({ url, authUrl }: Sandbox, file: string | undefined): string => `The sandbox cloud is up at ${url}

@@ -40,6 +40,7 @@ export async function adoptOrphans(
   for (const volume of orphans.filter(({ id }) => seenBefore.includes(id))) {
     const status = (await fits(deps, volume)) ? 'available' : 'retiring'
     if (!(await takeIn(deps, pool, volume, status, call))) continue
+    await deps.orphans.forget(volume.id)
     if (status === 'available') adopted += 1
     else removed += 1
   }

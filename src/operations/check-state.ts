@@ -24,6 +24,8 @@ interface Look {
   readonly byId: ReadonlyMap<string, Volume>
   readonly bySpareId: ReadonlyMap<string, Volume>
   readonly ready: Ready[]
+  /** What failed, with what is left of it. */
+  readonly failed: (() => Promise<void>)[]
   dropped: number
 }
 
@@ -50,10 +52,13 @@ async function lookAt(
     byId: new Map(volumes.map(volume => [volume.id, volume])),
     bySpareId: new Map(volumes.map(volume => [volume.metadata[SPARE_ID_KEY] ?? '', volume])),
     ready: [],
+    failed: [],
     dropped: 0
   }
   await concurrently(spares, 4, spare => tolerant(deps, spare, () => checkOne(deps, look, spare)))
-  return { available: await noteAvailable(deps, look.ready), dropped: look.dropped }
+  const available = await noteAvailable(deps, look.ready)
+  for (const giveUpOne of look.failed) await giveUpOne() // Last, so that a success beside it does not hide a failure.
+  return { available, dropped: look.dropped + look.failed.length }
 }
 
 /** What fails for one spare is tried again by the next tick, and does not hold up the others. */
@@ -95,8 +100,7 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
       return
     case 'retire':
     case 'drop':
-      await giveUp(deps, pool, known, volume, call)
-      look.dropped += 1
+      look.failed.push(() => giveUp(deps, pool, known, volume, call))
   }
 }
 

@@ -5,7 +5,7 @@ import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { resultOf, stillCreating } from './give-disk.ts'
 import { unsettled } from './hand-over.ts'
-import { leaseEnd, underLease } from './lease.ts'
+import { newLease, Superseded, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
 
 /** A claim may end, or its disk may go, between two looks; each try starts from what is there now. */
@@ -16,7 +16,7 @@ export async function claimDisk(deps: Deps, request: ClaimRequest, call: Call): 
   try {
     requireSystemDisk(deps, request)
     for (let tries = 0; tries < TRIES; tries += 1) {
-      const result = await claimOnce(deps, request, call)
+      const result = await claimOnce(deps, request, call).catch(againIfSuperseded)
       if (result) return result
     }
     throw unsettled('the claim ended again and again while it was looked at')
@@ -24,6 +24,10 @@ export async function claimDisk(deps: Deps, request: ClaimRequest, call: Call): 
     if (error instanceof PoolError || error instanceof CloudError) deps.observer.claimFailed(request, error)
     throw error
   }
+}
+
+function againIfSuperseded(error: unknown): undefined {
+  if (!(error instanceof Superseded)) throw error
 }
 
 function requireSystemDisk({ settings }: Deps, { category }: ClaimRequest): void {
@@ -38,11 +42,13 @@ function requireSystemDisk({ settings }: Deps, { category }: ClaimRequest): void
 /** Undefined: start again. */
 async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise<ClaimResult | undefined> {
   if (request.idempotencyKey) await refuseReusedKey(deps, request, request.idempotencyKey)
-  const now = deps.clock.now()
-  const opening = await deps.claims.open(request, deps.newId(), leaseEnd(now), now)
+  const lease = newLease(deps)
+  const opening = await deps.claims.open(request, deps.newId(), lease, deps.clock.now())
   if (opening) {
     if (opening.spare) deps.wake('replenish')
-    return await underLease(deps, opening.claim, () => serveClaim(deps, { request, call, ...opening, resumed: false }))
+    return await underLease(deps, opening.claim, lease, () =>
+      serveClaim(deps, { request, call, ...opening, resumed: false })
+    )
   }
   const claim = await deps.claims.living(request.projectId, request.name)
   if (!claim) return undefined
@@ -85,9 +91,9 @@ const WAIT_MOST_MS = 500
 async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call): Promise<ClaimResult | undefined> {
   const waitUntil = deps.clock.now().getTime() + request.waitSeconds * 1000
   for (let waitMs = WAIT_FIRST_MS; ; waitMs = Math.min(2 * waitMs, WAIT_MOST_MS)) {
-    const now = deps.clock.now()
-    const claim = await deps.claims.resume(first.id, leaseEnd(now), now)
-    if (claim) return await underLease(deps, claim, () => resume(deps, request, claim, call))
+    const [now, lease] = [deps.clock.now(), newLease(deps)]
+    const claim = await deps.claims.resume(first.id, lease, now)
+    if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, call))
     const current = await deps.claims.find(first.id)
     if (current?.status !== 'open' && current?.status !== 'creating') return undefined
     if (current.status === 'creating' && current.disk && now.getTime() >= waitUntil) {

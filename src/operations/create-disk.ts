@@ -10,6 +10,7 @@ import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
 import { diskOfSpare, diskOfVolume, give, handOver, resultOf, stillCreating, type Work } from './give-disk.ts'
 import { unsettled } from './hand-over.ts'
+import { Superseded } from './lease.ts'
 import { noteAvailable } from './note-available.ts'
 import { notePoolFailure } from './replenish.ts'
 import { requestVolume } from './request-volume.ts'
@@ -49,12 +50,12 @@ async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
   const { os, type } = claim
   const creation = { os, type, image, snapshotId: snapshotInTurn(image, holdings), sizeGib: sizeOf(deps, miss) }
   const recorded = await deps.spares.requestFor(claim.id, creation, deps.newId(), deps.clock.now())
-  if (!recorded) throw unsettled('another request has begun to make its disk')
+  if (!recorded) throw new Superseded('another request has begun to make its disk')
   await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
   const spare = await requestVolume(deps, recorded, call).catch(async (error: unknown) => {
     throw await refusedInPool(deps, claim, error)
   })
-  if (!spare) throw unsettled('its disk was settled by another request')
+  if (!spare) throw new Superseded('its disk was settled by another request')
   return await awaitDisk(deps, miss, spare, true)
 }
 
@@ -73,7 +74,7 @@ const noteSpare = async (deps: Deps, claim: Claim, spare: Spare): Promise<Claim>
 
 async function noteDisk(deps: Deps, claim: Claim, missReason: MissReason, disk: Disk): Promise<Claim> {
   const noted = await deps.claims.noteCreating(claim.id, missReason, disk, deps.clock.now())
-  if (!noted) throw unsettled('it was settled by another request')
+  if (!noted) throw new Superseded('it was settled by another request')
   return noted
 }
 

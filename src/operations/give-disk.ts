@@ -6,6 +6,7 @@ import type { Spare } from '../pool/spare.ts'
 import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 import { accept, type Handover, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
+import { Superseded } from './lease.ts'
 
 /** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
 export interface Work {
@@ -71,7 +72,7 @@ export async function give(deps: Deps, claim: Claim, given: Given, volumeStatus:
 async function settledMeanwhile(deps: Deps, { id }: Claim, { disk }: Given): Promise<Claim> {
   const claim = await deps.claims.find(id)
   if (claim?.status === 'available' && claim.disk?.volumeId === disk.volumeId) return claim
-  throw unsettled('it was settled by another request')
+  throw new Superseded('it was settled by another request')
 }
 
 /** What a claim's volume in its project means to the caller. */

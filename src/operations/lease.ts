@@ -1,11 +1,16 @@
-import type { Claim } from '../pool/claim.ts'
+import type { Claim, Lease } from '../pool/claim.ts'
 import type { Deps } from './deps.ts'
 
 /** How long a claim waits for somebody who died at it. */
 const LEASE_MS = 10_000
 const RENEWAL_MS = 3_000
 
-export const leaseEnd = (now: Date): Date => new Date(now.getTime() + LEASE_MS)
+/** Another request has taken the claim over, since ours was too long silent: look again at how it stands. */
+export class Superseded extends Error {}
+
+const endOf = ({ clock }: Deps): Date => new Date(clock.now().getTime() + LEASE_MS)
+
+export const newLease = (deps: Deps): Lease => ({ holder: deps.newId(), until: endOf(deps) })
 
 /**
  * Works on a claim whose lease was taken just now, renewing it while that lasts. A settled claim has no lease any more;
@@ -14,10 +19,11 @@ export const leaseEnd = (now: Date): Date => new Date(now.getTime() + LEASE_MS)
 export async function underLease<T extends { claim: Claim }>(
   deps: Deps,
   claim: Claim,
+  { holder }: Lease,
   work: () => Promise<T>
 ): Promise<T> {
   const ended = new AbortController()
-  const renewal = renew(deps, claim.id, ended.signal)
+  const renewal = renew(deps, claim.id, holder, ended.signal)
   let settled = false
   try {
     const result = await work()
@@ -26,18 +32,18 @@ export async function underLease<T extends { claim: Claim }>(
   } finally {
     ended.abort()
     await renewal
-    if (!settled) await deps.claims.setLease(claim.id, undefined)
+    if (!settled) await deps.claims.release(claim.id, holder)
   }
 }
 
-async function renew(deps: Deps, claimId: string, ended: AbortSignal): Promise<void> {
+async function renew(deps: Deps, claimId: string, holder: string, ended: AbortSignal): Promise<void> {
   while (!ended.aborted) {
     try {
       await deps.clock.sleep(RENEWAL_MS, ended)
     } catch {
       return // The work has ended.
     }
-    await deps.claims.setLease(claimId, leaseEnd(deps.clock.now())).catch((error: unknown) => {
+    await deps.claims.renew(claimId, { holder, until: endOf(deps) }).catch((error: unknown) => {
       deps.log.warn({ claim_id: claimId, error: String(error) }, 'lease not renewed')
     })
   }

@@ -9,6 +9,7 @@ import type { Deps } from './deps.ts'
 import { destinationOf, poolProject } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
 import { accept, type Handover, needsExtension, prepare, putBack, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
+import { Superseded } from './lease.ts'
 import { findImage } from './read-images.ts'
 
 /** Serves an open claim: the existing volume, else its spare, else a miss. What cannot be finished is undone. */
@@ -27,6 +28,7 @@ export async function serveClaim(deps: Deps, work: Omit<Work, 'pool' | 'destinat
 const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_type_hidden', 'image_not_found']
 
 function isFinal(claim: Claim, error: unknown): boolean {
+  if (error instanceof Superseded) return false
   if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
   return !(error instanceof PoolError && error.code === 'claim_unsettled')
 }

@@ -8,7 +8,7 @@ import type { Deps } from './deps.ts'
 import { poolProject, serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
 import { putBack } from './hand-over.ts'
-import { leaseEnd, underLease } from './lease.ts'
+import { newLease, Superseded, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
 
 const AT_ONCE = 100
@@ -25,17 +25,17 @@ export async function settleClaims(deps: Deps, call: Call): Promise<number> {
 
 /** True: the claim has its disk now, or has ended. What cannot be told yet is left for the next time. */
 export async function settleClaim(deps: Deps, claimId: string, call: Call): Promise<boolean> {
-  const now = deps.clock.now()
-  const claim = await deps.claims.resume(claimId, leaseEnd(now), now)
+  const lease = newLease(deps)
+  const claim = await deps.claims.resume(claimId, lease, deps.clock.now())
   if (!claim) return false
   try {
-    await underLease(deps, claim, async () => {
+    await underLease(deps, claim, lease, async () => {
       if (claim.status === 'creating') return await finishCreation(deps, claim, call)
       await finishOrUndo(deps, claim, call)
       return { claim }
     })
   } catch (error) {
-    if (!(error instanceof CloudError || error instanceof PoolError)) throw error
+    if (!(error instanceof CloudError || error instanceof PoolError || error instanceof Superseded)) throw error
     deps.log.debug({ claim_id: claimId, error: error.message }, 'claim not settled yet')
   }
   const after = await deps.claims.find(claimId)

@@ -45,10 +45,14 @@ export interface Claim extends PoolName {
   readonly source: ClaimSource | undefined
   readonly missReason: MissReason | undefined
   readonly disk: Disk | undefined
-  /** Until when somebody works on it; undefined: nobody does. */
-  readonly leaseUntil: Date | undefined
   readonly createdAt: Date
   readonly updatedAt: Date
+}
+
+/** Who works on a claim, and until when at the latest. */
+export interface Lease {
+  readonly holder: string
+  readonly until: Date
 }
 
 /** The disk that a claim was given. */

@@ -1,4 +1,4 @@
-import type { Claim, ClaimRequest, ClaimSource, Disk, MissReason } from './claim.ts'
+import type { Claim, ClaimRequest, ClaimSource, Disk, Lease, MissReason } from './claim.ts'
 import type { Image } from './image.ts'
 import type { Creation, Holding, PoolState } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
@@ -72,15 +72,17 @@ export interface Opening {
 
 export interface Claims {
   /** Records the claim and reserves the oldest spare for it. Undefined: a living claim has that name or key already. */
-  open(request: ClaimRequest, id: string, leaseUntil: Date, at: Date): Promise<Opening | undefined>
+  open(request: ClaimRequest, id: string, lease: Lease, at: Date): Promise<Opening | undefined>
   /** The living claim for a name in a project. */
   living(projectId: string, name: string): Promise<Claim | undefined>
   /** The newest claim made under an idempotency key, living or not. */
   byKey(projectId: string, key: string): Promise<Claim | undefined>
   /** Takes over a claim that nobody works on. Undefined: somebody does, or it is settled. */
-  resume(id: string, leaseUntil: Date, at: Date): Promise<Claim | undefined>
-  /** Goes on working on it; or stops, where no new end is given. */
-  setLease(id: string, leaseUntil: Date | undefined): Promise<void>
+  resume(id: string, lease: Lease, at: Date): Promise<Claim | undefined>
+  /** Goes on working on it. */
+  renew(id: string, lease: Lease): Promise<void>
+  /** Stops working on it: anybody may take it over. */
+  release(id: string, holder: string): Promise<void>
   /** A disk is being made for it; `disk` once Cinder has said which. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
   /** Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile. */
@@ -188,5 +190,6 @@ export interface Ticks {
 export interface Orphans {
   /** Notes what this reconcile saw without a row, forgets the rest; gives those that an earlier one had seen as well. */
   note(volumeIds: readonly string[], at: Date): Promise<string[]>
+  forget(volumeId: string): Promise<void>
   count(): Promise<number>
 }

@@ -3,7 +3,7 @@ import { type FaultKind, type FaultRule, Faults } from './faults.ts'
 import { type Change, Journal } from './journal.ts'
 import type { ApplicationCredential, Caller, Message, Project, Snapshot, Token, User, VolumeType } from './model.ts'
 import { Random } from './random.ts'
-import { ConnectionReset, INTERNAL, Refusal } from './refusal.ts'
+import { ConnectionReset, messageOf, Refusal } from './refusal.ts'
 import { type Golden, seedCloud } from './seed.ts'
 import { TransferTable, Usage, VolumeTable } from './tables.ts'
 
@@ -41,6 +41,8 @@ export class Cloud {
   readonly random: Random
   readonly tokenSeconds: number
   delays: Delays
+  /** A golden volume with its snapshot, as an operator would upload one. */
+  readonly addSnapshot: (golden: Golden) => Snapshot
   readonly #clock: Clock
   readonly #stop = new AbortController()
 
@@ -54,9 +56,6 @@ export class Cloud {
     this.journal = new Journal(journalMax)
     this.addSnapshot = seedCloud(this)
   }
-
-  /** A golden volume with its snapshot, as an operator would upload one. */
-  readonly addSnapshot: (golden: Golden) => Snapshot
 
   addFault(rule: FaultRule): void {
     this.faults.add(rule)
@@ -83,7 +82,7 @@ export class Cloud {
   async perform<T>(operation: Operation, token: string | undefined, act: (strike?: FaultKind) => T): Promise<T> {
     const fault = this.faults.draw(operation)
     const ms = this.delays[operation] + (fault?.ms ?? 0)
-    if (ms > 0) await this.#clock.sleep(ms, this.#stop.signal)
+    if (ms > 0) await this.#clock.sleep(ms, this.#stop.signal).catch(cut)
     if (!fault) return act()
     if (fault.kind === 'revoke_tokens') this.#revokeTokens(token)
     if (fault.kind === 'reset_before') throw new ConnectionReset()
@@ -109,6 +108,13 @@ export class Cloud {
 }
 
 const ignoreStop = (): void => undefined
+/** Whoever waits for an answer when the cloud stops loses the connection. */
+const cut = (): never => {
+  throw new ConnectionReset()
+}
 const never = (): Promise<never> => new Promise(() => undefined)
 
-const refusalOf = (rule: FaultRule): Refusal => new Refusal(rule.status ?? 500, rule.message ?? INTERNAL)
+function refusalOf(rule: FaultRule): Refusal {
+  const { status = 500, message = messageOf(status) } = rule
+  return new Refusal(status, message)
+}

@@ -10,7 +10,7 @@ type Test = (volume: Volume) => boolean
 /** What anyone may filter by: before microversion 3.31, and since. */
 const BEFORE_331 = ['name', 'status', 'metadata', 'availability_zone', 'bootable', 'group_id']
 const SINCE_331 = [...BEFORE_331, 'migration_status', 'size', 'created_at', 'updated_at', 'consumes_quota']
-const NO_FILTERS = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'all_tenants', 'with_count']
+const NO_FILTERS = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'all_tenants']
 
 /** Columns that are compared as they are. */
 const COLUMNS: Record<string, Column<Volume>> = {
@@ -52,7 +52,8 @@ export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: n
 
 /** An administrator may filter by anything. Others: unknown filters were dropped once, and are refused since 3.31. */
 function allowedFilters(query: Query, minor: number, admin: boolean): Record<string, string> {
-  const filters = Object.entries(query).filter(([name]) => !NO_FILTERS.includes(name))
+  const others = minor >= 45 ? [...NO_FILTERS, 'with_count'] : NO_FILTERS
+  const filters = Object.entries(query).filter(([name]) => !others.includes(name))
   if (admin) return Object.fromEntries(filters)
   const allowed = minor >= 31 ? SINCE_331 : BEFORE_331
   const unknown = filters.map(([name]) => name).filter(name => !allowed.includes(name))

@@ -1,3 +1,5 @@
+import type { FaultKind } from './faults.ts'
+
 /** What a cloud holds. Times are milliseconds since 1970, sizes GiB; `null` is what Cinder itself shows as null. */
 
 export interface Project {
@@ -117,7 +119,7 @@ export interface Caller {
   readonly requestId: string
   readonly globalRequestId?: string | undefined
   /** A fault that the cloud's own work meets, drawn for this call. */
-  readonly strike?: string | undefined
+  readonly strike?: FaultKind | undefined
 }
 
 export const isAdmin = (caller: Caller): boolean => caller.roles.includes('admin')

@@ -1,6 +1,6 @@
 import type { Cloud } from './cloud.ts'
 import { type Caller, isAdmin, type VolumeType } from './model.ts'
-import { badRequest, notFound, policyRefusal, Refusal } from './refusal.ts'
+import { badRequest, invalidInput, notFound, policyRefusal, Refusal } from './refusal.ts'
 
 const DEFAULTS: Record<string, number> = {
   volumes: 1000,
@@ -35,8 +35,7 @@ export function updateQuotas(cloud: Cloud, caller: Caller, projectId: string, li
   if (bad.length > 0) throw badRequest(`Bad key(s) in quota set: ${bad.join(', ')}`)
   const parsed = wanted.map(([name, limit]): [string, number] => [name, Number(limit)])
   for (const [key, limit] of parsed) {
-    if (!Number.isInteger(limit) || limit < -1)
-      throw badRequest(`Invalid input received: ${key} must be an integer, -1 or more.`)
+    if (!Number.isInteger(limit) || limit < -1) throw invalidInput(`${key} must be an integer, -1 or more.`)
     const usage = cloud.usage.of(projectId, key)
     if (limit !== -1 && key !== 'per_volume_gigabytes' && limit < usage) {
       throw badRequest(
@@ -62,18 +61,15 @@ export function checkQuota(cloud: Cloud, caller: Caller, type: VolumeType, deman
       const used = cloud.usage.of(caller.projectId, resource)
       const limit = struck ? used : limitOf(cloud, caller.projectId, resource)
       if (limit === -1 || used + amount <= limit) continue
-      throw new Refusal(
-        413,
-        kind === 'gigabytes'
-          ? sizeMessage(resource, amount, limit, used, prefixed)
-          : countMessage(kind, resource, limit)
-      )
+      const isSize = kind === 'gigabytes'
+      const size = `${prefixed ? 'VolumeSizeExceedsAvailableQuota: ' : ''}${sizeMessage(resource, amount, limit, used)}`
+      throw new Refusal(413, isSize ? size : countMessage(kind, resource, limit))
     }
   }
 }
 
-const sizeMessage = (resource: string, amount: number, limit: number, used: number, prefixed: boolean): string =>
-  `${prefixed ? 'VolumeSizeExceedsAvailableQuota: ' : ''}Requested volume or snapshot exceeds allowed ${resource} quota. ` +
+const sizeMessage = (resource: string, amount: number, limit: number, used: number): string =>
+  `Requested volume or snapshot exceeds allowed ${resource} quota. ` +
   `Requested ${amount}G, quota is ${limit}G and ${used}G has been consumed.`
 
 const countMessage = (kind: string, resource: string, limit: number): string =>

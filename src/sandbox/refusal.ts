@@ -25,6 +25,10 @@ export const policyRefusal = (rule: string): Refusal =>
   new Refusal(403, `Policy doesn't allow ${rule} to be performed.`)
 export const unauthorized = (): Refusal => new Refusal(401, 'The request you have made requires authentication.')
 
+/** What a failure says that nobody worded. */
+export const messageOf = (status: number): string =>
+  status === 503 ? 'The Keystone service is temporarily unavailable.' : INTERNAL
+
 const FAULT_NAMES: Record<number, string> = {
   400: 'badRequest',
   401: 'unauthorized',
@@ -56,8 +60,10 @@ export const keystoneBody = ({ status: code, message }: Refusal): object => ({
 export function cinderBody(refusal: Refusal): object {
   const { status: code, message } = refusal
   if (code === 401) return keystoneBody(refusal)
-  if (code === 503)
-    return { message: `${message}<br /><br />\n\n\n`, code: '503 Service Unavailable', title: TITLES[503] }
+  if (code === 503) {
+    const text = 'The server is currently unavailable. Please try again at a later time.'
+    return { message: `${text}<br /><br />\n${message}\n\n`, code: '503 Service Unavailable', title: TITLES[503] }
+  }
   const retry = code === 413 ? { retryAfter: '0' } : {}
   return { [FAULT_NAMES[code] ?? 'computeFault']: { code, message, ...retry } }
 }

@@ -5,7 +5,8 @@ import { setQuota } from './quotas.ts'
 /** A volume with an operating system on it, and its snapshot. */
 export interface Golden {
   readonly name: string
-  readonly type?: 'ceph-ssd' | 'ceph-sas' | (string & {})
+  /** A volume type's name; one that is not there is made. */
+  readonly type?: string
   readonly sizeGib?: number
   /** How much of it is written: decides how long a copy takes. */
   readonly dataGib?: number
@@ -28,13 +29,8 @@ export function seedCloud(cloud: Cloud): (golden: Golden) => Snapshot {
   const service = addUser(cloud, 'pool-svc', [pool, ...tenants], 'member')
   for (const tenant of tenants) addUser(cloud, `${tenant.name}-user`, [tenant], 'member')
   const admin = addUser(cloud, 'admin', [pool, ...tenants], 'admin')
-  const credential = {
-    id: cloud.random.hex(32),
-    name: 'pool',
-    secret: PASSWORD,
-    userId: service.id,
-    projectId: pool.id
-  }
+  const owner = { userId: service.id, projectId: pool.id }
+  const credential = { id: cloud.random.hex(32), name: 'pool', secret: PASSWORD, ...owner }
   cloud.applicationCredentials.set(credential.id, credential)
   addType(cloud, 'ceph-ssd')
   addType(cloud, 'ceph-sas')
@@ -64,8 +60,8 @@ export function addType(cloud: Cloud, name: string, isPublic = true): VolumeType
 }
 
 function addGolden(cloud: Cloud, golden: Golden, by: Caller): Snapshot {
-  const { name, sizeGib = 20, dataGib = 1.2, bootable = true, projectId = by.projectId } = golden
-  const typeName = golden.type ?? 'ceph-ssd'
+  const { name, type: typeName = 'ceph-ssd', sizeGib = 20, dataGib = 1.2, bootable = true } = golden
+  const { projectId = by.projectId } = golden
   const type = [...cloud.types.values()].find(type => type.name === typeName) ?? addType(cloud, typeName)
   const createdAt = cloud.now()
   const shared = { projectId, userId: by.userId, status: 'available', sizeGib, dataGib, type, metadata: {}, createdAt }

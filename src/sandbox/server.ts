@@ -3,10 +3,12 @@ import fastify, { type FastifyInstance, type FastifyPluginCallback, type Fastify
 import { cinderRoutes } from './cinder.ts'
 import { type Clock, Cloud, type CloudOptions } from './cloud.ts'
 import { keystoneRoutes } from './keystone-routes.ts'
-import { messageRoutes, quotaRoutes, snapshotRoutes, transferRoutes, typeRoutes } from './project-routes.ts'
+import { messageRoutes, quotaRoutes, typeRoutes } from './project-routes.ts'
 import { badRequest, INTERNAL, Refusal } from './refusal.ts'
 import { sandboxRoutes } from './sandbox-routes.ts'
 import { PASSWORD } from './seed.ts'
+import { snapshotRoutes } from './snapshot-routes.ts'
+import { transferRoutes } from './transfer-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 import { send } from './wire.ts'
 

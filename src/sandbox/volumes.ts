@@ -17,6 +17,9 @@ export interface VolumeWish {
 
 const DELETABLE = ['available', 'error', 'error_restoring', 'error_extending', 'error_managing']
 const MESSAGES_MAX = 10_000
+const NO_SIZE =
+  'Invalid volume size provided for create request: None (size argument must be an integer ' +
+  '(or string representation of an integer) and greater than zero).'
 
 /** The volume, where the caller may see it; another project's does not exist. */
 export function findVolume(cloud: Cloud, caller: Caller, id: string): Volume {
@@ -25,15 +28,16 @@ export function findVolume(cloud: Cloud, caller: Caller, id: string): Volume {
   return volume
 }
 
-/** Changes a volume and says so in the journal, where `change` is given. */
+/** Changes a volume, unless it is gone, and says so in the journal. */
 export function changeVolume(cloud: Cloud, by: Caller, volume: Volume, change: Partial<Volume>): void {
-  const { status, name, projectId } = volume
+  if (cloud.volumes.get(volume.id) !== volume) return
+  const { status, name, projectId, metadata } = volume
   cloud.volumes.change(volume, { ...change, updatedAt: cloud.now() })
   const record = (what: string, from: unknown, to: unknown): void =>
     cloud.record(by, { change: `volume.${what}`, volume_id: volume.id, from, to })
   if (volume.projectId !== projectId) record('moved', projectId, volume.projectId)
   if (volume.name !== name) record('renamed', name, volume.name)
-  if (change.metadata) record('metadata', undefined, change.metadata)
+  if (change.metadata) record('metadata', metadata, volume.metadata)
   if (volume.status !== status) record('status', status, volume.status)
 }
 
@@ -45,10 +49,7 @@ export function createVolume(cloud: Cloud, caller: Caller, wish: VolumeWish): Vo
   const type = asked ?? source?.type ?? defaultType(cloud)
   checkTypeVisible(caller, type)
   const sizeGib = wish.sizeGib ?? source?.sizeGib
-  if (sizeGib === undefined)
-    throw invalidInput(
-      'Invalid volume size provided for create request: None (size argument must be an integer (or string representation of an integer) and greater than zero).'
-    )
+  if (sizeGib === undefined) throw invalidInput(NO_SIZE)
   if (source) checkSource(source, snapshot !== undefined, type, sizeGib)
   const availabilityZone = wish.availabilityZone ?? 'nova'
   if (availabilityZone !== 'nova') throw badRequest(`Availability zone '${availabilityZone}' is invalid.`)
@@ -71,35 +72,29 @@ export function createVolume(cloud: Cloud, caller: Caller, wish: VolumeWish): Vo
     updatedAt: null
   }
   cloud.volumes.add(volume)
-  cloud.record(caller, {
-    change: 'volume.created',
-    volume_id: volume.id,
-    snapshot_id: wish.snapshotId ?? undefined,
-    to: volume.name
-  })
+  cloud.record(caller, { change: 'volume.created', volume_id: volume.id, snapshot_id: snapshot?.id, to: volume.name })
   const ms = creatingMs(cloud, volume, snapshot)
   if (caller.strike !== 'stuck_creating') cloud.after(ms, () => finishCreate(cloud, caller, volume))
   return volume
 }
 
 function checkSource(source: Volume | Snapshot, isSnapshot: boolean, type: VolumeType, sizeGib: number): void {
-  const [name, state] = isSnapshot ? ['snapshot', 'snapshot'] : ['source volume', 'volume']
+  const kind = isSnapshot ? 'snapshot' : 'volume'
+  const states = isSnapshot ? "'available'" : "'available or in-use'"
+  const advice = isSnapshot
+    ? 'recommend omitting the type argument'
+    : 'either match source volume, or omit type argument'
   if (type !== source.type) {
-    const advice = isSnapshot
-      ? 'recommend omitting the type argument'
-      : 'either match source volume, or omit type argument'
     throw invalidInput(`Invalid volume_type provided: ${type.id} (requested type is not compatible; ${advice}).`)
   }
   if (source.status !== 'available' && (isSnapshot || source.status !== 'in-use')) {
-    const allowed = isSnapshot ? "'available'" : "'available or in-use'"
-    throw badRequest(`Invalid ${state}: Originating ${state} status must be one of ${allowed} values`)
+    throw badRequest(`Invalid ${kind}: Originating ${kind} status must be one of ${states} values`)
   }
-  if (sizeGib < source.sizeGib) {
-    throw invalidInput(
-      `Volume size '${sizeGib}'GB cannot be smaller than ${isSnapshot ? 'the ' : 'original '}${isSnapshot ? name : 'volume'} size ` +
-        `${source.sizeGib}GB. They must be >= original ${isSnapshot ? name : 'volume'} size.`
-    )
-  }
+  if (sizeGib >= source.sizeGib) return
+  throw invalidInput(
+    `Volume size '${sizeGib}'GB cannot be smaller than the ${kind} size ${source.sizeGib}GB. ` +
+      `They must be >= original ${kind} size.`
+  )
 }
 
 /** Creates from one snapshot queue up: each waits for all before it. From different ones they run side by side. */
@@ -115,15 +110,11 @@ function creatingMs(cloud: Cloud, volume: Volume, snapshot: Snapshot | undefined
 
 /** Writes `available` whatever the status has become meanwhile: Cinder does. */
 function finishCreate(cloud: Cloud, by: Caller, volume: Volume): void {
-  if (cloud.volumes.get(volume.id) !== volume) return
-  if (by.strike === 'vanish') {
-    removeVolume(cloud, by, volume)
-    return
-  }
-  const failed = by.strike === 'error_volume'
-  if (failed)
+  if (by.strike === 'vanish') removeVolume(cloud, by, volume)
+  if (by.strike === 'error_volume') {
     tell(cloud, by, volume, '009_012', 'create volume from backend storage:Driver failed to create the volume.')
-  changeVolume(cloud, by, volume, { status: failed ? 'error' : 'available' })
+  }
+  changeVolume(cloud, by, volume, { status: by.strike === 'error_volume' ? 'error' : 'available' })
 }
 
 function tell(cloud: Cloud, by: Caller, volume: Volume, eventId: string, text: string): void {

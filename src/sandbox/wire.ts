@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Cloud } from './cloud.ts'
 import type { Operation } from './delays.ts'
+import type { FaultKind } from './faults.ts'
 import type { Query } from './paging.ts'
 import { badRequest, ConnectionReset, INTERNAL, Refusal } from './refusal.ts'
 
@@ -14,7 +15,7 @@ export interface Exchange {
   readonly reply: FastifyReply
   readonly requestId: string
   /** The fault that the cloud's own work shall meet. */
-  readonly strike: string | undefined
+  readonly strike: FaultKind | undefined
 }
 
 export interface Answer {
@@ -34,14 +35,14 @@ export function serve(
     const current = cloud()
     const requestId = `req-${current.random.uuid()}`
     reply.header('x-openstack-request-id', requestId)
-    const run = (strike?: string): Answer => act({ cloud: current, request, reply, requestId, strike })
+    const run = (strike?: FaultKind): Answer => act({ cloud: current, request, reply, requestId, strike })
     const { status, body } = await current.perform(operation(request.body), header(request, 'x-auth-token'), run)
     return send(reply, status, body)
   }
   app.route<{ Params: Record<string, string>; Querystring: Query }>({ method, url, handler })
 }
 
-/** Answers errors in the words of one service; `host` is what the client knows this machine by. */
+/** Answers errors in the words of one service. */
 export function answerErrors(app: FastifyInstance, bodyOf: (refusal: Refusal) => object): void {
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof ConnectionReset) {
@@ -59,7 +60,9 @@ export function answerErrors(app: FastifyInstance, bodyOf: (refusal: Refusal) =>
 /** An error of the HTTP layer, such as a body that is too large, or our own mistake. */
 function refusalFor(error: unknown): Refusal {
   const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
-  return status < 500 ? badRequest('Malformed request body') : new Refusal(500, INTERNAL)
+  if (status < 500) return badRequest('Malformed request body')
+  console.error(error)
+  return new Refusal(500, INTERNAL)
 }
 
 /** The one value of a header. */

@@ -1,4 +1,4 @@
-import type { Claim, ClaimRequest, ClaimSource, ClaimStatus, Disk, MissReason } from '../pool/claim.ts'
+import type { Claim, ClaimRequest, ClaimSource, ClaimStatus, Disk, Lease, MissReason } from '../pool/claim.ts'
 import { fingerprintOf } from '../pool/claim.ts'
 import type { ClaimFilter, Given, Listing, Opening } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
@@ -25,7 +25,6 @@ interface ClaimRow {
   snapshot_id: string | null
   image_version: string | null
   spare_age_seconds: number | null
-  lease_until: Date | string | null
   created_at: Date | string
   updated_at: Date | string
 }
@@ -45,7 +44,6 @@ const toClaim = (row: ClaimRow): Claim => ({
   source: row.source ?? undefined,
   missReason: row.miss_reason ?? undefined,
   disk: toDisk(row),
-  leaseUntil: row.lease_until ? new Date(row.lease_until) : undefined,
   createdAt: new Date(row.created_at), // A string where the row came as JSON.
   updatedAt: new Date(row.updated_at)
 })
@@ -76,16 +74,16 @@ export async function open(
   db: Database,
   request: ClaimRequest,
   id: string,
-  leaseUntil: Date,
+  lease: Lease,
   at: Date
 ): Promise<Opening | undefined> {
   const [row] = await query<{ claim: ClaimRow; image: ImageRow | null; spare: SpareRow | null }>(
     db,
     `with opened as (
        insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type,
-                           wanted_size, status, lease_until, created_at, updated_at)
+                           wanted_size, status, lease_holder, lease_until, created_at, updated_at)
        values (:id, :idempotencyKey, :fingerprint, :projectId, :name, :hostname, :category, :os, :type,
-               :wantedSize, 'open', :leaseUntil, :at, :at)
+               :wantedSize, 'open', :holder, :until, :at, :at)
        on conflict do nothing
        returning *
      ), reserved as (
@@ -109,7 +107,7 @@ export async function open(
       os: request.os,
       type: request.type,
       wantedSize: request.sizeGib ?? null,
-      leaseUntil,
+      ...lease,
       at
     }
   )
@@ -144,23 +142,28 @@ export async function byKey(db: Database, projectId: string, key: string): Promi
   )
 }
 
-export async function resume(db: Database, id: string, leaseUntil: Date, at: Date): Promise<Claim | undefined> {
+export async function resume(db: Database, id: string, lease: Lease, at: Date): Promise<Claim | undefined> {
   return one(
     await query<ClaimRow>(
       db,
-      `update claims set lease_until = :leaseUntil
+      `update claims set lease_holder = :holder, lease_until = :until
         where id = :id and status in ('open', 'creating') and (lease_until is null or lease_until < :at)
         returning *`,
-      { id, leaseUntil, at }
+      { id, ...lease, at }
     )
   )
 }
 
-export async function setLease(db: Database, id: string, leaseUntil: Date | undefined): Promise<void> {
-  await query(db, `update claims set lease_until = :leaseUntil where id = :id and status in ('open', 'creating')`, {
-    id,
-    leaseUntil: leaseUntil ?? null
-  })
+export async function renew(db: Database, id: string, lease: Lease): Promise<void> {
+  await query(db, 'update claims set lease_until = :until where id = :id and lease_holder = :holder', { id, ...lease })
+}
+
+export async function release(db: Database, id: string, holder: string): Promise<void> {
+  await query(
+    db,
+    'update claims set lease_holder = null, lease_until = null where id = :id and lease_holder = :holder',
+    { id, holder }
+  )
 }
 
 export async function noteCreating(
@@ -193,7 +196,8 @@ export async function settle(db: Database, id: string, given: Given, at: Date): 
          delete from backup_volumes where claim_id = :id and volume_id = :volumeId
        )
        update claims
-          set status = 'available', source = :source, miss_reason = :missReason, lease_until = null,
+          set status = 'available', source = :source, miss_reason = :missReason,
+              lease_holder = null, lease_until = null,
               volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
               seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at

@@ -35,7 +35,11 @@ const UNAVAILABLE: readonly (readonly [prefix: string, what: string])[] = [
 const HARMLESS = ['40001', '40P01', '25006', '26000', '42P05']
 
 /** What pg and Knex report without a code. In a transaction Knex puts the statement in front. */
-const LOST = /Connection terminated|Connection ended|connection error|Query read timeout|not queryable|^Knex: Timeout/i
+const LOST =
+  /Connection terminated|Connection ended|connection error|Query read timeout|timeout expired|not queryable|^Knex: Timeout/i
+
+/** How a connection is refused before PostgreSQL says a word about it. */
+const REFUSED = /SSL|SASL|certificate/
 
 /** A constraint said no. */
 export const isUniqueViolation = (error: unknown): boolean => failureOf(error)?.code === '23505'
@@ -87,6 +91,8 @@ function whatIsUnavailable(error: unknown): string | undefined {
   if (code === '0A000' && isOutdatedPlan(error)) return 'The database was migrated meanwhile'
   if (/^E[A-Z]/.test(code)) return 'The database does not answer: start it, or correct database.url'
   if (LOST.test(message)) return lostOr(message)
+  if (REFUSED.test(message))
+    return 'The connection to the database was refused: check the password and sslmode in database.url'
   return UNAVAILABLE.find(([prefix]) => code.startsWith(prefix))?.[1]
 }
 

@@ -64,7 +64,7 @@ export function openDatabase({
     connection: {
       ...addressOf(settings),
       application_name: settings.applicationName ?? 'spare-volume-pool',
-      connectionTimeoutMillis: 3_000,
+      connectionTimeoutMillis: Math.min(acquireTimeoutSeconds, 3) * 1_000,
       query_timeout: (statementTimeoutSeconds + 5) * 1_000, // For a network that swallows everything.
       keepAlive: true,
       types: { getTypeParser: (oid: number) => numbers.getTypeParser(oid) }

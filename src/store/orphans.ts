@@ -16,6 +16,10 @@ export async function note(db: Database, volumeIds: readonly string[], at: Date)
   return rows.map(row => row.volume_id)
 }
 
+export async function forget(db: Database, volumeId: string): Promise<void> {
+  await query(db, 'delete from orphans where volume_id = :volumeId', { volumeId })
+}
+
 export async function count(db: Database): Promise<number> {
   const [row] = await query<{ count: number }>(db, 'select count(*)::int as count from orphans')
   return row?.count ?? 0

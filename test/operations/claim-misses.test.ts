@@ -37,7 +37,7 @@ describe('a claim that finds no spare', () => {
   })
 
   it('has one disk made for many repeats at once', async t => {
-    const service = await aService(t, { ...EMPTY, createSeconds: 60, connections: 10 })
+    const service = await aService(t, { ...EMPTY, createSeconds: 3600, connections: 10 })
     const answers = await Promise.all(Array.from({ length: 20 }, () => service.claim()))
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([202]))
     assert.equal(new Set(answers.map(({ body }) => body.volume_id)).size, 1)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'vitest'
@@ -187,7 +187,9 @@ describe('the embedded PostgreSQL', () => {
       const dataDir = await aFolder(t)
       await chmod(dataDir, 0o700)
       await chown(dataDir, NOBODY.uid, NOBODY.gid)
-      await remember(await aProcess(t, 'embedded-postgres', [dataDir], { checkout, ...NOBODY }).said('socket'))
+      const node = join(checkout, 'node') // Ours may be out of that user's reach.
+      await copyFile(process.execPath, node)
+      await remember(await aProcess(t, 'embedded-postgres', [dataDir], { checkout, node, ...NOBODY }).said('socket'))
     })
   }
 })

@@ -7,6 +7,7 @@ export interface ProcessOptions {
   readonly gid?: number
   /** The checkout that the program belongs to; ours by default. */
   readonly checkout?: string
+  readonly node?: string
 }
 
 export interface TestProcess {
@@ -31,8 +32,8 @@ export function aProcess(
   args: readonly string[],
   options: ProcessOptions = {}
 ): TestProcess {
-  const { checkout = CHECKOUT, ...identity } = options
-  const child = spawn(process.execPath, ['--import', 'tsx', `test/support/programs/${program}.ts`, ...args], {
+  const { checkout = CHECKOUT, node = process.execPath, ...identity } = options
+  const child = spawn(node, ['--import', 'tsx', `test/support/programs/${program}.ts`, ...args], {
     ...identity,
     cwd: checkout,
     stdio: ['ignore', 'pipe', 'pipe']

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 
 interface Timer {
@@ -18,12 +18,17 @@ export class TestClock implements Clock {
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
-      const timer: Timer = { due: this.#now + ms, ring: resolve }
-      this.#timers.add(timer)
-      signal?.addEventListener('abort', () => {
+      const onAbort = (): void => {
         this.#timers.delete(timer)
-        reject(signal.reason)
-      })
+        reject(signal?.reason)
+      }
+      const ring = (): void => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      const timer: Timer = { due: this.#now + ms, ring }
+      this.#timers.add(timer)
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
@@ -47,15 +52,15 @@ export class TestClock implements Clock {
       ended = true
     })
     done.catch(() => undefined)
-    for (let last = performance.now(); !ended; ) {
-      await setImmediate() // What has woken does its work first.
-      const now = performance.now()
-      this.pass(((now - last) * SPEED) / 1000)
-      last = now
+    while (!ended) {
+      await systemClock.sleep(STEP_MS)
+      this.pass((STEP_MS * SPEED) / 1000)
     }
     return await done
   }
 }
 
 /** Fast enough for polls, and slow enough for a database and a cloud to answer within their limits. */
-const SPEED = 20
+const SPEED = 10
+/** Of real time: however long a busy machine stands still, it counts as one step. */
+const STEP_MS = 2

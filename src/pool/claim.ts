@@ -106,5 +106,6 @@ export function usabilityOf(volumeStatus: string): Usability {
 /** Of several volumes of one name: first an available one, then one in use, then one on its way, the oldest of them. */
 export function preferredVolume(volumes: readonly Volume[]): Volume | undefined {
   const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOf(volume.status))
-  return volumes.toSorted((a, b) => rank(a) - rank(b) || a.createdAt.getTime() - b.createdAt.getTime())[0]
+  const age = (volume: Volume): number => volume.createdAt.getTime()
+  return volumes.toSorted((a, b) => rank(a) - rank(b) || age(a) - age(b) || (a.id < b.id ? -1 : 1))[0]
 }

@@ -1,6 +1,7 @@
 import { mayBecome, type PoolName, type SealedTransfer, type Spare, type SpareStatus } from '../pool/spare.ts'
 import type { Listing, Ready, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
+import { isUniqueViolation } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
 
 export interface SpareRow {
@@ -73,7 +74,7 @@ export async function noteAvailable(db: Database, ready: readonly Ready[], at: D
        select id, os, type, extract(epoch from available_at - created_at), :at::timestamptz from changed
      ), recovered as (
        update pools set failures = 0, retry_at = null, last_error = null
-        where (os, type) in (select os, type from changed) and last_error is not null
+        where (os, type) in (select os, type from changed) and (failures > 0 or last_error is not null)
      )
      select * from changed`,
     {
@@ -103,24 +104,34 @@ export async function onTheirWay(db: Database): Promise<Spare[]> {
   return rows.map(toSpare)
 }
 
-/** Rival claims never reserve the same spare, and a claim never reserves two. */
+/** Rival claims never reserve the same spare, and a claim never reserves two, nor one once it is settled. */
 export async function reserveOldest(
   db: Database,
   claimId: string,
   pool: PoolName,
   at: Date
 ): Promise<Spare | undefined> {
-  const [row] = await query<SpareRow>(
-    db,
-    `update backup_volumes
-        set status = 'reserved', allocated = true, claim_id = :claimId, updated_at = :at
-      where id = (${OLDEST_SPARE})
-        and not exists (select from backup_volumes where claim_id = :claimId)
-      returning *`,
-    { claimId, os: pool.os, type: pool.type, at }
-  )
-  return row && toSpare(row)
+  try {
+    const [row] = await query<SpareRow>(
+      db,
+      `update backup_volumes
+          set status = 'reserved', allocated = true, claim_id = :claimId, updated_at = :at
+        where id = (${OLDEST_SPARE})
+          and not exists (select from backup_volumes where claim_id = :claimId)
+          and ${isUnderWay(':claimId::uuid')}
+        returning *`,
+      { claimId, os: pool.os, type: pool.type, at }
+    )
+    return row && toSpare(row)
+  } catch (error) {
+    if (isUniqueViolation(error)) return undefined // Another request has reserved one for this claim at the same moment.
+    throw error
+  }
 }
+
+/** Locked, so that nobody settles the claim before its spare is written down. */
+export const isUnderWay = (claimId: string): string => `exists (
+  select from claims where claims.id = ${claimId} and claims.status in ('open', 'creating') for share)`
 
 /** The oldest spare of the current image, or kept by a sync. Rivals pass over a row that is being taken. */
 export const OLDEST_SPARE = `

@@ -4,7 +4,7 @@ import type { StoredStock } from '../pool/stores.ts'
 import { type Database, query, transaction } from './database.ts'
 import { type ImageRow, toImage } from './images.ts'
 import { type PoolRow, toPoolState } from './pools.ts'
-import { type SpareRow, toSpare } from './spares.ts'
+import { isUnderWay, type SpareRow, toSpare } from './spares.ts'
 
 interface HoldingRow extends PoolName {
   snapshot_id: string
@@ -92,7 +92,7 @@ const newRow = (creation: Creation, id: string, status: SpareStatus, claimId: st
   claim_id: claimId
 })
 
-/** None where the claim has a spare already, or is no more. */
+/** None where the claim has a spare already, is settled or is no more. */
 async function insert(db: Database, rows: readonly ReturnType<typeof newRow>[], at: Date): Promise<Spare[]> {
   const inserted = await query<SpareRow>(
     db,
@@ -102,6 +102,7 @@ async function insert(db: Database, rows: readonly ReturnType<typeof newRow>[], 
             claim_id, :at::timestamptz, :at::timestamptz
        from jsonb_to_recordset(:rows::jsonb) as row (id uuid, os text, type text, snapshot_id text, image_version text,
                                                      volume_type text, size int, name text, status text, claim_id uuid)
+      where claim_id is null or ${isUnderWay('claim_id')}
      on conflict do nothing
      returning *`,
     { at, rows: JSON.stringify(rows) }

@@ -1,0 +1,337 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import { newId } from '../../src/clock.ts'
+import { fingerprintOf } from '../../src/pool/claim.ts'
+import { query } from '../../src/store/database.ts'
+import { aDisk, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aStore, rivals } from '../support/store.ts'
+
+const RIVALS = 20
+const store = await aStore(RIVALS)
+const { claims, spares, open, settled, stock, rows } = store
+
+const openOne = async (differs = {}) => {
+  const opening = await open(differs)
+  assert.ok(opening)
+  return opening
+}
+
+describe('opening a claim', () => {
+  it('records it, reserves the oldest spare for it and finds the image, in one statement', async () => {
+    const image = anImage()
+    const [oldest] = await stock(3, image)
+    const request = aRequest({ sizeGib: 40, idempotencyKey: 'key' })
+    const opening = await claims.open(request, newId(), noon(10), NOON)
+    assert.ok(opening)
+    const { claim, spare } = opening
+    assert.deepEqual(
+      [claim.status, claim.name, claim.projectId, claim.wantedSizeGib, claim.idempotencyKey, claim.fingerprint],
+      ['open', 'web-01_sys', 'tenant', 40, 'key', fingerprintOf(request)]
+    )
+    assert.deepEqual(
+      [claim.leaseUntil, claim.createdAt, claim.disk, claim.source],
+      [noon(10), NOON, undefined, undefined]
+    )
+    assert.deepEqual([spare?.id, spare?.status, spare?.claimId], [oldest?.id, 'reserved', claim.id])
+    assert.deepEqual(opening.image, image)
+    assert.deepEqual(await claims.find(claim.id), claim)
+    assert.deepEqual(await spares.ofClaim(claim.id), spare)
+  })
+
+  it('goes without a spare where there is none, and without an image where none is known', async () => {
+    const opening = await openOne()
+    assert.deepEqual([opening.spare, opening.image], [undefined, undefined])
+  })
+
+  it.for([
+    ['of the same name in the same project', {}, true],
+    ['of the same name in another project', { projectId: 'other' }, false],
+    ['of another name', { hostname: 'web-02' }, false],
+    ['of another name under the same key', { hostname: 'web-02', idempotencyKey: 'key' }, true],
+    ['under the same key in another project', { projectId: 'other', idempotencyKey: 'key' }, false]
+  ] as const)('finds a living claim %s in its way: %s', async ([, differs, isInTheWay]) => {
+    await stock(2)
+    await openOne({ idempotencyKey: 'key' })
+    assert.equal((await open(differs)) === undefined, isInTheWay)
+    const inStock = await spares.list({ status: 'available', limit: 10 })
+    assert.equal(inStock.rows.length, isInTheWay ? 1 : 0)
+  })
+
+  it('finds the name and the key free again once the disk is gone', async () => {
+    const first = await settled({ idempotencyKey: 'key' })
+    assert.equal(await open({ idempotencyKey: 'key' }), undefined)
+    await claims.noteGone(first.id, noon(60))
+    assert.ok(await open({ idempotencyKey: 'key' }))
+  })
+
+  it('makes one claim with one spare of twenty rivals for one name', async () => {
+    await stock(RIVALS)
+    const opened = (await rivals(RIVALS, () => open())).filter(opening => opening !== undefined)
+    assert.equal(opened.length, 1)
+    assert.equal((await spares.list({ status: 'reserved', limit: 100 })).rows.length, 1)
+  })
+
+  it('makes one claim with one spare of twenty rivals under one key, each with a name of its own', async () => {
+    await stock(RIVALS)
+    const opened = await rivals(RIVALS, n => open({ hostname: `web-${n}`, idempotencyKey: 'key' }))
+    assert.equal(opened.filter(opening => opening !== undefined).length, 1)
+    assert.equal((await spares.list({ status: 'reserved', limit: 100 })).rows.length, 1)
+  })
+
+  it('gives five spares to five of twenty rivals, and the others open claims without one', async () => {
+    const five = await stock(5)
+    const opened = await rivals(RIVALS, n => open({ hostname: `web-${n}` }))
+    assert.ok(opened.every(opening => opening !== undefined))
+    const given = opened.flatMap(opening => opening?.spare?.id ?? [])
+    assert.deepEqual(given.toSorted(), five.map(({ id }) => id).toSorted())
+  })
+
+  it('finds the oldest spare by the index of the stock, in a table of ten thousand', async () => {
+    await stock(1)
+    await rows(`insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name,
+                                            status, allocated, created_at, updated_at, available_at)
+                select gen_random_uuid(), 'debian12', 'ssd', 'snapshot', '1', 'ceph-ssd', 20, 'v' || n, 's' || n,
+                       'available', false, now(), now(), now() from generate_series(1, 10000) n`)
+    await rows('analyze backup_volumes')
+    await open()
+    const text = await statementText()
+    const plan = await store.db.transaction(async tx => {
+      await query(tx, 'set local plan_cache_mode = force_generic_plan')
+      await query(tx, `prepare claim as ${text}`)
+      const values = Array.from({ length: 12 }, () => 'null').join()
+      return await query<{ 'QUERY PLAN': string }>(tx, `explain execute claim(${values})`)
+    })
+    assert.match(plan.map(row => row['QUERY PLAN']).join('\n'), /Index Scan using backup_volumes_in_stock/)
+  })
+})
+
+/** As it was prepared on some connection of the pool: each asks for its own. */
+async function statementText(): Promise<string> {
+  const found = await rivals(RIVALS, () =>
+    rows<{ statement: string }>("select statement from pg_prepared_statements where statement like 'with opened as%'")
+  )
+  const statement = found.flat()[0]?.statement
+  assert.ok(statement)
+  return statement
+}
+
+describe('a claim under way', () => {
+  it('is resumed by one of twenty rivals once its lease has run out', async () => {
+    const { claim } = await openOne()
+    assert.equal(await claims.resume(claim.id, noon(30), noon(10)), undefined)
+    const resumed = await rivals(RIVALS, () => claims.resume(claim.id, noon(30), noon(11)))
+    assert.deepEqual(
+      resumed.filter(one => one !== undefined).map(({ leaseUntil }) => leaseUntil),
+      [noon(30)]
+    )
+  })
+
+  it('is free for the next at once when its lease is given up, and not when it is renewed', async () => {
+    const { claim } = await openOne()
+    await claims.setLease(claim.id, noon(60))
+    assert.equal(await claims.resume(claim.id, noon(90), noon(11)), undefined)
+    await claims.setLease(claim.id, undefined)
+    assert.ok(await claims.resume(claim.id, noon(90), noon(11)))
+  })
+
+  it('is unsettled while it is open or creating and nobody works on it, the oldest first', async () => {
+    const { claim: leased } = await openOne({ hostname: 'leased' })
+    await claims.setLease(leased.id, noon(1000))
+    await settled({ hostname: 'settled' })
+    const { claim: young } = await openOne({ hostname: 'young' })
+    await claims.noteCreating(young.id, 'empty', undefined, noon(5))
+    const { claim: old } = await openOne({ hostname: 'old' })
+    const found = await claims.unsettled(noon(60), 10)
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      [old.id, young.id]
+    )
+    assert.equal((await claims.unsettled(noon(60), 1)).length, 1)
+    assert.deepEqual(await claims.unsettled(NOON, 10), [])
+  })
+
+  it('keeps the first reason of its miss while its disk is made', async () => {
+    const { claim } = await openOne()
+    const first = await claims.noteCreating(claim.id, 'stale', undefined, noon(1))
+    assert.deepEqual(
+      [first?.status, first?.source, first?.missReason, first?.disk],
+      ['creating', 'created', 'stale', undefined]
+    )
+    const disk = aDisk('volume')
+    const second = await claims.noteCreating(claim.id, 'empty', disk, noon(2))
+    assert.deepEqual([second?.missReason, second?.disk], ['stale', disk])
+  })
+
+  it('is forgotten when it got nothing, but not while a spare is reserved for it', async () => {
+    await stock(1)
+    const { claim, spare } = await openOne()
+    assert.equal(await claims.forget(claim.id), false)
+    assert.ok(await spares.putBack(spare?.id ?? '', noon(1)))
+    assert.equal(await claims.forget(claim.id), true)
+    assert.equal(await claims.forget(claim.id), false)
+    assert.equal(await claims.find(claim.id), undefined)
+  })
+})
+
+describe('settling a claim', () => {
+  it('gives it its disk, ends its lease and takes the spare’s row away', async () => {
+    await stock(1)
+    const { claim, spare } = await openOne()
+    const disk = aDisk(spare?.volumeId ?? '')
+    const given = { source: 'pool', missReason: undefined, disk } as const
+    const after = await claims.settle(claim.id, given, noon(2))
+    assert.deepEqual([after?.status, after?.source, after?.leaseUntil], ['available', 'pool', undefined])
+    assert.deepEqual(after?.disk, disk)
+    assert.deepEqual(await rows('select id from backup_volumes'), [])
+    assert.deepEqual(await rows('select seconds from claims'), [{ seconds: 2 }])
+  })
+
+  it('leaves a spare that did not become its disk', async () => {
+    await stock(1)
+    const { claim } = await openOne()
+    await claims.settle(claim.id, { source: 'existing', missReason: undefined, disk: aDisk('existing') }, noon(2))
+    assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
+  })
+
+  it('happens once, however many try', async () => {
+    await stock(1)
+    const { claim, spare } = await openOne()
+    const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
+    const outcomes = await rivals(RIVALS, () => claims.settle(claim.id, given, noon(2)))
+    assert.equal(outcomes.filter(outcome => outcome !== undefined).length, 1)
+  })
+
+  it('is an outcome, not an error, when the claim was undone meanwhile', async () => {
+    const { claim } = await openOne()
+    await claims.forget(claim.id)
+    const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
+    assert.equal(await claims.settle(claim.id, given, noon(2)), undefined)
+    assert.equal(await claims.noteCreating(claim.id, 'empty', undefined, noon(2)), undefined)
+  })
+
+  it('is final: a settled claim is not resumed, undone, or made a disk for', async () => {
+    const { id } = await settled()
+    assert.equal(await claims.resume(id, noon(90), noon(60)), undefined)
+    assert.equal(await claims.forget(id), false)
+    assert.equal(await claims.noteCreating(id, 'empty', undefined, noon(60)), undefined)
+    await claims.setLease(id, noon(60))
+    assert.equal((await claims.find(id))?.leaseUntil, undefined)
+  })
+
+  it('gives no volume to two claims', async () => {
+    const { claim: first } = await openOne({ hostname: 'a' })
+    const { claim: second } = await openOne({ hostname: 'b' })
+    const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
+    assert.ok(await claims.settle(first.id, given, noon(1)))
+    await assert.rejects(claims.settle(second.id, given, noon(1)), /claims_by_given_volume/)
+  })
+
+  it('lets an existing volume be claimed again under the name that its owner has given it since', async () => {
+    const { claim: first } = await openOne({ hostname: 'a' })
+    const { claim: second } = await openOne({ hostname: 'b' })
+    const given = { source: 'existing', missReason: undefined, disk: aDisk('volume') } as const
+    assert.ok(await claims.settle(first.id, given, noon(1)))
+    assert.ok(await claims.settle(second.id, given, noon(1)))
+  })
+})
+
+describe('finding claims', () => {
+  it('by name finds the living one only', async () => {
+    const first = await settled()
+    assert.equal((await claims.living('tenant', 'web-01_sys'))?.id, first.id)
+    assert.equal(await claims.living('other', 'web-01_sys'), undefined)
+    await claims.noteGone(first.id, noon(60))
+    assert.equal(await claims.living('tenant', 'web-01_sys'), undefined)
+    const second = await settled()
+    assert.equal((await claims.living('tenant', 'web-01_sys'))?.id, second.id)
+  })
+
+  it('by key finds the newest, living or not, of that project', async () => {
+    const first = await settled({ idempotencyKey: 'key' })
+    await claims.noteGone(first.id, noon(60))
+    assert.equal((await claims.byKey('tenant', 'key'))?.id, first.id)
+    const second = await settled({ idempotencyKey: 'key' }, noon(61))
+    assert.equal((await claims.byKey('tenant', 'key'))?.id, second.id)
+    assert.equal(await claims.byKey('other', 'key'), undefined)
+  })
+
+  it('by volume knows every volume that was ever given', async () => {
+    const { id, disk } = await settled()
+    await claims.noteGone(id, noon(60))
+    assert.equal(await claims.knowsVolume(disk?.volumeId ?? ''), true)
+    assert.equal(await claims.knowsVolume('other'), false)
+  })
+
+  it('lists the newest first, a page at a time, each once', async () => {
+    const made = []
+    for (const n of [0, 1, 1, 2, 3]) made.push(await settled({ hostname: `web-${made.length}` }, noon(n)))
+    const seen: string[] = []
+    let marker: string | undefined
+    do {
+      const page = await claims.list({ limit: 2, marker })
+      assert.ok(page.rows.length > 0 && page.rows.length <= 2)
+      seen.push(...page.rows.map(({ id }) => id))
+      marker = page.nextMarker
+    } while (marker)
+    assert.deepEqual(seen.toSorted(), made.map(({ id }) => id).toSorted())
+    const times = (await claims.list({ limit: 10 })).rows.map(({ createdAt }) => createdAt.getTime())
+    assert.deepEqual(
+      times,
+      times.toSorted((a, b) => b - a)
+    )
+  })
+
+  it('says that there is no further page when a page is just full', async () => {
+    await settled({ hostname: 'a' })
+    await settled({ hostname: 'b' })
+    assert.equal((await claims.list({ limit: 2 })).nextMarker, undefined)
+    assert.ok((await claims.list({ limit: 1 })).nextMarker)
+  })
+
+  it('lists by project, hostname and volume, all of which must fit', async () => {
+    const one = await settled({ hostname: 'a' })
+    await settled({ hostname: 'a', projectId: 'other' })
+    await settled({ hostname: 'b' })
+    const ids = async (filter: object) => (await claims.list({ limit: 10, ...filter })).rows.map(({ id }) => id)
+    assert.equal((await ids({ projectId: 'tenant' })).length, 2)
+    assert.equal((await ids({ hostname: 'a' })).length, 2)
+    assert.deepEqual(await ids({ hostname: 'a', projectId: 'tenant' }), [one.id])
+    assert.deepEqual(await ids({ volumeId: one.disk?.volumeId }), [one.id])
+    assert.deepEqual(await ids({ volumeId: one.disk?.volumeId, hostname: 'b' }), [])
+  })
+})
+
+describe('forgetting old claims', () => {
+  it('goes in batches of a thousand, and takes settled ones only', async () => {
+    await rows(
+      `insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, source, volume_id,
+                           created_at, updated_at)
+       select gen_random_uuid(), '', 'tenant', 'n' || n, 'h', 'sys', 'debian12', 'ssd',
+              case when n % 2 = 0 then 'available' else 'gone' end, 'pool', 'v' || n, :at, :at
+         from generate_series(1, 2001) n`,
+      { at: noon(-60) }
+    )
+    await openOne({ hostname: 'open' })
+    await settled({ hostname: 'young' }, noon(1))
+    const batches = []
+    do batches.push(await claims.prune(noon(1)))
+    while (batches.at(-1) !== 0)
+    assert.deepEqual(batches, [1000, 1000, 1, 0])
+    const left = await claims.list({ limit: 10 })
+    assert.deepEqual(
+      left.rows.map(({ hostname }) => hostname),
+      ['young', 'open']
+    )
+  })
+})
+
+describe('a miss', () => {
+  it('is stale when the pool has only spares that may not be handed out', async () => {
+    await stock(1, anImage({ snapshotId: 'new' }))
+    assert.equal(await spares.hasStale(DEBIAN), false)
+    await rows("update backup_volumes set snapshot_id = 'old'")
+    assert.equal(await spares.hasStale(DEBIAN), true)
+    assert.equal(await spares.hasStale({ os: 'other', type: 'ssd' }), false)
+    assert.equal((await openOne()).spare, undefined)
+  })
+})

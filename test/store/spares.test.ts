@@ -1,0 +1,404 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import { newId } from '../../src/clock.ts'
+import type { Claim } from '../../src/pool/claim.ts'
+import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
+import { aCreation, aDisk, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aStore, rivals } from '../support/store.ts'
+
+const RIVALS = 20
+const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
+const store = await aStore(RIVALS)
+const { claims, spares, images, pools, open, stock, rows, statusOf } = store
+
+async function aClaim(hostname = 'web-01'): Promise<Claim> {
+  const opening = await open({ hostname })
+  assert.ok(opening)
+  return opening.claim
+}
+
+/** A spare in a status, by the way that leads there. */
+async function aSpareIn(status: SpareStatus, hostname = 'web-01'): Promise<Spare> {
+  if (status === 'reserved') {
+    const claim = await aClaim(hostname)
+    const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
+    assert.ok(spare)
+    return spare
+  }
+  const [spare] = await spares.request(() => [aCreation()], newId, NOON)
+  assert.ok(spare)
+  if (status === 'requested') return spare
+  await spares.noteVolume(spare.id, `volume-of-${spare.id}`, NOON)
+  if (status === 'available') await spares.noteAvailable([{ id: spare.id, transfer: undefined }], NOON)
+  if (status === 'retiring') await spares.retire(spare.id, 'creating', NOON)
+  assert.equal(await statusOf(spare.id), status)
+  return spare
+}
+
+describe('reserving the oldest spare', () => {
+  it('goes by age, then by id', async () => {
+    await images.add([anImage()])
+    const ids = [newId(), newId()].toSorted()
+    await spares.adopt(aSpare({ id: ids[1] ?? '' }))
+    await spares.adopt(aSpare({ id: ids[0] ?? '' }))
+    const old = aSpare({ createdAt: noon(-1) })
+    await spares.adopt(old)
+    const order = []
+    for (const hostname of ['a', 'b', 'c']) order.push((await open({ hostname }))?.spare?.id)
+    assert.deepEqual(order, [old.id, ...ids])
+  })
+
+  it('gives five spares to five of twenty rival claims, each its own', async () => {
+    const waiting = await rivals(RIVALS, n => aClaim(`web-${n}`))
+    const five = await stock(5)
+    const reserved = await Promise.all(waiting.map(({ id }) => spares.reserveOldest(id, DEBIAN, NOON)))
+    const given = reserved.flatMap(spare => spare?.id ?? [])
+    assert.deepEqual(given.toSorted(), five.map(({ id }) => id).toSorted())
+  })
+
+  it('gives one claim one spare, however often it is asked for', async () => {
+    const claim = await aClaim()
+    await stock(3)
+    assert.ok(await spares.reserveOldest(claim.id, DEBIAN, NOON))
+    assert.equal(await spares.reserveOldest(claim.id, DEBIAN, NOON), undefined)
+  })
+
+  it('gives one claim one spare, of twenty rival requests for it', async () => {
+    const claim = await aClaim()
+    await stock(RIVALS)
+    const reserved = await rivals(RIVALS, () => spares.reserveOldest(claim.id, DEBIAN, NOON))
+    assert.equal(reserved.filter(spare => spare !== undefined).length, 1)
+    assert.equal((await spares.list({ status: 'reserved', limit: 100 })).rows.length, 1)
+  })
+
+  it('gives none to a claim that is settled or no more', async () => {
+    const claim = await aClaim()
+    await claims.settle(claim.id, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    await stock(1)
+    assert.equal(await spares.reserveOldest(claim.id, DEBIAN, NOON), undefined)
+    assert.equal(await spares.reserveOldest(newId(), DEBIAN, NOON), undefined)
+  })
+
+  it('passes over a spare that a rival is taking, instead of waiting for it', async () => {
+    const claim = await aClaim()
+    const [oldest, next] = await stock(2)
+    await store.db.transaction(async tx => {
+      await tx.raw('select from backup_volumes where id = ? for update', [oldest?.id ?? ''])
+      assert.equal((await spares.reserveOldest(claim.id, DEBIAN, NOON))?.id, next?.id)
+    })
+  })
+
+  it.for([
+    ['of a snapshot that is no longer current', { snapshotId: 'old' }, false],
+    ['of such a snapshot, kept by a sync', { snapshotId: 'old', kept: true }, true],
+    ['of a replica of the snapshot', { snapshotId: 'replica' }, true],
+    ['of another os', { os: 'debian13' }, false],
+    ['of another type', { type: 'sas' }, false],
+    ['that is retiring', { status: 'retiring' }, false]
+  ] as const)('hands out a spare %s: %s', async ([, differs, handsOut]) => {
+    await images.add([anImage({ replicaSnapshotIds: ['replica'] })])
+    const spare = aSpare(differs)
+    await spares.adopt(spare)
+    if (spare.kept) await rows('update backup_volumes set kept = true')
+    assert.equal((await open())?.spare !== undefined, handsOut)
+  })
+
+  it('hands out nothing of an image that is no more', async () => {
+    await stock(1)
+    await rows('delete from os')
+    assert.equal((await open())?.spare, undefined)
+  })
+})
+
+describe('a status that has moved is an outcome, not an error', () => {
+  it.for(SPARE_STATUSES)('putting back a spare that is %s', async status => {
+    const spare = await aSpareIn(status)
+    assert.equal(await spares.putBack(spare.id, noon(1)), false) // The reserved one was never in stock.
+    assert.equal(await statusOf(spare.id), status)
+  })
+
+  it('putting back a reserved spare puts it into stock as it was', async () => {
+    const [spare] = await stock(1)
+    await aClaim()
+    assert.ok(spare)
+    assert.equal(await spares.putBack(spare.id, noon(1)), true)
+    const [after] = (await spares.list({ limit: 10 })).rows
+    assert.deepEqual(after, { ...spare, updatedAt: noon(1) })
+    assert.equal(await spares.putBack(spare.id, noon(1)), false)
+  })
+
+  const MOVES = SPARE_STATUSES.flatMap(is => SPARE_STATUSES.map(from => [is, from] as const))
+
+  it.for(MOVES.filter(([, from]) => mayBecome(from, 'retiring')))(
+    'retiring one that is %s as if it were %s',
+    async ([is, from]) => {
+      const spare = await aSpareIn(is)
+      assert.equal(await spares.retire(spare.id, from, noon(1)), is === from)
+      assert.equal(await statusOf(spare.id), is === from ? 'retiring' : is)
+    }
+  )
+
+  it.for(MOVES)('dropping one that is %s as if it were %s', async ([is, from]) => {
+    const spare = await aSpareIn(is)
+    assert.equal(await spares.drop(spare.id, from), is === from)
+    assert.equal(await statusOf(spare.id), is === from ? undefined : is)
+  })
+
+  it('retiring what is retiring is a mistake in the program', async () => {
+    await assert.rejects(spares.retire(newId(), 'retiring', NOON), /may not become retiring/)
+  })
+
+  it('retiring a reserved spare takes it from its claim', async () => {
+    const spare = await aSpareIn('reserved')
+    assert.ok(await spares.retire(spare.id, 'reserved', noon(1)))
+    assert.equal(await spares.ofClaim(spare.claimId ?? ''), undefined)
+  })
+
+  it('noting a transfer for a spare that a claim has taken meanwhile', async () => {
+    const [spare] = await stock(1)
+    assert.ok(spare)
+    assert.equal(await spares.noteTransfer(spare.id, 'available', TRANSFER, noon(1)), true)
+    const claim = await aClaim()
+    assert.equal(await spares.noteTransfer(spare.id, 'available', undefined, noon(2)), false)
+    assert.deepEqual((await spares.ofClaim(claim.id))?.transfer, TRANSFER)
+  })
+
+  it('retiring and reserving the same spares at once: each goes one way', async () => {
+    const all = await stock(10)
+    const waiting = await rivals(10, n => aClaim(`web-${n}`)) // They have reserved all of them.
+    for (const { id } of all) await spares.putBack(id, NOON)
+    const [retired, reserved] = await Promise.all([
+      Promise.all(all.map(({ id }) => spares.retire(id, 'available', NOON))),
+      Promise.all(waiting.map(({ id }) => spares.reserveOldest(id, DEBIAN, NOON)))
+    ])
+    const given = reserved.flatMap(spare => spare?.id ?? [])
+    const gone = all.filter((_, n) => retired[n]).map(({ id }) => id)
+    assert.deepEqual(
+      given.filter(id => gone.includes(id)),
+      []
+    )
+    for (const id of gone) assert.equal(await statusOf(id), 'retiring')
+    for (const id of given) assert.equal(await statusOf(id), 'reserved')
+  })
+})
+
+describe('a volume on its way', () => {
+  it('is noted once for a spare that waits for one', async () => {
+    const spare = await aSpareIn('requested')
+    const noted = await spares.noteVolume(spare.id, 'volume', noon(1))
+    assert.deepEqual([noted?.status, noted?.volumeId], ['creating', 'volume'])
+    assert.equal(await spares.noteVolume(spare.id, 'other', noon(2)), undefined)
+    assert.equal(await spares.noteVolume(newId(), 'other', noon(2)), undefined)
+  })
+
+  it('is noted for a spare that was retired meanwhile, so that it is deleted', async () => {
+    const spare = await aSpareIn('requested')
+    await spares.retire(spare.id, 'requested', NOON)
+    assert.equal((await spares.noteVolume(spare.id, 'volume', noon(1)))?.status, 'retiring')
+    assert.deepEqual(
+      (await spares.retiring(10)).map(({ volumeId }) => volumeId),
+      ['volume']
+    )
+  })
+
+  it('is requested, creating, reserved and unfinished, or retired before Cinder’s answer was known; the oldest first', async () => {
+    const [requested, creating, reserved] = [
+      await aSpareIn('requested'),
+      await aSpareIn('creating'),
+      await aSpareIn('reserved')
+    ]
+    await aSpareIn('available')
+    await aSpareIn('retiring')
+    const lost = await aSpareIn('requested')
+    await spares.retire(lost.id, 'requested', NOON)
+    await rows('update backup_volumes set created_at = :at where id = :id', { at: noon(-1), id: lost.id })
+    const found = (await spares.onTheirWay()).map(({ id }) => id)
+    assert.equal(found[0], lost.id)
+    assert.deepEqual(found.toSorted(), [requested, creating, reserved, lost].map(({ id }) => id).toSorted())
+  })
+})
+
+describe('noting finished volumes', () => {
+  it('puts them into stock, armed, and remembers how long each took', async () => {
+    const spare = await aSpareIn('creating')
+    const [after] = await spares.noteAvailable([{ id: spare.id, transfer: TRANSFER }], noon(14))
+    assert.deepEqual(
+      [after?.status, after?.availableAt, after?.transfer, after?.createdAt],
+      ['available', noon(14), TRANSFER, NOON]
+    )
+    assert.deepEqual(await rows('select os, type, seconds, at from lead_times'), [
+      { ...DEBIAN, seconds: 14, at: noon(14) }
+    ])
+  })
+
+  it('changes nothing a second time', async () => {
+    const spare = await aSpareIn('creating')
+    const ready = [{ id: spare.id, transfer: TRANSFER }]
+    await spares.noteAvailable(ready, noon(14))
+    assert.deepEqual(await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(20)), [])
+    assert.deepEqual((await spares.list({ limit: 1 })).rows[0]?.transfer, TRANSFER)
+    assert.equal((await rows('select * from lead_times')).length, 1)
+  })
+
+  it('happens once for each, of twenty rivals', async () => {
+    const made = [await aSpareIn('creating'), await aSpareIn('creating')]
+    const ready = made.map(({ id }) => ({ id, transfer: undefined }))
+    const noted = await rivals(RIVALS, n => spares.noteAvailable(n % 2 ? ready : ready.toReversed(), noon(14)))
+    assert.deepEqual(
+      noted
+        .flat()
+        .map(({ id }) => id)
+        .toSorted(),
+      made.map(({ id }) => id).toSorted()
+    )
+  })
+
+  it('leaves a disk made for a claim reserved, ready to be handed over', async () => {
+    const spare = await aSpareIn('reserved')
+    await spares.noteVolume(spare.id, 'volume', NOON)
+    const [after] = await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(14))
+    assert.deepEqual([after?.status, after?.claimId, after?.availableAt], ['reserved', spare.claimId, noon(14)])
+  })
+
+  it.for(['requested', 'retiring'] as const)('leaves alone one that is %s', async status => {
+    const spare = await aSpareIn(status)
+    assert.deepEqual(await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(14)), [])
+    assert.equal(await statusOf(spare.id), status)
+  })
+
+  it('ends the back-off of the pool, whatever its last error was', async () => {
+    await pools.noteFailure(DEBIAN, 'no valid backend', () => noon(10))
+    await pools.noteError(DEBIAN, 'no image')
+    await pools.noteError(DEBIAN, undefined)
+    const spare = await aSpareIn('creating')
+    await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(14))
+    const [state] = (await spares.stock()).states
+    assert.deepEqual([state?.failures, state?.retryAt, state?.lastError], [0, undefined, undefined])
+  })
+
+  it('takes none for granted', async () => {
+    assert.deepEqual(await spares.noteAvailable([], NOON), [])
+    assert.deepEqual(await spares.noteAvailable([{ id: newId(), transfer: undefined }], NOON), [])
+  })
+})
+
+describe('adopting a volume', () => {
+  it('makes a spare of it, once', async () => {
+    const spare = aSpare({ transfer: TRANSFER })
+    assert.equal(await spares.adopt(spare), true)
+    assert.deepEqual(await spares.byVolume(spare.volumeId ?? ''), spare)
+    assert.equal(await spares.adopt(spare), false)
+    assert.equal(await spares.adopt(aSpare({ volumeId: spare.volumeId })), false)
+  })
+
+  it('happens once of twenty rivals with ids of their own', async () => {
+    const outcomes = await rivals(RIVALS, () => spares.adopt(aSpare({ volumeId: 'volume' })))
+    assert.equal(outcomes.filter(Boolean).length, 1)
+  })
+})
+
+describe('retiring stale spares', () => {
+  it('takes what is in stock or on its way there, of no current image and not kept', async () => {
+    await images.add([anImage()])
+    const fresh = await aSpareIn('creating')
+    const stale = aSpare({ snapshotId: 'old' })
+    const kept = aSpare({ snapshotId: 'old' })
+    for (const spare of [stale, kept]) await spares.adopt(spare)
+    await rows('update backup_volumes set kept = true where id = :id', { id: kept.id })
+    const retired = await spares.retireStale(noon(1))
+    assert.deepEqual(
+      retired.map(({ id, status }) => [id, status]),
+      [[stale.id, 'retiring']]
+    )
+    assert.deepEqual([await statusOf(fresh.id), await statusOf(kept.id)], ['creating', 'available'])
+  })
+
+  it('leaves one that a claim has reserved to its claim', async () => {
+    await stock(1)
+    const claim = await aClaim()
+    await rows('delete from os')
+    assert.deepEqual(await spares.retireStale(noon(1)), [])
+    assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
+  })
+})
+
+describe('the list of spares', () => {
+  it('comes a page at a time, each once', async () => {
+    const made = await stock(5)
+    const seen: string[] = []
+    let marker: string | undefined
+    do {
+      const page = await spares.list({ limit: 2, marker })
+      assert.ok(page.rows.length <= 2)
+      seen.push(...page.rows.map(({ id }) => id))
+      marker = page.nextMarker
+    } while (marker)
+    assert.deepEqual(seen, made.map(({ id }) => id).toSorted())
+  })
+
+  it('has no further page when a page is just full', async () => {
+    await stock(2)
+    assert.equal((await spares.list({ limit: 2 })).nextMarker, undefined)
+  })
+
+  it('goes on after a marker whose spare is gone', async () => {
+    await stock(3)
+    const { nextMarker = '' } = await spares.list({ limit: 1 })
+    await spares.drop(nextMarker, 'available')
+    assert.equal((await spares.list({ limit: 10, marker: nextMarker })).rows.length, 2)
+  })
+
+  it('is filtered by os, type and status, all of which must fit', async () => {
+    await stock(2)
+    await stock(1, anImage({ type: 'sas' }))
+    await aSpareIn('creating')
+    const count = async (filter: object) => (await spares.list({ limit: 10, ...filter })).rows.length
+    assert.deepEqual(
+      [await count({}), await count({ os: 'debian12' }), await count({ os: 'x' }), await count({ type: 'sas' })],
+      [4, 4, 0, 1]
+    )
+    assert.deepEqual(
+      [await count({ type: 'ssd', status: 'creating' }), await count({ type: 'sas', status: 'creating' })],
+      [1, 0]
+    )
+  })
+
+  it('gives the volumes to delete, those that wait longest first, so many at most', async () => {
+    const made = await stock(3)
+    for (const [n, { id }] of made.toReversed().entries()) await spares.retire(id, 'available', noon(n))
+    const order = made.toReversed().map(({ id }) => id)
+    assert.deepEqual(
+      (await spares.retiring(10)).map(({ id }) => id),
+      order
+    )
+    assert.deepEqual(
+      (await spares.retiring(2)).map(({ id }) => id),
+      order.slice(0, 2)
+    )
+  })
+})
+
+describe('a disk for a claim', () => {
+  it('is recorded once, however many requests work on it', async () => {
+    const claim = await aClaim()
+    const made = await rivals(RIVALS, () => spares.requestFor(claim.id, aCreation(), newId(), NOON))
+    const [one, ...others] = made.filter(spare => spare !== undefined)
+    assert.deepEqual([one?.status, one?.claimId, others.length], ['reserved', claim.id, 0])
+  })
+
+  it('is not recorded beside a spare that the claim has reserved', async () => {
+    await stock(1)
+    const claim = await aClaim()
+    assert.equal(await spares.requestFor(claim.id, aCreation(), newId(), NOON), undefined)
+  })
+
+  it('is not recorded for a claim that is no more', async () => {
+    assert.equal(await spares.requestFor(newId(), aCreation(), newId(), NOON), undefined)
+  })
+
+  it('is not recorded for a claim that is settled already', async () => {
+    const claim = await aClaim()
+    await claims.settle(claim.id, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    assert.equal(await spares.requestFor(claim.id, aCreation(), newId(), NOON), undefined)
+  })
+})

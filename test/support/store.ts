@@ -1,0 +1,74 @@
+/** The queries on a database that a test file has for itself, emptied before each of its tests. */
+import assert from 'node:assert/strict'
+import { beforeEach } from 'vitest'
+import { newId } from '../../src/clock.ts'
+import type { Claim, ClaimRequest } from '../../src/pool/claim.ts'
+import type { Image } from '../../src/pool/image.ts'
+import type { Spare } from '../../src/pool/spare.ts'
+import * as claimQueries from '../../src/store/claims.ts'
+import { bind, query, runScript } from '../../src/store/database.ts'
+import * as imageQueries from '../../src/store/images.ts'
+import * as orphanQueries from '../../src/store/orphans.ts'
+import * as poolQueries from '../../src/store/pools.ts'
+import * as spareQueries from '../../src/store/spares.ts'
+import * as statisticsQueries from '../../src/store/statistics.ts'
+import * as stockQueries from '../../src/store/stock.ts'
+import * as tickQueries from '../../src/store/ticks.ts'
+import { aDatabase } from './database.ts'
+import { aDisk, anImage, aRequest, aSpare, NOON, noon } from './samples.ts'
+
+export type Store = Awaited<ReturnType<typeof aStore>>
+
+/** Called at a file's top level. `connections`: as many as its races have rivals. */
+export async function aStore(connections = 2) {
+  const db = await aDatabase(undefined, { connections })
+  const spares = bind(db, { ...stockQueries, ...spareQueries })
+  const claims = bind(db, claimQueries)
+  const images = bind(db, imageQueries)
+  const rows = <Row extends object>(sql: string, bindings: object = {}): Promise<Row[]> => query(db, sql, bindings)
+  const tables = ['backup_volumes', 'claims', 'os', 'pools', 'lead_times', 'ticks', 'orphans']
+  beforeEach(() => runScript(db, tables.map(table => `delete from ${table};`).join('')))
+  return {
+    db,
+    spares,
+    claims,
+    images,
+    pools: bind(db, poolQueries),
+    ticks: bind(db, tickQueries),
+    orphans: bind(db, orphanQueries),
+    history: bind(db, statisticsQueries),
+    rows,
+
+    /** One image, and so many spares of it, the first of them the oldest. */
+    async stock(count: number, image: Image = anImage()): Promise<Spare[]> {
+      await images.add([image])
+      const { os, type, snapshotId } = image
+      const all = Array.from({ length: count }, (_, n) => aSpare({ os, type, snapshotId, createdAt: noon(n - 1000) }))
+      for (const spare of all) assert.ok(await spares.adopt(spare))
+      return all
+    },
+
+    /** Opens a claim, with a lease of ten seconds. */
+    open: (differs: Partial<ClaimRequest> = {}, at: Date = NOON) =>
+      claims.open(aRequest(differs), newId(), new Date(at.getTime() + 10_000), at),
+
+    /** A claim that was given a volume from stock. */
+    async settled(differs: Partial<ClaimRequest> = {}, at: Date = NOON, seconds = 0): Promise<Claim> {
+      const opening = await claims.open(aRequest(differs), newId(), at, at)
+      assert.ok(opening)
+      const { claim, spare } = opening
+      const disk = aDisk(spare?.volumeId ?? `made-for-${claim.id}`)
+      const given = { source: 'pool', missReason: undefined, disk } as const
+      const settled = await claims.settle(claim.id, given, new Date(at.getTime() + seconds * 1000))
+      assert.ok(settled)
+      return settled
+    },
+
+    statusOf: async (id: string): Promise<string | undefined> =>
+      (await rows<{ status: string }>('select status from backup_volumes where id = :id', { id }))[0]?.status
+  }
+}
+
+/** So many at once, and what became of each. */
+export const rivals = <T>(count: number, act: (n: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, n) => act(n)))

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
-import { aDisk, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 
 const RIVALS = 20
@@ -21,17 +21,14 @@ describe('opening a claim', () => {
     const image = anImage()
     const [oldest] = await stock(3, image)
     const request = aRequest({ sizeGib: 40, idempotencyKey: 'key' })
-    const opening = await claims.open(request, newId(), noon(10), NOON)
+    const opening = await claims.open(request, newId(), aLease(10), NOON)
     assert.ok(opening)
     const { claim, spare } = opening
     assert.deepEqual(
       [claim.status, claim.name, claim.projectId, claim.wantedSizeGib, claim.idempotencyKey, claim.fingerprint],
       ['open', 'web-01_sys', 'tenant', 40, 'key', fingerprintOf(request)]
     )
-    assert.deepEqual(
-      [claim.leaseUntil, claim.createdAt, claim.disk, claim.source],
-      [noon(10), NOON, undefined, undefined]
-    )
+    assert.deepEqual([claim.createdAt, claim.disk, claim.source], [NOON, undefined, undefined])
     assert.deepEqual([spare?.id, spare?.status, spare?.claimId], [oldest?.id, 'reserved', claim.id])
     assert.deepEqual(opening.image, image)
     assert.deepEqual(await claims.find(claim.id), claim)
@@ -98,7 +95,7 @@ describe('opening a claim', () => {
     const plan = await store.db.transaction(async tx => {
       await query(tx, 'set local plan_cache_mode = force_generic_plan')
       await query(tx, `prepare claim as ${text}`)
-      const values = Array.from({ length: 12 }, () => 'null').join()
+      const values = Array.from(new Set(text.match(/\$\d+/g)), () => 'null').join()
       return await query<{ 'QUERY PLAN': string }>(tx, `explain execute claim(${values})`)
     })
     assert.match(plan.map(row => row['QUERY PLAN']).join('\n'), /Index Scan using backup_volumes_in_stock/)
@@ -118,25 +115,35 @@ async function statementText(): Promise<string> {
 describe('a claim under way', () => {
   it('is resumed by one of twenty rivals once its lease has run out', async () => {
     const { claim } = await openOne()
-    assert.equal(await claims.resume(claim.id, noon(30), noon(10)), undefined)
-    const resumed = await rivals(RIVALS, () => claims.resume(claim.id, noon(30), noon(11)))
-    assert.deepEqual(
-      resumed.filter(one => one !== undefined).map(({ leaseUntil }) => leaseUntil),
-      [noon(30)]
-    )
+    assert.equal(await claims.resume(claim.id, aLease(30), noon(10)), undefined)
+    const resumed = await rivals(RIVALS, () => claims.resume(claim.id, aLease(30), noon(11)))
+    assert.equal(resumed.filter(one => one !== undefined).length, 1)
   })
 
-  it('is free for the next at once when its lease is given up, and not when it is renewed', async () => {
+  it('stays with who renews its lease, and is free at once when they give it up', async () => {
     const { claim } = await openOne()
-    await claims.setLease(claim.id, noon(60))
-    assert.equal(await claims.resume(claim.id, noon(90), noon(11)), undefined)
-    await claims.setLease(claim.id, undefined)
-    assert.ok(await claims.resume(claim.id, noon(90), noon(11)))
+    const lease = aLease(20)
+    assert.ok(await claims.resume(claim.id, lease, noon(11)))
+    await claims.renew(claim.id, { ...lease, until: noon(60) })
+    assert.equal(await claims.resume(claim.id, aLease(90), noon(21)), undefined)
+    await claims.release(claim.id, lease.holder)
+    assert.ok(await claims.resume(claim.id, aLease(90), noon(21)))
+  })
+
+  it('does not change hands for who has lost its lease', async () => {
+    const { claim } = await openOne()
+    const [lost, held] = [aLease(20), aLease(60)]
+    await claims.resume(claim.id, lost, noon(11))
+    await claims.resume(claim.id, held, noon(21))
+    await claims.renew(claim.id, { ...lost, until: noon(1000) })
+    await claims.release(claim.id, lost.holder)
+    assert.equal(await claims.resume(claim.id, aLease(90), noon(60)), undefined)
+    assert.ok(await claims.resume(claim.id, aLease(90), noon(61)))
   })
 
   it('is unsettled while it is open or creating and nobody works on it, the oldest first', async () => {
     const { claim: leased } = await openOne({ hostname: 'leased' })
-    await claims.setLease(leased.id, noon(1000))
+    await claims.resume(leased.id, aLease(1000), noon(11))
     await settled({ hostname: 'settled' })
     const { claim: young } = await openOne({ hostname: 'young' })
     await claims.noteCreating(young.id, 'empty', undefined, noon(5))
@@ -180,10 +187,11 @@ describe('settling a claim', () => {
     const disk = aDisk(spare?.volumeId ?? '')
     const given = { source: 'pool', missReason: undefined, disk } as const
     const after = await claims.settle(claim.id, given, noon(2))
-    assert.deepEqual([after?.status, after?.source, after?.leaseUntil], ['available', 'pool', undefined])
+    assert.deepEqual([after?.status, after?.source], ['available', 'pool'])
     assert.deepEqual(after?.disk, disk)
     assert.deepEqual(await rows('select id from backup_volumes'), [])
-    assert.deepEqual(await rows('select seconds from claims'), [{ seconds: 2 }])
+    const [row] = await rows('select seconds, lease_holder, lease_until from claims')
+    assert.deepEqual(row, { seconds: 2, lease_holder: null, lease_until: null })
   })
 
   it('leaves a spare that did not become its disk', async () => {
@@ -211,11 +219,9 @@ describe('settling a claim', () => {
 
   it('is final: a settled claim is not resumed, undone, or made a disk for', async () => {
     const { id } = await settled()
-    assert.equal(await claims.resume(id, noon(90), noon(60)), undefined)
+    assert.equal(await claims.resume(id, aLease(90), noon(60)), undefined)
     assert.equal(await claims.forget(id), false)
     assert.equal(await claims.noteCreating(id, 'empty', undefined, noon(60)), undefined)
-    await claims.setLease(id, noon(60))
-    assert.equal((await claims.find(id))?.leaseUntil, undefined)
   })
 
   it('gives no volume to two claims', async () => {

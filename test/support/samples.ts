@@ -1,6 +1,6 @@
 /** Things of the pool's own kinds, alike but for what a test says of them. */
 import { newId } from '../../src/clock.ts'
-import type { ClaimRequest, Disk } from '../../src/pool/claim.ts'
+import type { ClaimRequest, Disk, Lease } from '../../src/pool/claim.ts'
 import type { Image } from '../../src/pool/image.ts'
 import type { Snapshot, Volume } from '../../src/pool/ports.ts'
 import type { Creation } from '../../src/pool/replenishment.ts'
@@ -98,6 +98,9 @@ export function aRequest(differs: Partial<ClaimRequest> = {}): ClaimRequest {
     ...differs
   }
 }
+
+/** Somebody's, for so many seconds after noon. */
+export const aLease = (seconds: number): Lease => ({ holder: newId(), until: noon(seconds) })
 
 export const aDisk = (volumeId: string, differs: Partial<Disk> = {}): Disk => ({
   volumeId,

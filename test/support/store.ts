@@ -40,7 +40,7 @@ export async function aStore(connections = 2) {
     rows,
 
     /** One image, and so many spares of it, the first of them the oldest. */
-    async stock(count: number, image: Image = anImage()): Promise<Spare[]> {
+    stock: async (count: number, image: Image = anImage()): Promise<Spare[]> => {
       await images.add([image])
       const { os, type, snapshotId } = image
       const all = Array.from({ length: count }, (_, n) => aSpare({ os, type, snapshotId, createdAt: noon(n - 1000) }))
@@ -50,11 +50,11 @@ export async function aStore(connections = 2) {
 
     /** Opens a claim, with a lease of ten seconds. */
     open: (differs: Partial<ClaimRequest> = {}, at: Date = NOON) =>
-      claims.open(aRequest(differs), newId(), new Date(at.getTime() + 10_000), at),
+      claims.open(aRequest(differs), newId(), { holder: newId(), until: new Date(at.getTime() + 10_000) }, at),
 
     /** A claim that was given a volume from stock. */
-    async settled(differs: Partial<ClaimRequest> = {}, at: Date = NOON, seconds = 0): Promise<Claim> {
-      const opening = await claims.open(aRequest(differs), newId(), at, at)
+    settled: async (differs: Partial<ClaimRequest> = {}, at: Date = NOON, seconds = 0): Promise<Claim> => {
+      const opening = await claims.open(aRequest(differs), newId(), { holder: newId(), until: at }, at)
       assert.ok(opening)
       const { claim, spare } = opening
       const disk = aDisk(spare?.volumeId ?? `made-for-${claim.id}`)

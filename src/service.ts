@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { pino } from 'pino'
+import { type DestinationStream, pino } from 'pino'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
@@ -123,25 +123,28 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
 }
 
 /** Tokens, passwords and keys are redacted here, wherever they turn up. */
-export const createLog = (level: string) =>
-  pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: label => ({ level: label }) },
-    redact: [
-      'password',
-      'secret',
-      'token',
-      'auth_key',
-      'authKey',
-      'headers',
-      '*.password',
-      '*.token',
-      '*.auth_key',
-      '*.headers'
-    ]
-  })
+export const createLog = (level: string, to: DestinationStream = pino.destination(1)) =>
+  pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+      redact: [
+        'password',
+        'secret',
+        'token',
+        'auth_key',
+        'authKey',
+        'headers',
+        '*.password',
+        '*.token',
+        '*.auth_key',
+        '*.headers'
+      ]
+    },
+    to
+  )
 
 /** An open, migrated database. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {

@@ -1,11 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import { Ajv } from 'ajv'
-import addFormats from 'ajv-formats'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import type { Config, Role } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
@@ -15,10 +11,12 @@ import { authenticator, type Caller, requireRole } from './access.ts'
 import { claimRoutes } from './claims.ts'
 import { healthRoutes } from './health.ts'
 import { imageRoutes } from './images.ts'
+import { describe } from './openapi.ts'
 import { poolRoutes } from './pools.ts'
-import { answerProblems } from './problem.ts'
+import { answerBadAddress, answerProblems } from './problem.ts'
 import { SHARED_SCHEMAS } from './schemas.ts'
 import { spareRoutes } from './spares.ts'
+import { takeOnlyJson, validateStrictly } from './strictness.ts'
 import { type TickRuns, tickRoutes } from './ticks.ts'
 import type { CloudState } from './views.ts'
 
@@ -60,9 +58,11 @@ export async function createApp(options: AppOptions): Promise<App> {
     requestIdHeader: false,
     genReqId: ({ headers }) => requestId(headers['x-openstack-request-id'], deps.newId),
     return503OnClosing: false,
+    frameworkErrors: answerBadAddress,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 }
   }).withTypeProvider<TypeBoxTypeProvider>()
   validateStrictly(app)
+  takeOnlyJson(app)
   answerProblems(app)
   addHooks(app, options)
   for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
@@ -90,15 +90,6 @@ const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** OpenStack's form of a request id; one that comes in is kept, so that a request can be followed through the logs. */
 const requestId = (given: string | string[] | undefined, newId: () => string): string =>
   typeof given === 'string' && REQUEST_ID.test(given) ? given : `req-${newId()}`
-
-/** Fastify would drop unknown fields and turn "3" into 3, and a typo would pass in silence. */
-function validateStrictly(app: FastifyInstance): void {
-  const strict = { removeAdditional: false, useDefaults: true, allErrors: true } as const
-  const body = addFormats.default(new Ajv({ ...strict, coerceTypes: false }))
-  const rest = addFormats.default(new Ajv({ ...strict, coerceTypes: 'array' }))
-  for (const schema of SHARED_SCHEMAS) body.addSchema(schema)
-  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? body : rest).compile(schema as object))
-}
 
 function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
   const authenticate = authenticator(config.access, deps.cloud)
@@ -130,34 +121,4 @@ export function callOf(request: FastifyRequest, seconds: number): Call {
   const signal = AbortSignal.timeout(seconds * 1000)
   setMaxListeners(0, signal) // One for each call to the cloud under it.
   return { requestId: request.id, signal }
-}
-
-const DESCRIPTION = `A stock of ready-made Cinder volumes. Errors are problem documents (RFC 9457) whose \`code\` says what to do;
-every answer carries \`X-Openstack-Request-Id\`, the id that Cinder's logs have too.`
-
-async function describe(app: FastifyInstance, version: string): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'spare-volume-pool',
-        version,
-        description: DESCRIPTION,
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
-      },
-      servers: [{ url: 'http://127.0.0.1:8790' }],
-      security: [{ keystone: [] }, { bearer: [] }, {}],
-      components: {
-        securitySchemes: {
-          keystone: { type: 'apiKey', in: 'header', name: 'X-Auth-Token', description: 'access.mode keystone' },
-          bearer: { type: 'http', scheme: 'bearer', description: 'access.mode token' }
-        }
-      }
-    },
-    refResolver: {
-      buildLocalReference: ({ $id }, _base, _fragment, index) => (typeof $id === 'string' ? $id : `def-${index}`)
-    }
-  })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: false })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 }

@@ -35,11 +35,8 @@ const claimDiskSchema = {
       'not_a_system_disk',
       'idempotency_key_reused',
       'volume_type_hidden',
-      'cloud_error',
-      'cloud_unavailable',
       'pool_empty',
-      'claim_unsettled',
-      'cloud_timeout'
+      'claim_unsettled'
     )
   }
 }
@@ -104,8 +101,8 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     const { hostname, os, category = 'sys', on_empty, wait_seconds = 0, size } = body
     const type = body.type.toLowerCase()
     const name = volumeName(config.claims.volume_name, { hostname, category, os, type })
-    if (name.length > 255)
-      throw new PoolError('invalid_request', `The volume's name "${name}" has over 255 characters.`)
+    if ([...name].length > 255)
+      throw new PoolError('invalid_request', `The volume's name "${name}" has more than 255 characters.`)
     const projectId = projectFor(caller, body.project_id, EVERY_PROJECT) ?? caller.projectId
     return {
       hostname,
@@ -140,9 +137,14 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
       limit: query.limit ?? 100,
       marker: query.marker
     })
+    if (query.marker && rows.length === 0 && !(await deps.claims.find(query.marker))) throw markerGone(query.marker)
     return { claims: rows.map(toClaimRecord), next_marker: nextMarker ?? null }
   })
 }
+
+/** Else a list would end early, and nobody would know. */
+const markerGone = (marker: string): PoolError =>
+  new PoolError('invalid_request', `"marker" ${marker} is no claim, or no longer: begin with the first page again.`)
 
 const overloaded = (inFlight: number): PoolError =>
   new PoolError(

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { PoolError } from '../pool/errors.ts'
 import type { AppOptions } from './app.ts'
-import { problems } from './problem.ts'
+import { openProblems } from './problem.ts'
 import { strict, Text } from './schemas.ts'
 
 const healthSchema = (operationId: string, summary: string) => ({
@@ -12,7 +12,7 @@ const healthSchema = (operationId: string, summary: string) => ({
   security: [],
   response: {
     200: { description: 'Yes', ...Type.Object({ status: Text }, strict) },
-    ...problems('database_unavailable')
+    ...openProblems('database_unavailable')
   }
 })
 
@@ -21,7 +21,7 @@ const metricsSchema = {
   summary: "Metrics in Prometheus's text format",
   tags: ['operating'],
   security: [],
-  response: { 200: { description: 'Metrics', content: { 'text/plain': { schema: Text } } }, ...problems() }
+  response: { 200: { description: 'Metrics', content: { 'text/plain': { schema: Text } } } }
 }
 
 export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, metrics, unready }) => {

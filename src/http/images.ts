@@ -26,7 +26,7 @@ const syncSchema = {
       description: 'The images, what was ignored and why, how many spares were retired',
       ...Type.Ref('SyncResult')
     },
-    ...problems('sync_in_progress', 'no_images_found', 'cloud_error', 'cloud_unavailable', 'cloud_timeout')
+    ...problems('sync_in_progress', 'no_images_found')
   }
 }
 

@@ -26,7 +26,7 @@ const planSchema = {
   tags: ['pools'],
   response: {
     200: { description: 'One plan a pool', ...Type.Object({ pools: Type.Array(Type.Ref('Plan')) }, strict) },
-    ...problems('cloud_error', 'cloud_unavailable', 'cloud_timeout')
+    ...problems()
   }
 }
 

@@ -44,18 +44,35 @@ export function answerProblems(app: FastifyInstance): void {
     if (status >= 500) request.log.warn({ code: problem.code, error: problem.message }, 'request not served')
     return send(reply, request, problem, status)
   })
+  const routes = routesOf(app)
   app.setNotFoundHandler((request, reply) => {
-    const allowed = METHODS.filter(method => app.findRoute({ url: pathOf(request), method }) !== null)
-    if (allowed.length === 0) {
-      return send(reply, request, new PoolError('not_found', `There is no ${pathOf(request)}: see /docs.`), 404)
-    }
-    void reply.header('allow', allowed.join(', '))
-    const detail = `${pathOf(request)} does not take ${request.method}, only ${allowed.join(', ')}.`
+    const path = pathOf(request)
+    const here = routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
+    if (here.length === 0)
+      return send(reply, request, new PoolError('not_found', `There is no ${path}: see /docs.`), 404)
+    const allowed = [...new Set(here)].toSorted((a, b) => (a < b ? -1 : 1)).join(', ')
+    void reply.header('allow', allowed)
+    const detail = `${path} does not take ${request.method}, only ${allowed}.`
     return send(reply, request, new PoolError('method_not_allowed', detail), 405)
   })
 }
 
-const METHODS = ['GET', 'POST', 'DELETE'] as const
+/** An address that cannot be read reaches no hook. */
+export function answerBadAddress(_error: Error, request: FastifyRequest, reply: FastifyReply): void {
+  void reply.header('x-openstack-request-id', request.id)
+  void send(reply, request, new PoolError('invalid_request', 'The address is not properly encoded.'), 400)
+}
+
+/** Which addresses take which methods; Fastify itself finds a route by its pattern only. */
+function routesOf(app: FastifyInstance): readonly { pattern: RegExp; methods: string[] }[] {
+  const routes: { pattern: RegExp; methods: string[] }[] = []
+  app.addHook('onRoute', ({ url, method }) => {
+    const pattern = url.replaceAll('.', String.raw`\.`).replaceAll(/:\w+/g, '[^/]+').replaceAll('*', '.*')
+    routes.push({ pattern: new RegExp(`^${pattern}/?$`), methods: [method].flat() })
+  })
+  return routes
+}
+
 const INTERNAL = 'Not your doing. The log of the service has more under this request id.'
 
 const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url
@@ -105,11 +122,16 @@ function send(reply: FastifyReply, request: FastifyRequest, error: PoolError, st
   return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(problem)
 }
 
-/** The error answers of a route, by status, for its schema: those that every route has, and its own. */
-export function problems(...codes: readonly PoolErrorCode[]): Record<number, unknown> {
-  const all: PoolErrorCode[] = ['invalid_request', 'unauthenticated', 'forbidden', 'database_unavailable', ...codes]
+/** The error answers of a route, by status, for its schema: its own, and those of every route that asks for a token. */
+export const problems = (...codes: readonly PoolErrorCode[]): Record<number, unknown> =>
+  openProblems('invalid_request', 'unauthenticated', 'forbidden', 'database_unavailable', ...KEYSTONE_FAILS, ...codes)
+
+const KEYSTONE_FAILS = ['cloud_error', 'cloud_unavailable', 'cloud_timeout'] as const
+
+/** The error answers of a route that everybody may call. */
+export function openProblems(...codes: readonly PoolErrorCode[]): Record<number, unknown> {
   const byStatus = new Map<number, PoolErrorCode[]>()
-  for (const code of all) byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])
+  for (const code of codes) byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])
   return Object.fromEntries(
     [...byStatus].map(([status, of]) => [
       status,

@@ -9,19 +9,22 @@ import { oneOf } from '../schema.ts'
 const strict = { additionalProperties: false } as const
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const Text = Type.String()
-const Word = Type.String({ minLength: 1, maxLength: 255 })
 const Count = Type.Integer({ minimum: 0 })
 const Time = Type.String({ format: 'date-time' })
 const Gib = Type.Integer({ minimum: 1, description: 'GiB' })
-/** No control characters: it becomes a name in Cinder. */
-const NamePart = Type.String({ minLength: 1, maxLength: 255, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$' })
+/** Whole characters without control characters: they become names in Cinder, and PostgreSQL takes no NUL. */
+const Word = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$'
+})
 
 export const ClaimBody = Type.Object(
   {
-    hostname: NamePart,
-    category: Type.Optional({ ...NamePart, default: 'sys' }),
+    hostname: Word,
+    category: Type.Optional({ ...Word, default: 'sys' }),
     os: Word,
-    type: Type.String({ minLength: 1, maxLength: 255, description: 'The disk class, without regard to case' }),
+    type: { ...Word, description: 'The disk class, without regard to case' },
     size: Type.Optional(
       Type.Integer({
         minimum: 1,

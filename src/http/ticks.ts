@@ -19,9 +19,10 @@ const tickSchema = (operationId: string, summary: string, answer: Record<string,
   operationId,
   summary,
   tags: ['ticks'],
+  body: Type.Union([Type.Object({}, strict), Type.Null()]),
   response: {
     200: { description: 'What it did', ...Type.Object(answer, strict) },
-    ...problems('cloud_error', 'cloud_unavailable', 'cloud_timeout')
+    ...problems()
   }
 })
 
@@ -32,7 +33,7 @@ const replenishSchema = {
       description: 'How many volumes were asked for, and the plan of each pool',
       ...Type.Object({ requested: Count, pools: Type.Array(Type.Ref('Plan')) }, strict)
     },
-    ...problems('cloud_error', 'cloud_unavailable', 'cloud_timeout')
+    ...problems()
   }
 }
 

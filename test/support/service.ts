@@ -9,7 +9,7 @@ import type { Clock } from '../../src/pool/ports.ts'
 import type { Volume as CloudVolume } from '../../src/sandbox/model.ts'
 import type { Golden } from '../../src/sandbox/seed.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
-import { type Service, startService } from '../../src/service.ts'
+import { createLog, type Service, startService } from '../../src/service.ts'
 import { query, warmUp } from '../../src/store/database.ts'
 import { aDatabaseAddress } from './database.ts'
 import { assertDocumented } from './documented.ts'
@@ -33,6 +33,8 @@ export interface TestServiceOptions {
   /** Seconds that the sandbox takes for a volume; 0: none. */
   readonly createSeconds?: number
   readonly golden?: readonly Golden[]
+  /** Gets every line of the log, of all levels. */
+  readonly onLog?: (line: string) => void
   /** A second replica: the same database and cloud. */
   readonly beside?: TestService
 }
@@ -75,7 +77,9 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
   const sandbox = options.beside?.sandbox ?? (await aSandboxCloud(t, clock, options))
   const url = options.beside?.url ?? (await aDatabaseAddress(t)).url
   const config = options.beside?.config ?? aConfig(t, sandbox, url, options)
-  const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' })
+  const log = options.onLog
+    ? createLog('trace', { write: options.onLog })
+    : pino({ level: process.env['TEST_LOG'] ?? 'silent' })
   const service = await startService({ config, env: {}, clock, log, ticking: false })
   t.onTestFinished(() => clock.during(service.stop()))
   if (options.connections) await warmUp(service.db, options.connections)

@@ -1,0 +1,26 @@
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import type { FastifyInstance } from 'fastify'
+import { SHARED_SCHEMAS } from './schemas.ts'
+
+/** The `format` lets `urn:uuid:…` pass, which PostgreSQL does not. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** Fastify would drop unknown fields and turn "3" into 3, and a typo would pass in silence. */
+export function validateStrictly(app: FastifyInstance): void {
+  const strict = { removeAdditional: false, useDefaults: true, allErrors: true } as const
+  const body = addFormats.default(new Ajv({ ...strict, coerceTypes: false })).addFormat('uuid', UUID)
+  const rest = addFormats.default(new Ajv({ ...strict, coerceTypes: 'array' })).addFormat('uuid', UUID)
+  for (const schema of SHARED_SCHEMAS) body.addSchema(schema)
+  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? body : rest).compile(schema as object))
+}
+
+/** Nothing but JSON. An empty body is none, also from clients that call each of their bodies JSON. */
+export function takeOnlyJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined)
+    else void parse(request, String(body), done)
+  })
+}

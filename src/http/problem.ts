@@ -60,7 +60,7 @@ export function answerProblems(app: FastifyInstance): void {
 /** An address that cannot be read reaches no hook. */
 export function answerBadAddress(_error: Error, request: FastifyRequest, reply: FastifyReply): void {
   void reply.header('x-openstack-request-id', request.id)
-  void send(reply, request, new PoolError('invalid_request', 'The address is not properly encoded.'), 400)
+  void send(reply, request, new PoolError('invalid_request', BAD_ADDRESS), 400)
 }
 
 /** Which addresses take which methods; Fastify itself finds a route by its pattern only. */
@@ -73,6 +73,7 @@ function routesOf(app: FastifyInstance): readonly { pattern: RegExp; methods: st
   return routes
 }
 
+const BAD_ADDRESS = 'The address is not properly encoded, or a part of it is too long.'
 const INTERNAL = 'Not your doing. The log of the service has more under this request id.'
 
 const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url

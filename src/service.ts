@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
 import type { CloudState } from './http/views.ts'
+import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
 import { cloudSettings, settingsProblems } from './openstack/settings.ts'
@@ -122,27 +122,6 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   return { url, app, deps, db }
 }
 
-/** Tokens, passwords and keys are redacted here, wherever they turn up. */
-export const createLog = (level: string) =>
-  pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: label => ({ level: label }) },
-    redact: [
-      'password',
-      'secret',
-      'token',
-      'auth_key',
-      'authKey',
-      'headers',
-      '*.password',
-      '*.token',
-      '*.auth_key',
-      '*.headers'
-    ]
-  })
-
 /** An open, migrated database. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {
   const db = openDatabase(await addressOf(database, clock, log, stops))
@@ -245,15 +224,21 @@ function connectCloud(
       state = stateAfter(report, state)
     }
   })
-  return Object.assign(openstack, { state: () => state })
+  const ownProject = openstack.pool.bind(openstack)
+  const pool = async (call: Call): Promise<Project> =>
+    await ownProject(call).catch((error: unknown) => {
+      state = { reachable: false, lastError: error instanceof Error ? error.message : String(error) }
+      throw error
+    })
+  return Object.assign(openstack, { pool, state: () => state })
 }
 
-/** A refusal is an answer too; a refused login is not one that the service can work with. */
+/** A refusal is an answer too; only the service's own login must not be refused, which `pool` sees. */
 function stateAfter({ service, operation, outcome }: CloudRequest, before: CloudState): CloudState {
-  const down =
-    ['unavailable', 'timeout', 'failed'].includes(outcome) || (operation === 'token_issue' && outcome !== 'ok')
-  if (!down) return before.reachable ? before : { reachable: true, lastError: before.lastError }
-  return { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
+  if (['unavailable', 'timeout', 'failed'].includes(outcome)) {
+    return { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
+  }
+  return outcome === 'ok' && !before.reachable ? { reachable: true, lastError: before.lastError } : before
 }
 
 export const settingsOf = (config: Config): Settings => ({

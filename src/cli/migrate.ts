@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { createLog, migrateDatabase } from '../service.ts'
+import { createLog } from '../log.ts'
+import { migrateDatabase } from '../service.ts'
 import { configOption, requireConfig } from './config.ts'
 
 /** `spare-pool migrate`: brings the database up to date, as the service does at its start. */

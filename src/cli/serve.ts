@@ -2,7 +2,8 @@ import { Command } from 'commander'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import { startSandbox } from '../sandbox/server.ts'
-import { createLog, type Service, startService } from '../service.ts'
+import { createLog } from '../log.ts'
+import { type Service, startService } from '../service.ts'
 import { configOption, demoConfig, loadServiceConfig } from './config.ts'
 
 /** `spare-pool serve`: the service; without a configuration, a demonstration of all of it. */

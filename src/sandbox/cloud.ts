@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { changedDelays, type DelayPreset, type Delays, type Operation, PRESETS } from './delays.ts'
 import { type FaultKind, type FaultRule, Faults } from './faults.ts'
 import { type Change, Journal } from './journal.ts'
@@ -48,6 +49,7 @@ export class Cloud {
 
   constructor(options: CloudOptions) {
     const { clock, delays = 'none', seed = 1, tokenSeconds = 3600, journalMax = 100_000 } = options
+    setMaxListeners(0, this.#stop.signal) // One for each volume on its way.
     this.#clock = clock
     this.tokenSeconds = tokenSeconds
     this.delays = typeof delays === 'string' ? PRESETS[delays] : changedDelays(PRESETS.measured, delays)

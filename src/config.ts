@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { Ajv, type ErrorObject } from 'ajv'
-import { validate as isCron } from 'node-cron'
+import { Ajv, type ValidateFunction } from 'ajv'
 import { type Static, Type } from 'typebox'
-import { parse } from 'yaml'
+import { parseDocument } from 'yaml'
+import { ConfigError, explain, explainYaml, inconsistencies, isRecord, soundness } from './config-faults.ts'
 import { PURGES } from './pool/stores.ts'
 import { oneOf } from './schema.ts'
 
@@ -54,7 +54,8 @@ const OpenstackSchema = Type.Object(
   section
 )
 
-const ConfigSchema = Type.Object(
+/** Whatever has no default here and is optional may be left out. */
+export const ConfigSchema = Type.Object(
   {
     deployment: Type.String({ pattern: '^[a-zA-Z0-9_.-]{1,64}$', default: 'default' }),
     server: Type.Object(
@@ -135,64 +136,94 @@ const ConfigSchema = Type.Object(
 
 export type Config = Static<typeof ConfigSchema>
 
-/** Everything that is wrong with a configuration, each with its path and what is allowed. */
-export class ConfigError extends Error {
-  readonly problems: readonly string[]
-
-  constructor(source: string, problems: readonly string[]) {
-    super(`${source} cannot be used:\n${problems.map(problem => `  ${problem}`).join('\n')}`)
-    this.name = 'ConfigError'
-    this.problems = problems
-  }
-}
+export { ConfigError }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+/** Finds what is wrong beyond the file itself, such as a login that is incomplete; asked only if its sections are sound. */
+type FurtherCheck = (config: Config) => readonly string[]
+
 /** Reads a YAML file; environment variables beat it. Throws a ConfigError that names all that is wrong at once. */
-export function readConfig(file: string, env: Environment): Config {
-  return parseConfig(readYaml(file), env, file)
+export function readConfig(file: string, env: Environment, further?: FurtherCheck): Config {
+  return parseConfig(readYaml(file), env, file, further)
 }
 
 function readYaml(file: string): unknown {
+  let text: string
   try {
-    return parse(readFileSync(file, 'utf8')) ?? {}
+    text = readFileSync(file, 'utf8')
   } catch (error) {
     throw new ConfigError(file, [error instanceof Error ? error.message : String(error)])
+  }
+  const document = parseDocument(text, { prettyErrors: true })
+  const problems = [...document.errors, ...document.warnings].map(explainYaml)
+  if (problems.length > 0) throw new ConfigError(file, problems)
+  try {
+    return document.toJS() ?? {}
+  } catch {
+    throw new ConfigError(file, [
+      'is no YAML: an alias (*name) leads nowhere; put quotes around a text that starts with *'
+    ])
   }
 }
 
 /** Checks a configuration whole and fills in the defaults; the source is named in errors. */
-export function parseConfig(document: unknown, env: Environment, source: string): Config {
+export function parseConfig(document: unknown, env: Environment, source: string, further?: FurtherCheck): Config {
   if (!isRecord(document)) throw new ConfigError(source, ['must be a mapping of keys, as in config.example.yaml'])
-  const config = withEnvironment(structuredClone(document), env)
+  const config = withoutNulls(document)
+  const fromEnvironment = applyEnvironment(config, env)
   const later = refuseHitRates(config)
-  const validate = new Ajv({ allErrors: true, useDefaults: true, strictTypes: false, verbose: true }).compile<Config>(
-    ConfigSchema
-  )
-  const problems = validate(config) ? [] : (validate.errors ?? []).map(explain)
-  if (problems.length === 0 && validate(config)) problems.push(...inconsistencies(config))
-  problems.push(...later)
-  if (problems.length > 0 || !validate(config)) throw new ConfigError(source, [...new Set(problems)])
-  for (const pool of config.pools) pool.type = pool.type.toLowerCase()
-  return config
+  const validate = validator()
+  const isWhole = validate(config)
+  const errors = validate.errors ?? []
+  const isSound = soundness(errors)
+  const filled = config as Config // What is not so is faulty, and not looked at.
+  const problems = [
+    ...errors.map(error => explain(error, fromEnvironment)),
+    ...inconsistencies(filled, isSound),
+    ...later,
+    ...(isSound('openstack') && isSound('secret_file') ? (further?.(filled) ?? []) : [])
+  ]
+  if (problems.length > 0 || !isWhole) throw new ConfigError(source, problems)
+  for (const pool of filled.pools) pool.type = pool.type.toLowerCase()
+  return filled
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+let compiled: ValidateFunction<Config> | undefined
 
-/** Which variable sets which key. The OS_* variables are read with clouds.yaml, which they belong to. */
-function withEnvironment(config: Record<string, unknown>, env: Environment): Record<string, unknown> {
-  const set = (key: string, value: Record<string, unknown> | undefined, replace = false): void => {
-    if (!value) return
-    const before = config[key]
-    config[key] = isRecord(before) && !replace ? { ...before, ...value } : value
+/** Compiled when first needed, which takes a while. */
+const validator = (): ValidateFunction<Config> => {
+  compiled ??= new Ajv({ allErrors: true, useDefaults: true, strictTypes: false, verbose: true }).compile(ConfigSchema)
+  return compiled
+}
+
+/** A key with nothing after it says nothing: the default holds. */
+function withoutNulls(document: Record<string, unknown>): Record<string, unknown> {
+  const said = Object.entries(document).filter(([, value]) => value !== null)
+  return Object.fromEntries(
+    said.map(([key, value]) => [key, isRecord(value) ? withoutNulls(value) : structuredClone(value)])
+  )
+}
+
+/**
+ * Puts in what variables say, and gives their names by the keys that they set. The OS_* variables are read with
+ * clouds.yaml, which they belong to.
+ */
+function applyEnvironment(config: Record<string, unknown>, env: Environment): Map<string, string> {
+  const names = new Map<string, string>()
+  const set = (variable: string, section: string, key: string, replace = false): void => {
+    const value = env[variable]
+    const before = config[section] ?? {}
+    if (!value || !isRecord(before)) return
+    const said = key === 'port' && /^\d+$/.test(value) ? Number(value) : value
+    config[section] = { ...(replace ? {} : before), [key]: said }
+    names.set(`${section}.${key}`, variable)
   }
-  const { DATABASE_URL, PORT, HOST, LOG_LEVEL } = env
-  set('database', DATABASE_URL ? { url: DATABASE_URL } : undefined, true)
-  set('server', PORT ? { port: /^\d+$/.test(PORT) ? Number(PORT) : PORT } : undefined)
-  set('server', HOST ? { host: HOST } : undefined)
-  set('log', LOG_LEVEL ? { level: LOG_LEVEL } : undefined)
-  return config
+  set('DATABASE_URL', 'database', 'url', true)
+  set('PORT', 'server', 'port')
+  set('HOST', 'server', 'host')
+  set('LOG_LEVEL', 'log', 'level')
+  return names
 }
 
 /** Part of the contract, and not there yet. The rest of the file is checked all the same. */
@@ -204,99 +235,4 @@ function refuseHitRates(config: Record<string, unknown>): string[] {
     pool['target'] = 0
     return [`pools[${index}].target: targets by hit rate are not available in this version; give a whole number`]
   })
-}
-
-function explain({ instancePath, keyword, params, parentSchema, message }: ErrorObject): string {
-  const at = (...keys: string[]): string =>
-    [...instancePath.split('/').slice(1), ...keys]
-      .map(part => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`))
-      .join('')
-      .replace(/^\./, '') || 'the file'
-  switch (keyword) {
-    case 'additionalProperties':
-      return `${at(String(params['additionalProperty']))}: unknown key; known here: ${Object.keys(parentSchema?.['properties'] ?? {}).join(', ')}`
-    case 'required':
-      return `${at(String(params['missingProperty']))}: is missing`
-    case 'enum':
-      return `${at()}: must be one of ${params['allowedValues'].join(', ')}`
-    case 'type':
-      return `${at()}: must be ${describeType(String(params['type']))}`
-    default:
-      return `${at()}: ${message}`
-  }
-}
-
-const TYPES: Record<string, string> = {
-  object: 'a mapping of keys',
-  array: 'a list',
-  integer: 'a whole number',
-  boolean: 'true or false',
-  string: 'a text'
-}
-
-const describeType = (type: string): string => TYPES[type] ?? `a ${type}`
-
-/** What a schema cannot say. */
-function inconsistencies(config: Config): string[] {
-  return [
-    ...databaseProblems(config),
-    ...ruleProblems(config),
-    ...poolProblems(config),
-    ...accessProblems(config),
-    ...Object.entries(config.ticks)
-      .filter(([, cron]) => cron.trim().split(/\s+/).length !== 6 || !isCron(cron))
-      .map(([name]) => `ticks.${name}: must be a cron expression of six fields, seconds first, e.g. "*/10 * * * * *"`)
-  ]
-}
-
-function databaseProblems({ database: { url, embedded } }: Config): string[] {
-  if (url && embedded) return ['database: give url or embedded, not both']
-  if (!url && !embedded) return ['database: is missing: give url (postgres://…), or embedded: { data_dir: ./data }']
-  return []
-}
-
-const NAME_PARTS = ['hostname', 'category', 'os', 'type']
-
-function ruleProblems({ images, claims }: Config): string[] {
-  const problems: string[] = []
-  try {
-    const rule = new RegExp(images.snapshot_name)
-    const missing = ['os', 'type', 'version'].filter(group => !rule.source.includes(`(?<${group}>`))
-    if (missing.length > 0) problems.push(`images.snapshot_name: must have the named groups ${missing.join(', ')}`)
-  } catch (error) {
-    problems.push(`images.snapshot_name: is no regular expression: ${String(error)}`)
-  }
-  const parts = [...claims.volume_name.matchAll(/\{(\w*)\}/g)].map(([, part = '']) => part)
-  const unknown = parts.filter(part => !NAME_PARTS.includes(part))
-  if (unknown.length > 0) {
-    problems.push(`claims.volume_name: unknown part {${unknown.join('}, {')}}; known: {${NAME_PARTS.join('}, {')}}`)
-  }
-  if (!parts.includes('hostname'))
-    problems.push('claims.volume_name: must contain {hostname}, or names would not differ')
-  return problems
-}
-
-function poolProblems({ pools }: Config): string[] {
-  const names = pools.map(({ os, type }) => `${os} on ${type.toLowerCase()}`)
-  return names.flatMap((name, index) =>
-    names.indexOf(name) < index ? [`pools[${index}]: ${name} is there twice (pools[${names.indexOf(name)}])`] : []
-  )
-}
-
-const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
-
-function accessProblems({ access, server }: Config): string[] {
-  const problems: string[] = []
-  if (access.mode === 'none' && !LOOPBACK.test(server.host)) {
-    problems.push(`access.mode: "none" is for a loopback server.host only, not ${server.host}; use keystone or token`)
-  }
-  if (access.mode === 'token' && access.tokens.length === 0) {
-    problems.push('access.tokens: is empty, so with mode "token" nobody would get in')
-  }
-  for (const [index, { role, project_id }] of access.tokens.entries()) {
-    if (role === 'claimer' && !project_id) {
-      problems.push(`access.tokens[${index}].project_id: is missing; role claimer claims into one project`)
-    }
-  }
-  return problems
 }

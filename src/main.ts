@@ -28,6 +28,10 @@ const commands = [
 ]
 for (const create of commands) program.addCommand(create().exitOverride())
 
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : FAILED) // Whoever read it has seen enough, as `head` has.
+})
+
 try {
   await program.parseAsync()
 } catch (error) {

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Keyring } from './pool/ports.ts'
 
@@ -21,6 +21,24 @@ export function readSecret(file: string, env: Readonly<Record<string, string | u
   return toKey(readFileSync(file, 'utf8').trim(), file)
 }
 
+/** Where the secret is; undefined: nowhere yet, and the first start makes the file. */
+export function findSecret(file: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (env['SPARE_POOL_SECRET'] !== undefined) return 'SPARE_POOL_SECRET'
+  return existsSync(file) ? file : undefined
+}
+
+/** Why the secret that is there cannot be used; makes none. */
+export function secretProblems(file: string, env: Readonly<Record<string, string | undefined>>): string[] {
+  const source = findSecret(file, env)
+  if (!source) return []
+  try {
+    toKey(env['SPARE_POOL_SECRET'] ?? readFileSync(file, 'utf8').trim(), source)
+    return []
+  } catch (error) {
+    return [`${source === file ? 'secret_file: ' : ''}${error instanceof Error ? error.message : String(error)}`]
+  }
+}
+
 function toKey(hex: string, source: string): Buffer {
   if (!HEX_KEY.test(hex)) throw new Error(`${source} must hold 32 bytes in hex (64 characters): openssl rand -hex 32`)
   return Buffer.from(hex, 'hex')
@@ -40,13 +58,14 @@ export const keyring = (key: Buffer): Keyring => ({
   },
   open(sealed) {
     const bytes = Buffer.from(sealed, 'base64')
-    const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES))
-    decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES))
-    const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
+    const [nonce, tag] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES)]
     try {
+      // Its length is said, or a shorter tag, easier to guess, would do as well.
+      const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES }).setAuthTag(tag)
+      const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
       return Buffer.concat([text, decipher.final()]).toString('utf8')
     } catch {
-      return undefined // Its tag does not fit this secret.
+      return undefined // It was sealed with another secret, or is nothing that was sealed.
     }
   }
 })

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -5,17 +7,20 @@ import { type App, createApp } from './http/app.ts'
 import type { CloudState } from './http/views.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
-import { cloudSettings } from './openstack/settings.ts'
+import { cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { checkState } from './operations/check-state.ts'
 import type { Deps, Settings, TickName } from './operations/deps.ts'
+import { type DatabaseFacts, examine } from './operations/examine.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
-import type { Call, Clock, Cloud, Log, Observer } from './pool/ports.ts'
-import { keyring, readSecret } from './secret.ts'
+import type { Finding } from './pool/examination.ts'
+import type { Call, Clock, Cloud, CloudFacts, Log, Observer } from './pool/ports.ts'
+import { findSecret, keyring, readSecret, secretProblems } from './secret.ts'
 import * as claimQueries from './store/claims.ts'
 import { bind, type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import * as imageQueries from './store/images.ts'
+import { inspectDatabase } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import * as orphanQueries from './store/orphans.ts'
 import * as poolQueries from './store/pools.ts'
@@ -45,6 +50,11 @@ export interface ServiceOptions {
   readonly log?: Log & Parameters<typeof createApp>[0]['log']
   /** False: nothing runs by itself; tests call the ticks. */
   readonly ticking?: boolean
+}
+
+export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env'> {
+  /** Projects that disks are to go to. */
+  readonly projectIds: readonly string[]
 }
 
 /** What was started, to be stopped in reverse order. */
@@ -154,6 +164,43 @@ export async function migrateDatabase({ database }: Config, log: Log): Promise<s
   }
 }
 
+/** Looks at all that a configuration names, for `doctor`; makes and changes nothing. */
+export async function examineConfig({ config, env = process.env, projectIds }: ExamineOptions): Promise<Finding[]> {
+  const stops: Stops = []
+  const cloud = connectCloud(config, env, systemClock, () => undefined)
+  stops.push(() => cloud.close())
+  const tokenProjects = config.access.tokens.flatMap(({ project_id: id }) => id ?? [])
+  const examined = {
+    cloud,
+    settings: settingsOf(config),
+    clock: systemClock,
+    newId,
+    callersAccept: config.access.mode === 'keystone',
+    projectIds: [...new Set([...projectIds, ...(config.access.mode === 'token' ? tokenProjects : [])])],
+    database: () => inspectStore(config, stops),
+    secret: findSecret(config.secret_file, env)
+  }
+  try {
+    return await examine(examined, { requestId: `req-${newId()}` })
+  } finally {
+    for (const end of stops.toReversed()) await end()
+  }
+}
+
+/** Undefined: the embedded database does not exist yet. One that does is started for the look. */
+async function inspectStore({ database }: Config, stops: Stops): Promise<DatabaseFacts | undefined> {
+  if (!database.url && !existsSync(join(database.embedded?.data_dir ?? './data', 'postgres'))) return undefined
+  const db = openDatabase(await addressOf(database, systemClock, createLog('silent'), stops))
+  stops.push(async () => await db.destroy())
+  return await inspectDatabase(db)
+}
+
+/** What would keep a service of this configuration from starting, beyond what its schema and rules say. */
+export const serviceProblems = ({ openstack, secret_file }: Config, env: Environment): string[] => [
+  ...settingsProblems(openstack, env),
+  ...secretProblems(secret_file, env)
+]
+
 /** The database of a configuration; the embedded one is started. */
 async function addressOf(
   { url, embedded }: Config['database'],
@@ -186,7 +233,7 @@ function connectCloud(
   env: Environment,
   clock: Clock,
   onRequest: (report: CloudRequest) => void
-): Cloud & { close(): Promise<void>; state(): CloudState } {
+): Cloud & CloudFacts & { close(): Promise<void>; state(): CloudState } {
   const settings = cloudSettings(config.openstack, env)
   let state: CloudState = { reachable: true, lastError: undefined }
   const openstack = connect({

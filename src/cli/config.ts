@@ -1,5 +1,6 @@
 import { Option } from 'commander'
 import { type Config, ConfigError, parseConfig, readConfig } from '../config.ts'
+import { serviceProblems } from '../service.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -10,10 +11,17 @@ export const configOption = (): Option =>
 export const loadConfig = (file: string | undefined, env: Environment): Config | undefined =>
   file === undefined ? undefined : readConfig(file, env)
 
+/** For a service that is about to be started: login and secret are checked with all the rest. */
+export const loadServiceConfig = (file: string | undefined, env: Environment): Config | undefined =>
+  file === undefined ? undefined : readConfig(file, env, config => serviceProblems(config, env))
+
+export const requireServiceConfig = (file: string | undefined, env: Environment): Config =>
+  loadServiceConfig(file, env) ?? noConfig()
+
 /** For commands that make no sense without one. */
-export function requireConfig(file: string | undefined, env: Environment): Config {
-  const config = loadConfig(file, env)
-  if (config) return config
+export const requireConfig = (file: string | undefined, env: Environment): Config => loadConfig(file, env) ?? noConfig()
+
+function noConfig(): never {
   throw new ConfigError('the command line', ['--config: is missing; config.example.yaml shows what goes into the file'])
 }
 

@@ -3,7 +3,7 @@ import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import { startSandbox } from '../sandbox/server.ts'
 import { createLog, type Service, startService } from '../service.ts'
-import { configOption, demoConfig, loadConfig } from './config.ts'
+import { configOption, demoConfig, loadServiceConfig } from './config.ts'
 
 /** `spare-pool serve`: the service; without a configuration, a demonstration of all of it. */
 export function serveCommand(): Command {
@@ -11,7 +11,7 @@ export function serveCommand(): Command {
     .description('run the service; without a configuration, a demonstration with a cloud of its own')
     .addOption(configOption())
     .action(async ({ config: file }: { config?: string }) => {
-      const config = loadConfig(file, process.env)
+      const config = loadServiceConfig(file, process.env)
       await (config ? runUntilStopped(config, () => startService({ config })) : runDemo())
     })
 }

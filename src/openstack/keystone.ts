@@ -73,6 +73,23 @@ export class Keystone {
     return await this.token(scope, call)
   }
 
+  /** The projects in which our user has a role. */
+  async projects(call: LimitedCall): Promise<{ id: string; name: string }[]> {
+    return await withRenewal(this, 'own', call, async ({ value }) => {
+      const request: Request = {
+        service: 'keystone',
+        operation: 'project_list',
+        method: 'GET',
+        url: `${this.#settings.authUrl}/auth/projects`,
+        headers: { 'x-auth-token': value },
+        idempotent: true,
+        secrets: [value]
+      }
+      const read = (project: Fields) => ({ id: project.text('id'), name: project.text('name') })
+      return await this.#http.ask(request, call, body => body.list('projects').map(read))
+    })
+  }
+
   /** What Keystone says of one token when it is shown another. */
   async describe<T>(shown: string, subject: string, call: LimitedCall, read: (token: Fields) => T): Promise<T> {
     const request: Request = {

@@ -1,4 +1,4 @@
-import type { Call, Clock, Cloud, Identity, Project } from '../pool/ports.ts'
+import type { Call, Clock, Cloud, CloudFacts, Identity, Project } from '../pool/ports.ts'
 import { type Authorised, Cinder } from './cinder.ts'
 import { Endpoints } from './endpoint.ts'
 import { Http, type RequestReport } from './http.ts'
@@ -25,7 +25,7 @@ export function connect(options: ConnectOptions): OpenStack {
   return new OpenStack(options)
 }
 
-export class OpenStack implements Cloud {
+export class OpenStack implements Cloud, CloudFacts {
   readonly #http: Http
   readonly #keystone: Keystone
   readonly #endpoints: Endpoints
@@ -53,6 +53,14 @@ export class OpenStack implements Cloud {
 
   async identify(token: string, call: Call): Promise<Identity | undefined> {
     return await this.#identities.identify(token, call)
+  }
+
+  async microversion(call: Call): Promise<string> {
+    return await this.#http.within(call, async limited => `3.${(await this.#endpoints.endpoint(limited)).minor}`)
+  }
+
+  async projects(call: Call): Promise<readonly { id: string; name: string }[]> {
+    return await this.#http.within(call, limited => this.#keystone.projects(limited))
   }
 
   /** To be called once no operation is under way any more; cuts the connections. */

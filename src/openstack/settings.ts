@@ -74,6 +74,17 @@ export function cloudSettings(config: OpenStackConfig, env: Environment, files: 
   return settings
 }
 
+/** What would keep `cloudSettings` from giving any; empty: nothing. */
+export function settingsProblems(config: OpenStackConfig, env: Environment): readonly string[] {
+  try {
+    cloudSettings(config, env)
+    return []
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems
+    throw error
+  }
+}
+
 function configLayer(config: OpenStackConfig): Layer {
   const auth = config.auth ?? {}
   const { cloud: _cloud, auth: _auth, ...others } = config

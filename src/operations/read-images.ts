@@ -9,8 +9,11 @@ export interface ImagesInCinder {
   readonly ignored: readonly IgnoredSnapshot[]
 }
 
+/** What reading images takes. */
+export type Reader = Pick<Deps, 'cloud' | 'settings' | 'clock' | 'newId'>
+
 /** Reads all snapshots of the pool's project and makes images of those that the naming rule chooses. */
-export async function readImages(deps: Deps, call: Call): Promise<ImagesInCinder> {
+export async function readImages(deps: Reader, call: Call): Promise<ImagesInCinder> {
   const pool = await deps.cloud.pool(call)
   const { candidates, ignored } = chooseSnapshots(await pool.snapshots.list(call), deps.settings.snapshotName)
   const images: Image[] = []
@@ -32,7 +35,7 @@ const ignoredFor = ({ snapshot }: Candidate, reason: string): IgnoredSnapshot =>
 })
 
 /** A snapshot does not tell its volume type; its source volume does, and cannot go while the snapshot is there. */
-async function toImage(deps: Deps, pool: Project, candidate: Candidate, call: Call): Promise<Image | undefined> {
+async function toImage(deps: Reader, pool: Project, candidate: Candidate, call: Call): Promise<Image | undefined> {
   const { os, type, version, snapshot } = candidate
   const source = await pool.volumes.find(snapshot.volumeId, call)
   if (!source) return undefined

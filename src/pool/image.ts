@@ -43,6 +43,9 @@ interface Named extends PoolName {
   readonly snapshot: Snapshot
 }
 
+/** Why most snapshots of a project are ignored: they are not meant for us. */
+export const NO_MATCH = 'name does not match images.snapshot_name'
+
 /** All snapshots that an image's disks may be made from. */
 export const snapshotIdsOf = (image: Pick<Image, 'snapshotId' | 'replicaSnapshotIds'>): string[] => [
   image.snapshotId,
@@ -109,7 +112,7 @@ const byPool = (a: PoolName, b: PoolName): number => (poolKey(a) < poolKey(b) ? 
 /** The parts of a snapshot's name, or why it is not one of ours. */
 function parseSnapshotName(snapshot: Snapshot, rule: RegExp): Named | string {
   const groups = rule.exec(snapshot.name)?.groups
-  if (!groups) return nearMiss(snapshot.name, rule) ?? 'name does not match images.snapshot_name'
+  if (!groups) return nearMiss(snapshot.name, rule) ?? NO_MATCH
   const { os, type, version, replica } = groups
   if (!os || !type || !version) return 'name matches images.snapshot_name, but os, type or version is empty in it'
   if (snapshot.status !== 'available') return `snapshot is ${snapshot.status}, not available`

@@ -31,6 +31,14 @@ export interface Cloud {
   identify(token: string, call: Call): Promise<Identity | undefined>
 }
 
+/** What only an operator asks of it. */
+export interface CloudFacts {
+  /** The microversion that Cinder is asked for, such as `3.60`. */
+  microversion(call: Call): Promise<string>
+  /** The projects in which the service's user has a role. */
+  projects(call: Call): Promise<readonly { id: string; name: string }[]>
+}
+
 /** What Keystone says of a token. */
 export interface Identity {
   readonly token: string

@@ -200,7 +200,7 @@ class Room {
     if (this.#creating >= creatingMax) return 'creating_max'
     if ((this.#creatingBySnapshot.get(snapshotId) ?? 0) >= creatingMaxPerSnapshot) return 'creating_max_per_snapshot'
     if (budgetGib !== undefined && this.#gib + sizeGib > budgetGib) return 'budget'
-    const short = resources(image.volumeType, sizeGib).some(([name, need]) => (this.#quota.get(name) ?? need) < need)
+    const short = resourcesOf(image.volumeType, sizeGib).some(([name, need]) => (this.#quota.get(name) ?? need) < need)
     return short ? 'quota' : undefined
   }
 
@@ -209,14 +209,14 @@ class Room {
     this.#gib += sizeGib
     add(this.#creatingBySnapshot, snapshotId, 1)
     add(this.#madeBySnapshot, snapshotId, 1)
-    for (const [name, need] of resources(image.volumeType, sizeGib)) {
+    for (const [name, need] of resourcesOf(image.volumeType, sizeGib)) {
       if (this.#quota.has(name)) add(this.#quota, name, -need)
     }
   }
 }
 
 /** What one volume takes of its project's quota. */
-const resources = (volumeType: string, sizeGib: number): [string, number][] => [
+export const resourcesOf = (volumeType: string, sizeGib: number): [string, number][] => [
   ['volumes', 1],
   ['gigabytes', sizeGib],
   [`volumes_${volumeType}`, 1],

@@ -39,10 +39,20 @@ export async function migrate(db: Database, clock: Clock, folder = MIGRATIONS_FO
 /** The names of the migrations that have not run yet. Those of a newer service are no concern of ours: it may run beside us. */
 export async function pendingMigrations(db: Database, folder = MIGRATIONS_FOLDER): Promise<string[]> {
   const migrations = await readMigrations(folder)
-  const [table] = await query<{ exists: boolean }>(db, "select to_regclass('schema_migrations') is not null as exists")
-  const recorded = table?.exists ? await readRecorded(db) : []
+  const recorded = (await hasRecord(db)) ? await readRecorded(db) : []
   const names = new Set(recorded.map(({ name }) => name))
   return migrations.map(({ name }) => name).filter(name => !names.has(name))
+}
+
+/** Why no migration could run: the database is not one of this version. Undefined: it is. */
+export async function whyRefused(db: Database, folder = MIGRATIONS_FOLDER): Promise<string | undefined> {
+  try {
+    refuseDrift(await readMigrations(folder), (await hasRecord(db)) ? await readRecorded(db) : [])
+    return undefined
+  } catch (error) {
+    if (error instanceof DriftError) return error.message
+    throw error
+  }
 }
 
 async function applyNext(tx: Database, clock: Clock, migrations: readonly Migration[]): Promise<string | undefined> {
@@ -73,26 +83,34 @@ async function applyNext(tx: Database, clock: Clock, migrations: readonly Migrat
   return next.name
 }
 
+class DriftError extends Error {}
+
 /** What ran must be what we have, from the first on: otherwise the tables are not those that our statements are for. */
 function refuseDrift(migrations: readonly Migration[], recorded: readonly Recorded[]): void {
   const ours = new Map(migrations.map(migration => [migration.name, migration]))
   for (const { name, sha256 } of recorded) {
     const migration = ours.get(name)
     if (!migration) {
-      throw new Error(
+      throw new DriftError(
         `The database has run migration ${name}, which this version does not have: a newer version has run already. ` +
           'Run that version or a newer one, or restore the database from before it.'
       )
     }
     if (migration.sha256 !== sha256) {
-      throw new Error(
+      throw new DriftError(
         `Migration ${name} was changed after it had run on this database. ` +
           'Put its file back as it was, and make the change in a new migration.'
       )
     }
   }
   const late = migrations.slice(0, recorded.length).find(({ name }) => !recorded.some(done => done.name === name))
-  if (late) throw new Error(`Migration ${late.name} comes before one that has run already: give it the next number.`)
+  if (late)
+    throw new DriftError(`Migration ${late.name} comes before one that has run already: give it the next number.`)
+}
+
+async function hasRecord(db: Database): Promise<boolean> {
+  const [table] = await query<{ exists: boolean }>(db, "select to_regclass('schema_migrations') is not null as exists")
+  return table?.exists ?? false
 }
 
 const readRecorded = (db: Database): Promise<Recorded[]> =>

@@ -1,0 +1,21 @@
+import { type Database, query } from './database.ts'
+import { pendingMigrations, whyRefused } from './migrate.ts'
+import { stock } from './stock.ts'
+
+/** What a database is, without changing it. */
+export async function inspectDatabase(db: Database) {
+  const [server] = await query<{ version: string; standby: boolean }>(
+    db,
+    "select current_setting('server_version') as version, pg_is_in_recovery() as standby"
+  )
+  const pending = await pendingMigrations(db)
+  const refused = await whyRefused(db)
+  const isReadable = pending.length === 0 && refused === undefined
+  return {
+    version: server?.version ?? 'unknown',
+    isStandby: server?.standby ?? false,
+    pending,
+    refused,
+    stock: isReadable ? await stock(db) : undefined
+  }
+}

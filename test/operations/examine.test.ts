@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'vitest'
+import { setQuota } from '../../src/sandbox/quotas.ts'
+import { openDatabase, runScript } from '../../src/store/database.ts'
+import { aPatient, makeSpares } from '../support/patient.ts'
+
+const NOWHERE = 'http://127.0.0.1:1'
+
+async function aServerAnswering(t: TestContext, status: number, body: object): Promise<string> {
+  const server = createServer((_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.onTestFinished(async () => void server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+async function changeDatabase(url: string, sql: string): Promise<void> {
+  const db = openDatabase({ url })
+  await runScript(db, sql)
+  await db.destroy()
+}
+
+describe('doctor', () => {
+  it('finds nothing to do where all is well', async t => {
+    const patient = await aPatient(t)
+    const before = patient.cloud.journal.after(0).length
+    const findings = await patient.examine()
+    assert.deepEqual(
+      findings.all.filter(({ verdict }) => verdict !== 'ok'),
+      []
+    )
+    assert.match(findings.of('database')[1], /PostgreSQL \d+.*all migrations have run/)
+    assert.match(findings.of('login')[1], new RegExp(patient.project('pool')))
+    assert.match(findings.of('microversion')[1], /3\.60/)
+    assert.match(findings.of('image debian12 ssd')[1], /version 20261101, 20 GiB of ceph-ssd, .*debian12_ssd_20261101/)
+    assert.match(findings.of('quota')[1], /7 volumes of 200 GiB/)
+    assert.match(findings.of('handover')[1], /ahead of time.*tenant-a .*tenant-b/)
+    assert.equal(patient.cloud.journal.after(0).length, before, 'it changed something in the cloud')
+    assert.equal(existsSync(join(patient.folder, 'secret')), false, 'it made a secret')
+  })
+
+  it('goes on to the cloud when the database is down', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ database: { url: 'postgres://pool:hunter2@127.0.0.1:1/pool' } })
+    assert.deepEqual(findings.verdicts('failed'), ['database'])
+    assert.match(findings.of('database')[1], /ECONNREFUSED.* -> .*start it, or correct database\.url/)
+    assert.doesNotMatch(JSON.stringify(findings.all), /hunter2/)
+  })
+
+  it('names migrations that have not run, and runs none', async t => {
+    const patient = await aPatient(t)
+    await changeDatabase(patient.databaseUrl, 'drop schema public cascade; create schema public')
+    for (let times = 0; times < 2; times += 1) {
+      const [verdict, words] = (await patient.examine()).of('database')
+      assert.equal(verdict, 'warning')
+      assert.match(words, /0001-\w+.* -> run `spare-pool migrate`/)
+    }
+  })
+
+  it('sees a database that a newer version has migrated', async t => {
+    const patient = await aPatient(t)
+    await changeDatabase(patient.databaseUrl, "insert into schema_migrations values ('9999-new', 'x', '2026-11-01')")
+    const [verdict, words] = (await patient.examine()).of('database')
+    assert.equal(verdict, 'failed')
+    assert.match(words, /9999-new.*newer version/)
+  })
+
+  it('leaves an embedded database that is not there yet to the first start', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ database: { embedded: { data_dir: join(patient.folder, 'data') } } })
+    assert.match(findings.of('database').join(), /ok.*does not exist yet/)
+    assert.equal(existsSync(join(patient.folder, 'data')), false)
+  })
+
+  it('says what a refused login may come from, and which checks it keeps from running', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ openstack: { auth: patient.auth({ password: 'hunter2' }) } })
+    assert.deepEqual(findings.verdicts('failed'), ['login'])
+    assert.match(findings.of('login')[1], /401.* -> check user, password, project and domains/)
+    const rest = [
+      'roles',
+      'microversion',
+      'snapshots',
+      'image debian12 ssd',
+      'image windows2022 ssd',
+      'quota',
+      'volumes'
+    ]
+    assert.deepEqual(findings.verdicts('skipped'), [...rest, 'handover'])
+    assert.match(findings.of('quota')[1], /the login failed/)
+    assert.doesNotMatch(JSON.stringify(findings.all), /hunter2/)
+  })
+
+  it('sees that Keystone cannot be reached', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ openstack: { auth: patient.auth({ auth_url: `${NOWHERE}/v3` }) } })
+    assert.match(findings.of('login').join(), /failed.*ECONNREFUSED.* -> check openstack\.auth\.auth_url/)
+  })
+
+  it('sees a user that may only read', async t => {
+    const patient = await aPatient(t)
+    patient.user('pool-svc').roles.set(patient.project('pool'), new Set(['reader']))
+    const findings = await patient.examine()
+    assert.deepEqual(findings.verdicts('failed'), ['roles'])
+    assert.match(findings.of('roles')[1], /reader -> give the service's user the role member/)
+  })
+
+  it('is not sure of roles that it does not know', async t => {
+    const patient = await aPatient(t)
+    patient.user('pool-svc').roles.set(patient.project('pool'), new Set(['service']))
+    assert.match((await patient.examine()).of('roles').join(), /warning.*service -> see that Cinder's policy/)
+  })
+
+  it('sees a Cinder that is too old', async t => {
+    const patient = await aPatient(t)
+    const versions = { versions: [{ id: 'v3.0', version: '3.50', min_version: '3.0' }] }
+    const url = await aServerAnswering(t, 300, versions)
+    const findings = await patient.examine({
+      openstack: { auth: patient.auth(), block_storage_endpoint_override: url }
+    })
+    assert.deepEqual(findings.verdicts('failed'), ['microversion'])
+    assert.match(findings.of('microversion')[1], /up to 3\.50, but 3\.55 \(Rocky\) is needed/)
+    assert.match(findings.of('volumes').join(), /skipped.*Cinder cannot be used/)
+  })
+
+  it('sees that Cinder cannot be reached, and still tells who may log in where', async t => {
+    const patient = await aPatient(t)
+    const override = { auth: patient.auth(), block_storage_endpoint_override: NOWHERE }
+    const findings = await patient.examine({ openstack: override })
+    assert.match(findings.of('microversion').join(), /failed.*ECONNREFUSED.* -> see that Cinder runs/)
+    assert.equal(findings.of('handover')[0], 'ok')
+  })
+
+  it('reads the rest when Cinder refuses one thing', async t => {
+    const patient = await aPatient(t)
+    patient.cloud.addFault({ operation: 'snapshot_list', kind: 'status', status: 403, message: 'Policy forbids it.' })
+    const findings = await patient.examine()
+    assert.match(findings.of('snapshots').join(), /failed.*Policy forbids it.*the role member/)
+    assert.equal(findings.of('quota')[0], 'skipped')
+    assert.equal(findings.of('volumes')[0], 'ok')
+  })
+})
+
+describe("doctor, of the project's quota", () => {
+  it.for([
+    ['volumes', 5, /7 volumes.* -> .*quota of volumes by 2/],
+    ['gigabytes', 150, /200 GiB.* -> .*quota of gigabytes by 50/],
+    ['gigabytes_ceph-ssd', 199, /quota of gigabytes_ceph-ssd by 1/]
+  ] as const)('sees that room for %s of %i is too little', async ([resource, limit, words], t) => {
+    const patient = await aPatient(t)
+    const used = patient.cloud.usage.of(patient.project('pool'), resource)
+    setQuota(patient.cloud, patient.project('pool'), resource, used + limit)
+    const findings = await patient.examine()
+    assert.deepEqual(findings.verdicts('failed'), ['quota'])
+    assert.match(findings.of('quota')[1], words)
+  })
+
+  it('counts what is there already', async t => {
+    const patient = await aPatient(t)
+    await makeSpares(patient, 4, 'default')
+    setQuota(patient.cloud, patient.project('pool'), 'volumes', 3 + 7)
+    const findings = await patient.examine()
+    assert.match(findings.of('quota').join(), /ok.*there are 4 of 80 GiB.*volumes 3,/)
+    setQuota(patient.cloud, patient.project('pool'), 'volumes', 3 + 6)
+    assert.match((await patient.examine()).of('quota').join(), /failed.*of volumes by 1/)
+  })
+
+  it('warns of a budget that the targets exceed', async t => {
+    const patient = await aPatient(t)
+    assert.equal((await patient.examine({ limits: { budget_gib: 200 } })).of('budget')[0], 'ok')
+    const [verdict, words] = (await patient.examine({ limits: { budget_gib: 199 } })).of('budget')
+    assert.equal(verdict, 'warning')
+    assert.match(words, /199; the targets need 200 GiB -> raise limits\.budget_gib/)
+  })
+})
+
+describe('doctor, of images', () => {
+  it('names what there is instead of an image that is missing', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ pools: [{ os: 'rocky9', type: 'ssd', target: 1 }] })
+    assert.deepEqual(findings.verdicts('failed'), ['image rocky9 ssd'])
+    assert.match(findings.of('image rocky9 ssd')[1], /reads as "rocky9" on "ssd"; there: .*debian12_ssd_20261101/)
+    assert.match(findings.of('quota')[1], /not counted, for want of an image: rocky9 ssd/)
+  })
+
+  it('names a snapshot that nearly fits', async t => {
+    const patient = await aPatient(t)
+    for (const name of ['rocky9-ssd-20261101', 'Rocky9_SSD_20261101', 'notes']) patient.cloud.addSnapshot({ name })
+    const findings = await patient.examine({ pools: [{ os: 'rocky9', type: 'ssd', target: 1 }] })
+    assert.match(
+      findings.of('image rocky9 ssd').join(),
+      /failed.*mend what nearly fits: rocky9-ssd-20261101 \(.*"_" in place of "-"/
+    )
+    const [, words] = findings.of('snapshots')
+    assert.match(words, /3 of 6 snapshots match/)
+    assert.match(words, /warning: "rocky9-ssd-20261101" is not used/)
+    assert.match(words, /warning: "Rocky9_SSD_20261101" is not used: .*case/)
+    assert.doesNotMatch(words, /notes/)
+  })
+
+  it('knows an os that is written in another case', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ pools: [{ os: 'Debian12', type: 'ssd', target: 1 }] })
+    assert.match(findings.of('image Debian12 ssd').join(), /failed.*write "debian12" in pools/)
+  })
+
+  it('warns of a snapshot that is not available, and fails where no other is there', async t => {
+    const patient = await aPatient(t)
+    for (const snapshot of patient.cloud.snapshots.values()) snapshot.status = 'error'
+    const findings = await patient.examine()
+    assert.deepEqual(findings.verdicts('failed'), ['image debian12 ssd', 'image windows2022 ssd'])
+    assert.match(findings.of('snapshots')[1], /warning: "debian12_ssd_20261101" is not used: snapshot is error/)
+  })
+
+  it('is silent of older snapshots', async t => {
+    const patient = await aPatient(t)
+    patient.cloud.addSnapshot({ name: 'debian12_ssd_20251101' })
+    assert.deepEqual((await patient.examine()).verdicts('warning'), [])
+  })
+
+  it('sees a source volume that cannot be read', async t => {
+    const patient = await aPatient(t)
+    for (const { name, volumeId } of patient.cloud.snapshots.values()) {
+      const golden = patient.cloud.volumes.get(volumeId)
+      if (golden && name === 'debian12_ssd_20261101') patient.cloud.volumes.remove(golden)
+    }
+    const findings = await patient.examine()
+    assert.match(findings.of('image debian12 ssd').join(), /failed.*its source volume cannot be read/)
+  })
+
+  it('warns of a size below the snapshot', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ pools: [{ os: 'windows2022', type: 'ssd', target: 1, size: 10 }] })
+    assert.match(findings.of('image windows2022 ssd').join(), /warning.*size of 10 GiB -> .*raise size to 40/)
+  })
+
+  it('wants a sync where table os is the only source and does not know the image', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ images: { source: 'os_table' } })
+    assert.match(findings.of('image debian12 ssd').join(), /failed.*run `spare-pool sync`/)
+    const blind = await patient.examine({
+      images: { source: 'os_table' },
+      database: { url: 'postgres://127.0.0.1:1/x' }
+    })
+    assert.match(blind.of('image debian12 ssd').join(), /skipped.*table os could not be read/)
+  })
+
+  it.for([
+    ['old', /warning.*version 20261001.*Cinder has a newer one, version 20261101 -> run `spare-pool sync`/],
+    ['gone', /failed.*version 20261001.*no longer there -> run `spare-pool sync`/]
+  ] as const)('compares table os with Cinder, where the snapshot is %s', async ([state, words], t) => {
+    const patient = await aPatient(t)
+    const old = patient.cloud.addSnapshot({ name: `debian12_ssd_20261001` })
+    await changeDatabase(
+      patient.databaseUrl,
+      `insert into os (id, name, type, snapshot_id, volume_id, volume_type, size, version, created_at, updated_at)
+       values ('${old.id}', 'debian12', 'ssd', '${old.id}', '${old.volumeId}', 'ceph-ssd', 20, '20261001', now(), now())`
+    )
+    if (state === 'gone') patient.cloud.snapshots.delete(old.id)
+    assert.match((await patient.examine()).of('image debian12 ssd').join(), words)
+  })
+})
+
+describe('doctor, of where disks go', () => {
+  it('tries the projects that it is given', async t => {
+    const patient = await aPatient(t)
+    const [a, b] = [patient.project('tenant-a'), patient.project('tenant-b')]
+    patient.user('pool-svc').roles.delete(a)
+    patient.user('pool-svc').roles.set(b, new Set(['reader']))
+    const findings = await patient.examine({}, [a, b, patient.project('pool')])
+    assert.deepEqual(findings.verdicts('failed'), [`project ${a}`, `project ${b}`])
+    assert.match(findings.of(`project ${a}`)[1], /cannot log in there.* -> give .*--project [0-9a-f]+ member/)
+    assert.match(findings.of(`project ${b}`)[1], /reader -> give the service's user the role member/)
+    assert.match(findings.of(`project ${patient.project('pool')}`).join(), /ok.*only renames/)
+  })
+
+  it('warns of a project whose own quota is used up', async t => {
+    const patient = await aPatient(t)
+    const a = patient.project('tenant-a')
+    assert.match((await patient.examine({}, [a])).of(`project ${a}`).join(), /ok.*member; its quota has room/)
+    setQuota(patient.cloud, a, 'volumes', 0)
+    assert.match((await patient.examine({}, [a])).of(`project ${a}`).join(), /warning.*quota of volumes is used up/)
+  })
+
+  it("tries the projects of the configuration's own tokens", async t => {
+    const patient = await aPatient(t)
+    const a = patient.project('tenant-a')
+    patient.user('pool-svc').roles.delete(a)
+    const tokens = [{ name: 'a', sha256: 'a'.repeat(64), role: 'claimer', project_id: a }]
+    const findings = await patient.examine({ access: { mode: 'token', tokens } })
+    assert.deepEqual(findings.verdicts('failed'), [`project ${a}`])
+  })
+
+  it("relies on callers' own tokens only where they bring some", async t => {
+    const patient = await aPatient(t)
+    for (const name of ['tenant-a', 'tenant-b']) patient.user('pool-svc').roles.delete(patient.project(name))
+    const [verdict, words] = (await patient.examine()).of('handover')
+    assert.equal(verdict, 'ok')
+    assert.match(words, /no role outside.*callers' own Keystone tokens accept/)
+    const findings = await patient.examine({ access: { mode: 'none' } })
+    assert.match(findings.of('handover').join(), /warning.*callers bring no Keystone token -> give/)
+  })
+
+  it('has nothing to accept where disks are only renamed', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ claims: { handover: 'rename' } }, ['anything'])
+    assert.match(findings.of('handover').join(), /ok.*only renames.*prearm has no effect/)
+  })
+
+  it('warns of volumes that the database does not know', async t => {
+    const patient = await aPatient(t)
+    await makeSpares(patient, 2, 'default')
+    await makeSpares(patient, 1, 'another')
+    const findings = await patient.examine()
+    assert.match(
+      findings.of('volumes').join(),
+      /warning.*2 volumes of deployment "default": 2 available; the database knows none/
+    )
+  })
+
+  it('warns of a time limit below what Cinder itself takes', async t => {
+    const patient = await aPatient(t)
+    const findings = await patient.examine({ openstack: { auth: patient.auth(), timeout_seconds: 60 } })
+    assert.match(findings.of('timeout').join(), /warning.*is 60 -> raise it above 60/)
+  })
+})

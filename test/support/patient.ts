@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { parseConfig } from '../../src/config.ts'
+import type { Finding, Verdict } from '../../src/pool/examination.ts'
+import type { Cloud } from '../../src/sandbox/cloud.ts'
+import type { User } from '../../src/sandbox/model.ts'
+import { startSandbox } from '../../src/sandbox/server.ts'
+import { examineConfig } from '../../src/service.ts'
+import { aFolder } from './command-line.ts'
+import { aDatabaseAddress, type Lifetime } from './database.ts'
+
+export interface Patient {
+  readonly cloud: Cloud
+  readonly folder: string
+  readonly databaseUrl: string
+  /** The configuration, with sections that differ. */
+  document(changes?: Readonly<Record<string, object | string>>): Record<string, unknown>
+  auth(changes?: Readonly<Record<string, string>>): object
+  examine(changes?: Readonly<Record<string, object | string>>, projectIds?: readonly string[]): Promise<Findings>
+  project(name: string): string
+  user(name: string): User
+}
+
+export class Findings {
+  readonly all: readonly Finding[]
+
+  constructor(all: readonly Finding[]) {
+    this.all = all
+  }
+
+  /** The check with that name: its verdict, and all that is said of it. */
+  of(check: string): [verdict: Verdict | undefined, words: string] {
+    const found = this.all.filter(finding => finding.check === check)
+    return [found[0]?.verdict, found.map(one => `${one.verdict}: ${one.found} -> ${one.advice}`).join('\n')]
+  }
+
+  verdicts(verdict: Verdict): string[] {
+    return this.all.filter(finding => finding.verdict === verdict).map(({ check }) => check)
+  }
+}
+
+/** A service's surroundings in which nothing is amiss. */
+export async function aPatient(t: Lifetime): Promise<Patient> {
+  const sandbox = await startSandbox({ delays: 'none' })
+  t.onTestFinished(() => sandbox.close())
+  const { url: databaseUrl } = await aDatabaseAddress(t)
+  const folder = aFolder(t)
+  const auth: Patient['auth'] = changes => ({
+    auth_url: sandbox.authUrl,
+    username: 'pool-svc',
+    password: 'sandbox',
+    project_name: 'pool',
+    user_domain_name: 'Default',
+    project_domain_name: 'Default',
+    ...changes
+  })
+  const document: Patient['document'] = changes => ({
+    database: { url: databaseUrl },
+    secret_file: join(folder, 'secret'),
+    openstack: { auth: auth() },
+    pools: [
+      { os: 'debian12', type: 'ssd', target: 5 },
+      { os: 'windows2022', type: 'ssd', target: 2, size: 50 }
+    ],
+    ...changes
+  })
+  const named = <T extends { name: string }>(all: Iterable<T>, name: string): T => {
+    const found = [...all].find(one => one.name === name)
+    assert.ok(found, `there is no ${name}`)
+    return found
+  }
+  const { cloud } = sandbox
+  return {
+    cloud,
+    folder,
+    databaseUrl,
+    document,
+    auth,
+    project: name => named(cloud.projects.values(), name).id,
+    user: name => named(cloud.users.values(), name),
+    async examine(changes = {}, projectIds = []) {
+      const config = parseConfig(document(changes), {}, 'the test')
+      return new Findings(await examineConfig({ config, env: {}, projectIds }))
+    }
+  }
+}
+
+/** Volumes as a service of that deployment has them. */
+export async function makeSpares(patient: Patient, count: number, deployment: string): Promise<void> {
+  const { auth_url: authUrl } = patient.auth() as { auth_url: string }
+  const url = authUrl.replace(/\/identity.*$/, '')
+  const user = { name: 'pool-svc', password: 'sandbox', domain: { id: 'default' } }
+  const scope = { project: { name: 'pool', domain: { id: 'default' } } }
+  const headers = { 'content-type': 'application/json' }
+  const body = JSON.stringify({ auth: { identity: { methods: ['password'], password: { user } }, scope } })
+  const login = await fetch(`${authUrl}/auth/tokens`, { method: 'POST', headers, body })
+  const token = login.headers.get('x-subject-token') ?? ''
+  const snapshot = [...patient.cloud.snapshots.values()].find(({ name }) => name === 'debian12_ssd_20261101')
+  for (let number = 1; number <= count; number += 1) {
+    const metadata = { spare_pool: deployment, spare_id: String(number) }
+    const volume = { name: `spare-${number}`, snapshot_id: snapshot?.id, size: 20, metadata }
+    const made = await fetch(`${url}/volume/v3/volumes`, {
+      method: 'POST',
+      headers: { ...headers, 'x-auth-token': token },
+      body: JSON.stringify({ volume })
+    })
+    assert.equal(made.status, 202)
+  }
+}

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
-import { startSandbox } from '../sandbox/server.ts'
 import { createLog } from '../log.ts'
+import { startSandbox } from '../sandbox/server.ts'
 import { type Service, startService } from '../service.ts'
 import { configOption, demoConfig, loadServiceConfig } from './config.ts'
 

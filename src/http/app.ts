@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
 import swagger from '@fastify/swagger'
@@ -47,7 +48,7 @@ export interface AppOptions {
 
 export type App = FastifyInstance
 
-const PUBLIC = new URL('../../public/', import.meta.url).pathname
+const PUBLIC = fileURLToPath(new URL('../../public/', import.meta.url))
 const BODY_BYTES_MAX = 64 * 1024
 
 /** The REST interface: schema in, operation, view out. */

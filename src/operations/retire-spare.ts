@@ -4,7 +4,8 @@ import type { Deps } from './deps.ts'
 /** Takes one spare out of stock for good. Its volume is deleted by the ticks. */
 export async function retireSpare(deps: Deps, volumeId: string): Promise<void> {
   const spare = await deps.spares.byVolume(volumeId)
-  if (!spare) throw new PoolError('volume_not_found', `No spare has the volume ${volumeId}: GET /pool/volumes lists them.`)
+  if (!spare)
+    throw new PoolError('volume_not_found', `No spare has the volume ${volumeId}: GET /pool/volumes lists them.`)
   if (spare.status === 'reserved') {
     throw new PoolError('spare_reserved', `The spare of volume ${volumeId} is being given to a claim.`, {
       retryAfterSeconds: 5

@@ -68,7 +68,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY }, hsts: false })
   await describe(app, options.version)
-  await app.register(serveStatic, { root: PUBLIC, wildcard: false, cacheControl: false })
+  await app.register(serveStatic, { root: PUBLIC, wildcard: false, maxAge: 0 })
   await app.register(claimRoutes, options)
   await app.register(poolRoutes, options)
   await app.register(spareRoutes, options)

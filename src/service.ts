@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
 import type { CloudState } from './http/views.ts'
+import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
 import { cloudSettings, settingsProblems } from './openstack/settings.ts'
@@ -121,27 +121,6 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
   return { url, app, deps, db }
 }
-
-/** Tokens, passwords and keys are redacted here, wherever they turn up. */
-export const createLog = (level: string) =>
-  pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: label => ({ level: label }) },
-    redact: [
-      'password',
-      'secret',
-      'token',
-      'auth_key',
-      'authKey',
-      'headers',
-      '*.password',
-      '*.token',
-      '*.auth_key',
-      '*.headers'
-    ]
-  })
 
 /** An open, migrated database. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {

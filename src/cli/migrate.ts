@@ -8,7 +8,7 @@ export function migrateCommand(): Command {
     .addOption(configOption())
     .action(async ({ config: file }: { config?: string }) => {
       const config = requireConfig(file, process.env)
-      const { createLog, migrateDatabase } = await import('../service.ts')
+      const [{ createLog }, { migrateDatabase }] = await Promise.all([import('../log.ts'), import('../service.ts')])
       const applied = await migrateDatabase(config, createLog('warn'))
       process.stdout.write(applied.length > 0 ? `applied: ${applied.join(', ')}\n` : 'nothing to do\n')
     })

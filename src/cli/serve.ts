@@ -61,7 +61,7 @@ type Start = (startService: typeof import('../service.ts').startService) => Prom
 
 /** Stops in order at the first SIGTERM or SIGINT, at once at the second, and when the time is up. */
 async function runUntilStopped(config: Config, start: Start): Promise<void> {
-  const { createLog, startService } = await import('../service.ts')
+  const [{ createLog }, { startService }] = await Promise.all([import('../log.ts'), import('../service.ts')])
   const log = createLog(config.log.level)
   let signals = 0
   let stopAsked: (signal: NodeJS.Signals) => void = () => undefined

@@ -18,6 +18,8 @@ export interface CloudOptions {
   readonly clock: Clock
   readonly delays?: DelayPreset | Partial<Delays>
   readonly seed?: number
+  /** Names this run of it: what is made after the start gets other ids than in other runs. Absent: the same ids. */
+  readonly run?: string
   readonly tokenSeconds?: number
   /** How many changes the journal keeps; 0: none. */
   readonly journalMax?: number
@@ -57,6 +59,7 @@ export class Cloud {
     this.faults = new Faults(new Random(seed, 'faults'))
     this.journal = new Journal(journalMax)
     this.addSnapshot = seedCloud(this)
+    if (options.run !== undefined) this.random = new Random(seed, `ids of ${options.run}`)
   }
 
   addFault(rule: FaultRule): void {

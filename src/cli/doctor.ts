@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import type { Finding } from '../pool/examination.ts'
-import { examineConfig } from '../service.ts'
 import { configOption, requireServiceConfig } from './config.ts'
 import { printJson } from './request.ts'
 import { printTable } from './table.ts'
@@ -35,7 +34,8 @@ export function doctorCommand(): Command {
     .option('--json', 'the findings as JSON')
     .addHelpText('after', HELP)
     .action(async ({ config: file, projectId, json }: Options) => {
-      const config = requireServiceConfig(file, process.env)
+      const config = await requireServiceConfig(file, process.env)
+      const { examineConfig } = await import('../service.ts')
       const findings = await examineConfig({ config, projectIds: projectId })
       const ok = findings.every(({ verdict }) => verdict !== 'failed')
       if (json) printJson({ ok, findings })

@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { createLog, migrateDatabase } from '../service.ts'
 import { configOption, requireConfig } from './config.ts'
 
 /** `spare-pool migrate`: brings the database up to date, as the service does at its start. */
@@ -9,6 +8,7 @@ export function migrateCommand(): Command {
     .addOption(configOption())
     .action(async ({ config: file }: { config?: string }) => {
       const config = requireConfig(file, process.env)
+      const [{ createLog }, { migrateDatabase }] = await Promise.all([import('../log.ts'), import('../service.ts')])
       const applied = await migrateDatabase(config, createLog('warn'))
       process.stdout.write(applied.length > 0 ? `applied: ${applied.join(', ')}\n` : 'nothing to do\n')
     })

@@ -1,5 +1,4 @@
-import { Option } from 'commander'
-import { request } from 'undici'
+import { InvalidArgumentError, Option } from 'commander'
 import { loadConfig } from './config.ts'
 
 export interface ServiceOptions {
@@ -8,7 +7,10 @@ export interface ServiceOptions {
 }
 
 export const urlOption = (): Option =>
-  new Option('--url <url>', "the running service's address; default: that of the configuration")
+  new Option('--url <url>', "the running service's address; default: that of the configuration").argParser(text => {
+    if (URL.canParse(text) && /^https?:/.test(text)) return text
+    throw new InvalidArgumentError('An address such as http://127.0.0.1:8790 is wanted.')
+  })
 
 /** A request that the service refused, or that did not reach it. */
 export class RequestError extends Error {}
@@ -27,9 +29,10 @@ export async function callService(
   const token = process.env['SPARE_POOL_TOKEN']
   const headers = {
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    // Ours goes into the one header, Keystone's into the other: the service reads the one that its mode names.
-    ...(token ? { authorization: `Bearer ${token}`, 'x-auth-token': token } : {})
+    // Every mode reads this header; in both, one of ours would be taken for a Keystone token to accept with as well.
+    ...(token ? { 'x-auth-token': token } : {})
   }
+  const { request } = await import('undici')
   const answer = await request(new URL(path, url), {
     method,
     headers,
@@ -47,7 +50,10 @@ export async function callService(
 
 function addressOf(file: string | undefined): string {
   const config = loadConfig(file, process.env)
-  return config ? `http://${config.server.host}:${config.server.port}` : DEFAULT_URL
+  if (!config) return DEFAULT_URL
+  const { host, port } = config.server
+  const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host // Listening everywhere, it is here as well.
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
 }
 
 function explain(status: number, text: string): string {

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { cloudsYaml, type Sandbox, type SandboxOptions, startSandbox } from '../sandbox/server.ts'
+import type { Sandbox, SandboxOptions } from '../sandbox/server.ts'
 
 interface Given {
   readonly port: number
@@ -37,6 +37,7 @@ export function sandboxCommand(): Command {
 
 async function run(given: Given): Promise<void> {
   const { cloudsYaml: file, ...options } = given
+  const { cloudsYaml, startSandbox } = await import('../sandbox/server.ts')
   const sandbox = await startSandbox(options satisfies SandboxOptions)
   const stop = (): void => void sandbox.close()
   process.once('SIGTERM', stop).once('SIGINT', stop)

@@ -1,8 +1,7 @@
 import { Command } from 'commander'
-import { systemClock } from '../clock.ts'
-import type { Config } from '../config.ts'
-import { startSandbox } from '../sandbox/server.ts'
-import { createLog, type Service, startService } from '../service.ts'
+import { newId, systemClock } from '../clock.ts'
+import { type Config, ConfigError } from '../config.ts'
+import type { Service } from '../service.ts'
 import { configOption, demoConfig, loadServiceConfig } from './config.ts'
 
 /** `spare-pool serve`: the service; without a configuration, a demonstration of all of it. */
@@ -11,18 +10,20 @@ export function serveCommand(): Command {
     .description('run the service; without a configuration, a demonstration with a cloud of its own')
     .addOption(configOption())
     .action(async ({ config: file }: { config?: string }) => {
-      const config = loadServiceConfig(file, process.env)
-      await (config ? runUntilStopped(config, () => startService({ config })) : runDemo())
+      const config = await loadServiceConfig(file, process.env)
+      await (config ? runUntilStopped(config, startService => startService({ config })) : runDemo())
     })
 }
 
 /** Everything on this machine: a sandbox cloud, an embedded PostgreSQL, the service and its page. */
 async function runDemo(): Promise<void> {
-  const port = Number(process.env['SANDBOX_PORT'] ?? 8791)
-  const sandbox = await startSandbox({ port, delays: 'measured' })
-  const config = demoConfig(sandbox.authUrl, process.env)
-  await runUntilStopped(config, async () => {
-    const service = await startService({ config, env: withoutOpenstack(process.env) })
+  const { startSandbox } = await import('../sandbox/server.ts')
+  // The database outlives this cloud: a volume of it must not bear the id of one that an earlier run had.
+  const sandbox = await startSandbox({ port: sandboxPort(process.env), delays: 'measured', run: newId() })
+  const env = withoutOpenstack(process.env)
+  const config = await demoConfig(sandbox.authUrl, env)
+  await runUntilStopped(config, async startService => {
+    const service = await startService({ config, env })
     process.stderr.write(greeting(service.url, sandbox.url))
     return {
       stop: async () => {
@@ -31,6 +32,12 @@ async function runDemo(): Promise<void> {
       }
     }
   })
+}
+
+function sandboxPort({ SANDBOX_PORT = '8791' }: NodeJS.ProcessEnv): number {
+  const port = Number(SANDBOX_PORT)
+  if (/^\d+$/.test(SANDBOX_PORT) && port <= 65_535) return port
+  throw new ConfigError('the environment', ['SANDBOX_PORT: must be a whole number, 65535 or less'])
 }
 
 /** The demonstration must not log in to the cloud of somebody's shell. */
@@ -50,8 +57,11 @@ const greeting = (url: string, sandboxUrl: string): string => `
 
 `
 
+type Start = (startService: typeof import('../service.ts').startService) => Promise<Pick<Service, 'stop'>>
+
 /** Stops in order at the first SIGTERM or SIGINT, at once at the second, and when the time is up. */
-async function runUntilStopped(config: Config, start: () => Promise<Pick<Service, 'stop'>>): Promise<void> {
+async function runUntilStopped(config: Config, start: Start): Promise<void> {
+  const [{ createLog }, { startService }] = await Promise.all([import('../log.ts'), import('../service.ts')])
   const log = createLog(config.log.level)
   let signals = 0
   let stopAsked: (signal: NodeJS.Signals) => void = () => undefined
@@ -64,7 +74,7 @@ async function runUntilStopped(config: Config, start: () => Promise<Pick<Service
     stopAsked(signal)
   }
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
-  const service = await start()
+  const service = await start(startService)
   const signal = await asked
   log.info({ signal }, 'service stopping')
   const seconds = config.server.shutdown_seconds

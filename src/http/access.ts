@@ -51,13 +51,14 @@ async function byToken(
   call: Call
 ): Promise<Caller> {
   const bearer = /^Bearer +(\S+)$/i.exec(header(request, 'authorization') ?? '')?.[1]
-  const given = bearer ?? header(request, 'x-auth-token')
+  const other = header(request, 'x-auth-token')
+  const given = bearer ?? other
   if (given === undefined) throw unauthenticated('Send a token of access.tokens as Authorization: Bearer.')
   const hash = createHash('sha256').update(given).digest()
   // All of them are compared, each in constant time, so that timing tells nothing about any.
   const [known] = tokens.filter(({ sha256 }) => timingSafeEqual(hash, Buffer.from(sha256, 'hex')))
   if (!known) throw unauthenticated('The token is not in access.tokens.')
-  const identity = bearer ? await identified(cloud, header(request, 'x-auth-token'), call) : undefined
+  const identity = other === given ? undefined : await identified(cloud, other, call) // Some send it in both headers.
   return { roles: [known.role], projectId: known.project_id ?? identity?.projectId, identity }
 }
 

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -45,7 +46,7 @@ export interface AppOptions {
 
 export type App = FastifyInstance
 
-const PUBLIC = new URL('../../public/', import.meta.url).pathname
+const PUBLIC = fileURLToPath(new URL('../../public/', import.meta.url))
 const BODY_BYTES_MAX = 64 * 1024
 
 /** The REST interface: schema in, operation, view out. */

@@ -101,7 +101,7 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     const { hostname, os, category = 'sys', on_empty, wait_seconds = 0, size } = body
     const type = body.type.toLowerCase()
     const name = volumeName(config.claims.volume_name, { hostname, category, os, type })
-    if ([...name].length > 255)
+    if (Array.from(name).length > 255)
       throw new PoolError('invalid_request', `The volume's name "${name}" has more than 255 characters.`)
     const projectId = projectFor(caller, body.project_id, EVERY_PROJECT) ?? caller.projectId
     return {

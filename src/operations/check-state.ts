@@ -119,13 +119,15 @@ const LOST_AFTER_SECONDS = 120
  */
 async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | undefined> {
   const now = deps.clock.now()
+  const ageSeconds = (now.getTime() - spare.createdAt.getTime()) / 1000
   const volume = look.bySpareId.get(spare.id)
   if (volume) {
-    deps.log.warn({ spare_id: spare.id, volume_id: volume.id }, 'volume found whose creation had no answer')
-    deps.observer.repaired('found_volume', 1)
+    if (ageSeconds > deps.settings.cloudTimeoutSeconds) {
+      deps.log.warn({ spare_id: spare.id, volume_id: volume.id }, 'volume found whose creation had no answer')
+      deps.observer.repaired('found_volume', 1)
+    }
     return (await deps.spares.noteVolume(spare.id, volume.id, now)) ?? spare
   }
-  const ageSeconds = (now.getTime() - spare.createdAt.getTime()) / 1000
   if (ageSeconds < deps.settings.cloudTimeoutSeconds + LOST_AFTER_SECONDS) return spare
   if (!(await deps.spares.drop(spare.id, spare.status))) return spare
   deps.log.warn({ spare_id: spare.id }, 'creation dropped that Cinder never carried out')

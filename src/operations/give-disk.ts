@@ -88,8 +88,9 @@ export function resultOf(claim: Claim, volumeStatus: string): ClaimResult {
 
 export const stillCreating = (claim: Claim): ClaimResult => ({ claim, volumeStatus: 'creating', usable: false })
 
-export function diskOfSpare({ clock }: Deps, { wantedSizeGib = 0 }: Claim, spare: Spare): Disk {
-  const ageMs = spare.availableAt && clock.now().getTime() - spare.createdAt.getTime()
+/** A disk that was made for the claim has no age as a spare. */
+export function diskOfSpare({ clock }: Deps, { wantedSizeGib = 0, status }: Claim, spare: Spare): Disk {
+  const ageMs = status === 'creating' ? undefined : clock.now().getTime() - spare.createdAt.getTime()
   return {
     volumeId: spare.volumeId ?? '',
     volumeType: spare.volumeType,

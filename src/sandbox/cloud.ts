@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { changedDelays, type DelayPreset, type Delays, type Operation, PRESETS } from './delays.ts'
 import { type FaultKind, type FaultRule, Faults } from './faults.ts'
 import { type Change, Journal } from './journal.ts'
@@ -17,6 +18,8 @@ export interface CloudOptions {
   readonly clock: Clock
   readonly delays?: DelayPreset | Partial<Delays>
   readonly seed?: number
+  /** Names this run of it: what is made after the start gets other ids than in other runs. Absent: the same ids. */
+  readonly run?: string
   readonly tokenSeconds?: number
   /** How many changes the journal keeps; 0: none. */
   readonly journalMax?: number
@@ -48,6 +51,7 @@ export class Cloud {
 
   constructor(options: CloudOptions) {
     const { clock, delays = 'none', seed = 1, tokenSeconds = 3600, journalMax = 100_000 } = options
+    setMaxListeners(0, this.#stop.signal) // One for each volume on its way.
     this.#clock = clock
     this.tokenSeconds = tokenSeconds
     this.delays = typeof delays === 'string' ? PRESETS[delays] : changedDelays(PRESETS.measured, delays)
@@ -55,6 +59,7 @@ export class Cloud {
     this.faults = new Faults(new Random(seed, 'faults'))
     this.journal = new Journal(journalMax)
     this.addSnapshot = seedCloud(this)
+    if (options.run !== undefined) this.random = new Random(seed, `ids of ${options.run}`)
   }
 
   addFault(rule: FaultRule): void {

@@ -54,6 +54,7 @@ export async function replace(db: Database, images: readonly Image[], purge: Pur
     await query(tx, 'lock table os in share row exclusive mode')
     await query(tx, 'delete from os')
     await add(tx, images)
+    await query(tx, 'update pools set newer_in_cinder = null where newer_in_cinder is not null')
     if (purge === 'none') {
       await keepStale(tx)
       return 0

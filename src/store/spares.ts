@@ -49,7 +49,7 @@ export async function noteVolume(db: Database, id: string, volumeId: string, at:
     `update backup_volumes
         set volume_id = :volumeId, updated_at = :at,
             status = case status when 'requested' then 'creating' else status end
-      where id = :id and volume_id is null
+      where id = :id and (volume_id is null or volume_id = :volumeId) -- check_state may have found it first.
       returning *`,
     { id, volumeId, at }
   )

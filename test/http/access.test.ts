@@ -155,6 +155,11 @@ describe('access mode token', () => {
     assert.equal(service.volumes('tenant-b').find(({ id }) => id === body.volume_id)?.userId, owner?.id)
   })
 
+  it('takes the same token in both headers', async () => {
+    const headers = { ...bearer('reader'), 'x-auth-token': tokenOf('reader') }
+    assert.equal((await service.call('GET', '/os', undefined, headers)).status, 200)
+  })
+
   it('refuses a Keystone token beside the bearer’s that Keystone does not know', async () => {
     const { status, body } = await service.claim(
       { hostname: aName() },

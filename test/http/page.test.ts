@@ -101,6 +101,7 @@ async function enter(page: Page, token: string): Promise<void> {
 }
 
 const WHY_SKIPPED = isMissing && mayBeMissing ? `, skipped: there is no ${CHROMIUM} (set CHROMIUM to another)` : ''
+if (WHY_SKIPPED) process.stdout.write(`The ops page${WHY_SKIPPED}.\n`)
 
 describe.skipIf(WHY_SKIPPED)(`the ops page${WHY_SKIPPED}`, () => {
   beforeAll(async () => {
@@ -189,7 +190,8 @@ describe.skipIf(WHY_SKIPPED)(`the ops page${WHY_SKIPPED}`, () => {
     await page.locator('body[data-state=silent]').waitFor()
 
     const port = Number(new URL(first.service.url).port)
-    const second = await aService(t, { beside: first, config: { server: { port } }, filled: false })
+    const config = { ...first.config, server: { ...first.config.server, port } } // Where the page looks for it.
+    const second = await aService(t, { beside: { ...first, config }, filled: false })
     await says(page.locator('#state'), '1 pool: 1 full')
     await claimOver(second, 'web-02')
     await says(pool(page), '4 available')

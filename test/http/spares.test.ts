@@ -25,13 +25,8 @@ describe('GET /pool/volumes', () => {
   it('has the spares as they are in table and cloud', async () => {
     const { volumes, next_marker } = await list()
     assert.equal(next_marker, null)
-    assert.deepEqual(
-      volumes.map(({ volume_id }) => volume_id).toSorted(),
-      service
-        .volumes('pool')
-        .map(({ id }) => id)
-        .toSorted()
-    )
+    const inCloud = service.volumes('pool').map(({ id }) => id)
+    assert.deepEqual(new Set(volumes.map(({ volume_id }) => volume_id)), new Set(inCloud))
     for (const spare of volumes) {
       const volume = service.sandbox.cloud.volumes.get(spare.volume_id ?? '')
       assert.equal(volume?.name, spare.name)

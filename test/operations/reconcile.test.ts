@@ -117,7 +117,6 @@ describe('reconcile, on the stock', () => {
       ['20261101', '20261201', 'full']
     )
     await service.sync()
-    await reconcile(service)
     assert.equal((await service.stats()).pools[0]?.image?.newer_in_cinder, null)
   })
 

@@ -36,6 +36,12 @@ try {
   await program.parseAsync()
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : WRONG_USAGE) // It has said why itself.
-  process.stderr.write(`spare-pool: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.stderr.write(`spare-pool: ${explain(error)}\n`)
   process.exit(error instanceof Error && error.name === 'ConfigError' ? WRONG_USAGE : FAILED)
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (!('code' in error) || error.code !== 'EADDRINUSE') return error.message
+  return `${error.message}: stop what listens there, or choose other ports (PORT, server.port; SANDBOX_PORT, --port)`
 }

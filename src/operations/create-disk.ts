@@ -70,7 +70,7 @@ async function refusedInPool(deps: Deps, claim: Claim, error: unknown): Promise<
 }
 
 const noteSpare = async (deps: Deps, claim: Claim, spare: Spare): Promise<Claim> =>
-  await noteDisk(deps, claim, claim.missReason ?? 'empty', diskOfSpare(deps, claim, spare))
+  await noteDisk(deps, claim, claim.missReason ?? 'empty', diskOfSpare(deps, { ...claim, status: 'creating' }, spare))
 
 async function noteDisk(deps: Deps, claim: Claim, missReason: MissReason, disk: Disk): Promise<Claim> {
   const noted = await deps.claims.noteCreating(claim.id, missReason, disk, deps.clock.now())

@@ -17,8 +17,8 @@ describe('a claim that finds no spare', () => {
     const service = await aService(t, { ...EMPTY, createSeconds: 60 })
     const first = await service.claim()
     assert.deepEqual(
-      [first.status, first.body.source, first.body.status, first.body.miss_reason],
-      [202, 'created', 'creating', 'empty']
+      [first.status, first.body.source, first.body.status, first.body.miss_reason, first.body.spare_age_seconds],
+      [202, 'created', 'creating', 'empty', null]
     )
     service.clock.pass(100)
     await service.call('POST', '/pool/check')

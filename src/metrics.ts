@@ -3,7 +3,7 @@ import { CloudError, PoolError } from './pool/errors.ts'
 import { isCurrent } from './pool/image.ts'
 import type { Observer } from './pool/ports.ts'
 import { countOf, type PoolTarget } from './pool/replenishment.ts'
-import { SPARE_STATUSES, samePool } from './pool/spare.ts'
+import { type PoolName, SPARE_STATUSES, samePool } from './pool/spare.ts'
 import type { StoredStock } from './pool/stores.ts'
 
 /** What levels are read from when Prometheus asks. */
@@ -83,13 +83,14 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
   const tickSeconds = histogram('tick_seconds', 'Time of one run of a tick', ['tick'], LEAD_TIME_BUCKETS)
   const tickSuccess = gauge('tick_last_success_timestamp_seconds', 'When a tick last went well', ['tick'])
   const tickFailures = counter('tick_failures_total', 'Runs of a tick that failed', ['tick'])
+  const labelsOf = firstPools(FAILING_POOLS_MAX)
   return {
     claimed({ os, type, source = '', missReason = '' }, seconds) {
       claims.inc({ os, type, source, miss_reason: missReason })
       claimSeconds.observe({ os, type, source }, seconds)
     },
-    claimFailed({ os, type }, error) {
-      failures.inc({ os, type, code: codeOf(error) })
+    claimFailed(pool, error) {
+      failures.inc({ ...labelsOf(pool), code: codeOf(error) })
     },
     becameAvailable: ({ os, type }, seconds) => leadTime.observe({ os, type }, seconds),
     repaired(kind, count) {
@@ -100,6 +101,18 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
       if (ok) tickSuccess.set({ tick }, at.getTime() / 1000)
       else tickFailures.inc({ tick })
     }
+  }
+}
+
+const FAILING_POOLS_MAX = 1_000
+
+/** Callers may name any os and type: beyond so many all others count as one, or the metrics would grow without end. */
+function firstPools(max: number): (pool: PoolName) => PoolName {
+  const seen = new Set<string>()
+  return ({ os, type }) => {
+    const key = JSON.stringify([os, type])
+    if (seen.size < max) seen.add(key)
+    return seen.has(key) ? { os, type } : { os: 'other', type: 'other' }
   }
 }
 

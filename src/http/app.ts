@@ -14,7 +14,7 @@ import { healthRoutes } from './health.ts'
 import { imageRoutes } from './images.ts'
 import { describe } from './openapi.ts'
 import { poolRoutes } from './pools.ts'
-import { answerBadAddress, answerProblems } from './problem.ts'
+import { answerBadAddress, answerNoHttp, answerProblems } from './problem.ts'
 import { SHARED_SCHEMAS } from './schemas.ts'
 import { spareRoutes } from './spares.ts'
 import { takeOnlyJson, validateStrictly } from './strictness.ts'
@@ -60,6 +60,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     genReqId: ({ headers }) => requestId(headers['x-openstack-request-id'], deps.newId),
     return503OnClosing: false,
     frameworkErrors: answerBadAddress,
+    clientErrorHandler: (error, socket) => answerNoHttp(error, socket, requestId(undefined, deps.newId)),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 }
   }).withTypeProvider<TypeBoxTypeProvider>()
   validateStrictly(app)

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { CloudError, PoolError, type PoolErrorCode } from '../pool/errors.ts'
@@ -63,6 +64,24 @@ export function answerBadAddress(_error: Error, request: FastifyRequest, reply: 
   void send(reply, request, new PoolError('invalid_request', BAD_ADDRESS), 400)
 }
 
+/** What is no HTTP reaches no request at all. */
+export function answerNoHttp(error: Error & { code?: string }, socket: Socket, requestId: string): void {
+  if (socket.writable && error.code !== 'ECONNRESET') {
+    const body = JSON.stringify(
+      problemOf(new PoolError('invalid_request', `This is no HTTP request: ${error.message}`), requestId)
+    )
+    const head = [
+      'HTTP/1.1 400 Bad Request',
+      'content-type: application/problem+json',
+      `content-length: ${Buffer.byteLength(body)}`,
+      `x-openstack-request-id: ${requestId}`,
+      'connection: close'
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  }
+  socket.destroy(error)
+}
+
 /** Which addresses take which methods; Fastify itself finds a route by its pattern only. */
 function routesOf(app: FastifyInstance): readonly { pattern: RegExp; methods: string[] }[] {
   const routes: { pattern: RegExp; methods: string[] }[] = []
@@ -108,19 +127,20 @@ function explain(validation: NonNullable<FastifyError['validation']>, context: s
   return `The request's ${context} is wrong: ${[...new Set(wrong)].join('; ')}.`
 }
 
+function problemOf({ code, message }: PoolError, requestId: string, status = PROBLEMS[code].status): Problem {
+  const type = `urn:spare-volume-pool:problem:${code}`
+  return { type, title: PROBLEMS[code].title, status, detail: message, code, request_id: requestId }
+}
+
 function send(reply: FastifyReply, request: FastifyRequest, error: PoolError, status: number): FastifyReply {
-  const { code, message, retryAfterSeconds } = error
-  const problem: Problem = {
-    type: `urn:spare-volume-pool:problem:${code}`,
-    title: PROBLEMS[code].title,
-    status,
-    detail: message,
-    code,
-    request_id: request.id
-  }
+  const { retryAfterSeconds } = error
   if (status >= 502 || retryAfterSeconds) void reply.header('retry-after', retryAfterSeconds ?? RETRY_AFTER_SECONDS)
   if (status === 401) void reply.header('www-authenticate', 'Bearer')
-  return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(problem)
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send(problemOf(error, request.id, status))
 }
 
 /** The error answers of a route, by status, for its schema: its own, and those of every route that asks for a token. */

@@ -103,7 +103,9 @@ const posts = (path: string, body: Arbitrary<unknown>, headers: Arbitrary<Header
 
 const queries = (path: string, fields: Record<string, Arbitrary<unknown>>): Promise<void> => {
   const name = oneof({ arbitrary: constantFrom(...Object.keys(fields)), weight: 8 }, { arbitrary: text, weight: 1 })
-  const pair = name.chain(key => mostly(fields[key] ?? text).map(value => [key, String(value)] as const))
+  const pair = name.chain(key =>
+    mostly(fields[key] ?? text).map(value => [key, typeof value === 'string' ? value : JSON.stringify(value)] as const)
+  )
   return check(
     asyncProperty(array(pair, { maxLength: 4 }), async pairs => {
       await ask('GET', `${path}?${pairs.map(([key, value]) => `${encoded(key)}=${encoded(value)}`).join('&')}`)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeAll, describe, it } from 'vitest'
+import { createMetrics } from '../../src/metrics.ts'
+import { PoolError } from '../../src/pool/errors.ts'
 import { setStatus } from '../support/cloud.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
@@ -156,5 +158,16 @@ describe('GET /metrics', () => {
       of('spare_pool_build_info').map(({ labels, value }) => [labels['version'], value]),
       [['0.1.0', 1]]
     )
+  })
+
+  it('does not grow without end with what callers name', async () => {
+    const metrics = createMetrics('1')
+    for (let n = 0; n < 2_000; n += 1)
+      metrics.observer.claimFailed({ os: `os-${n}`, type: 'ssd' }, new PoolError('image_not_found', ''))
+    const empty = { images: [], states: [], holdings: [] }
+    const all = await metrics.read({ targets: [], stock: async () => empty, orphans: async () => 0 })
+    const lines = all.split('\n').filter(line => line.startsWith('spare_pool_claim_failures_total'))
+    assert.equal(lines.length, 1_001)
+    assert.ok(lines.some(line => line.includes('os="other"') && line.endsWith(' 1000')))
   })
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { connect } from 'node:net'
 import { afterEach, beforeAll, describe, it } from 'vitest'
 import type { Problem } from '../../src/http/schemas.ts'
 import type { PoolErrorCode } from '../../src/pool/errors.ts'
@@ -114,6 +115,25 @@ describe('a request that is wrong', () => {
   })
 })
 
+describe('what is no HTTP', () => {
+  it.for(['nonsense\r\n\r\n', `GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`])(
+    'is answered with a problem and a request id all the same',
+    async request => {
+      const { hostname, port } = new URL(service.service.url)
+      const socket = connect(Number(port), hostname).setEncoding('utf8')
+      socket.write(request)
+      let text = ''
+      for await (const chunk of socket) text += chunk
+      const [head = '', body = ''] = text.split('\r\n\r\n')
+      assert.match(head, /^HTTP\/1\.1 400 /)
+      const { code, request_id }: Problem = JSON.parse(body)
+      assert.equal(code, 'invalid_request')
+      assert.match(request_id, REQUEST_ID)
+      assert.ok(head.includes(`x-openstack-request-id: ${request_id}`))
+    }
+  )
+})
+
 describe('an address', () => {
   it('that does not exist is 404', async () => {
     for (const path of ['/pool', '/pool/claimz', '/v3/volumes']) {
@@ -206,6 +226,22 @@ describe('each failure has a code', () => {
     for (const snapshot of snapshots.values()) snapshot.name = 'golden'
     assertProblem(await service.sync(), 422, 'no_images_found')
     for (const [n, snapshot] of [...snapshots.values()].entries()) snapshot.name = names[n] ?? null
+  })
+})
+
+describe('with a login that Keystone refuses', () => {
+  it('a claim is 502 cloud_error, the operator’s to mend, and stats says so', async u => {
+    const other = await aService(u, { filled: false })
+    const { users, tokens } = other.sandbox.cloud
+    for (const user of users.values()) if (user.name === 'pool-svc') Object.assign(user, { password: 'changed' })
+    tokens.clear()
+    const answer = await other.claim()
+    assertProblem(answer, 502, 'cloud_error')
+    assert.match(answer.body.detail, /service's own login/)
+    const { cloud } = await other.stats()
+    assert.equal(cloud.reachable, false)
+    assert.match(cloud.last_error ?? '', /keystone|identity/i)
+    assert.deepEqual(await other.claims(), [])
   })
 })
 

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { CloudError, PoolError } from './pool/errors.ts'
+import { codeOf, PoolError } from './pool/errors.ts'
 import { isCurrent } from './pool/image.ts'
 import type { Observer } from './pool/ports.ts'
 import { countOf, type PoolTarget } from './pool/replenishment.ts'
@@ -114,14 +114,6 @@ function firstPools(max: number): (pool: PoolName) => PoolName {
     if (seen.size < max) seen.add(key)
     return seen.has(key) ? { os, type } : { os: 'other', type: 'other' }
   }
-}
-
-/** The code that the caller was told. */
-export function codeOf(error: unknown): string {
-  if (error instanceof PoolError) return error.code
-  if (!(error instanceof CloudError)) return 'internal_error'
-  if (error.code === 'timeout') return 'cloud_timeout'
-  return error.code === 'unavailable' ? 'cloud_unavailable' : 'cloud_error'
 }
 
 /** Levels are of the database, so every replica shows the same. */

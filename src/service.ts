@@ -11,6 +11,7 @@ import { cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { checkState } from './operations/check-state.ts'
 import type { Deps, Settings, TickName } from './operations/deps.ts'
 import { type DatabaseFacts, examine } from './operations/examine.ts'
+import { LEASE_MS } from './operations/lease.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
 import type { Finding } from './pool/examination.ts'
@@ -57,6 +58,8 @@ export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env'> {
   readonly projectIds: readonly string[]
 }
 
+type Tickers = Partial<Record<TickName, Ticker<unknown>>>
+
 /** What was started, to be stopped in reverse order. */
 type Stops = (() => Promise<void>)[]
 
@@ -82,7 +85,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report))
   stops.push(() => cloud.close())
   const db = await openStore(config, clock, log, stops)
-  const tickers: Partial<Record<TickName, Ticker<unknown>>> = {}
+  const tickers: Tickers = {}
   const deps: Deps = {
     ...storesOf(db),
     cloud,
@@ -116,10 +119,21 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     stopping = true
     await Promise.all(all.map(ticker => ticker.stop()))
   })
-  if (ticking) tickers.reconcile?.soon()
-  if (ticking) tickers.replenish?.soon()
+  if (ticking) settleAtStart(clock, tickers, stops)
   log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
   return { url, app, deps, db }
+}
+
+/** At once, and again when the leases of a predecessor that was killed have run out: until then its claims are left alone. */
+function settleAtStart(clock: Clock, tickers: Tickers, stops: Stops): void {
+  const stopping = new AbortController()
+  stops.push(async () => stopping.abort())
+  tickers.reconcile?.soon()
+  tickers.replenish?.soon()
+  clock.sleep(LEASE_MS + 1000, stopping.signal).then(
+    () => tickers.reconcile?.soon(),
+    () => undefined // It stops before.
+  )
 }
 
 /** An open, migrated database. */
@@ -263,7 +277,7 @@ export const settingsOf = (config: Config): Settings => ({
 /** Generous: a run that takes longer has hung. */
 const RUN_SECONDS = { replenish: 120, check_state: 120, reconcile: 600 } as const
 
-function createTickers(deps: Deps, config: Config, tickers: Partial<Record<TickName, Ticker<unknown>>>) {
+function createTickers(deps: Deps, config: Config, tickers: Tickers) {
   const create = <T>(name: TickName, run: (deps: Deps, call: Call) => Promise<T>): Ticker<T> => {
     const ticker = new Ticker<T>({
       ...(deps satisfies { clock: Clock; log: Log; observer: Observer }),

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { schedule } from 'node-cron'
+import { PoolError } from './pool/errors.ts'
 import type { Clock, Log, Observer } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
 
@@ -18,11 +19,8 @@ export interface TickerOptions<T> {
 }
 
 /** Why `now` gave no result of its own. */
-export class StoppedError extends Error {
-  constructor() {
-    super('the service is stopping')
-  }
-}
+const stopped = (): PoolError =>
+  new PoolError('database_unavailable', 'The service is stopping: ask another replica, or this one when it is back.')
 
 /**
  * A job that never overlaps itself. Cron starts it where no other replica holds its lease; `now` and `soon` start it
@@ -53,7 +51,7 @@ export class Ticker<T> {
 
   /** Joins the run under way, else starts one; gives its result. */
   async now(): Promise<T> {
-    if (this.#stopping.signal.aborted) throw new StoppedError()
+    if (this.#stopping.signal.aborted) throw stopped()
     return await (this.#running ?? this.#run())
   }
 
@@ -67,7 +65,7 @@ export class Ticker<T> {
   /** No new run; the one under way is told to end, and awaited. */
   async stop(): Promise<void> {
     this.#stopCron?.()
-    this.#stopping.abort(new StoppedError())
+    this.#stopping.abort(stopped())
     await this.#running?.catch(() => undefined)
   }
 

@@ -16,7 +16,7 @@ export const urlOption = (): Option =>
 export class RequestError extends Error {}
 
 const DEFAULT_URL = 'http://127.0.0.1:8790'
-const TIMEOUT_MS = 200_000
+const TIMEOUT_MS = 260_000 // Longer than a sync may take.
 
 /** Calls a running service with the token of SPARE_POOL_TOKEN and gives its answer. */
 export async function callService(

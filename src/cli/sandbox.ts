@@ -30,6 +30,7 @@ export function sandboxCommand(): Command {
     .option('--seed <number>', 'decides all ids and the faults’ dice', wholeNumber, 1)
     .option('--token-seconds <number>', 'how long a token is good', wholeNumber, 3600)
     .option('--journal-max <number>', 'changes that the journal keeps; 0: none', wholeNumber, 100_000)
+    .option('-c, --config <file>', 'taken as by every command; the sandbox needs none')
     .option('--clouds-yaml <file>', 'write a clouds.yaml there, one entry a user, named after it')
     .addHelpText('after', '\nIt forgets everything when it stops. docs/sandbox.md says how to make it fail on request.')
     .action(run)

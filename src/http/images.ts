@@ -18,7 +18,7 @@ const listImagesSchema = {
 
 const syncSchema = {
   operationId: 'syncImages',
-  summary: 'Read the snapshots again, rebuild table os and empty stale stock',
+  summary: 'Read the snapshots again, rebuild table os and retire spares',
   tags: ['images'],
   body: Type.Union([Type.Ref('SyncRequest'), Type.Null()]),
   response: {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { CloudError, PoolError, type PoolErrorCode } from '../pool/errors.ts'
+import { CloudError, codeOf, PoolError, type PoolErrorCode } from '../pool/errors.ts'
 import type { Problem } from './schemas.ts'
 
 /** The one place that knows HTTP statuses. A new code without an entry does not compile. */
@@ -101,18 +101,13 @@ const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url
 function toPoolError(error: unknown): [PoolError | undefined, number] {
   if (error instanceof PoolError) return [error, PROBLEMS[error.code].status]
   if (error instanceof CloudError) {
-    const known = new PoolError(cloudCode(error), error.message, { cause: error })
+    const known = new PoolError(codeOf(error), error.message, { cause: error })
     return [known, PROBLEMS[known.code].status]
   }
   const { statusCode = 500, validation, validationContext = 'body', message } = error as FastifyError
   if (validation) return [new PoolError('invalid_request', explain(validation, validationContext)), 400]
   if (statusCode >= 500) return [undefined, 500]
   return [new PoolError('invalid_request', message), statusCode === 413 || statusCode === 415 ? statusCode : 400]
-}
-
-function cloudCode({ code }: CloudError): PoolErrorCode {
-  if (code === 'timeout') return 'cloud_timeout'
-  return code === 'unavailable' ? 'cloud_unavailable' : 'cloud_error'
 }
 
 /** Names each wrong field. */

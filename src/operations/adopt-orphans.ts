@@ -1,18 +1,10 @@
-import { isCurrent } from '../pool/image.ts'
+import { type Image, isCurrent } from '../pool/image.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { countOf, isHeld, isInFlight } from '../pool/replenishment.ts'
-import {
-  DEPLOYMENT_KEY,
-  SPARE_ID_KEY,
-  type Spare,
-  type SpareStatus,
-  samePool,
-  spareMetadata,
-  spareName
-} from '../pool/spare.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, samePool, spareMetadata, spareName } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
-import { arm, arms, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
+import { tolerant } from './tolerant.ts'
 
 export interface OrphanResult {
   readonly adopted: number
@@ -38,11 +30,9 @@ export async function adoptOrphans(
   )
   let [adopted, removed] = [0, 0]
   for (const volume of orphans.filter(({ id }) => seenBefore.includes(id))) {
-    const status = (await fits(deps, volume)) ? 'available' : 'retiring'
-    if (!(await takeIn(deps, pool, volume, status, call))) continue
-    await deps.orphans.forget(volume.id)
-    if (status === 'available') adopted += 1
-    else removed += 1
+    const status = await tolerant(deps, { volume_id: volume.id }, () => takeIn(deps, pool, volume, call))
+    if (status === 'creating') adopted += 1
+    if (status === 'retiring') removed += 1
   }
   deps.observer.repaired('adopted_orphan', adopted)
   deps.observer.repaired('removed_orphan', removed)
@@ -57,10 +47,8 @@ async function isOrphan(deps: Deps, pool: Project, volume: Volume): Promise<bool
 }
 
 /** Of a current image, finished, as large as its pool's spares, and wanted there. */
-async function fits(deps: Deps, volume: Volume): Promise<boolean> {
+function fits(deps: Deps, volume: Volume, stock: StoredStock, image: Image | undefined): boolean {
   if (volume.status !== 'available' && volume.status !== 'awaiting-transfer') return false
-  const stock = await deps.spares.stock()
-  const image = imageOf(volume, stock)
   const target = image && deps.settings.targets.find(one => samePool(one, image))
   if (!image || !target || volume.sizeGib !== Math.max(target.sizeGib ?? 0, image.sizeGib)) return false
   const held = stock.holdings.filter(
@@ -69,22 +57,23 @@ async function fits(deps: Deps, volume: Volume): Promise<boolean> {
   return countOf(held) < target.target
 }
 
-const imageOf = ({ snapshotId }: Volume, { images }: StoredStock) =>
-  images.find(image => snapshotId !== undefined && isCurrent(snapshotId, image))
-
-/** From here on it is a spare like any other, under an id of its own: another row may have the one that it carries. */
+/**
+ * The row comes first, and it is unique: of two replicas that see the same volume one takes it in. As `creating` it goes
+ * the way of a volume just made, and check_state arms it. Undefined: another row has its id, so it gets one of its own
+ * for the next pass.
+ */
 async function takeIn(
   deps: Deps,
   pool: Project,
   volume: Volume,
-  status: Extract<SpareStatus, 'available' | 'retiring'>,
   call: Call
-): Promise<boolean> {
-  if (volume.status === 'awaiting-transfer') await disarm(pool, volume.id, call) // Its key is lost.
-  const [id, at] = [deps.newId(), deps.clock.now()]
-  const image = imageOf(volume, await deps.spares.stock())
-  const spare: Spare = {
-    id,
+): Promise<'creating' | 'retiring' | undefined> {
+  const stock = await deps.spares.stock()
+  const image = stock.images.find(one => volume.snapshotId !== undefined && isCurrent(volume.snapshotId, one))
+  const status = fits(deps, volume, stock, image) ? 'creating' : 'retiring'
+  const at = deps.clock.now()
+  const taken = await deps.spares.adopt({
+    id: volume.metadata[SPARE_ID_KEY] ?? '',
     os: image?.os ?? '',
     type: image?.type ?? '',
     snapshotId: volume.snapshotId ?? '',
@@ -92,22 +81,22 @@ async function takeIn(
     volumeType: volume.volumeType,
     sizeGib: volume.sizeGib,
     volumeId: volume.id,
-    name: spareName(id),
+    name: volume.name,
     status,
     kept: false,
     claimId: undefined,
     transfer: undefined,
-    createdAt: volume.createdAt,
+    createdAt: at, // Its lead time is nothing to go by: this is when it became ours again.
     updatedAt: at,
-    availableAt: at
+    availableAt: undefined
+  })
+  if (!taken) {
+    const id = deps.newId()
+    const metadata = spareMetadata(deps.settings.deployment, id)
+    await pool.volumes.update(volume.id, { name: spareName(id), metadata }, call)
+    return undefined
   }
-  await pool.volumes.update(
-    volume.id,
-    { name: spare.name, metadata: spareMetadata(deps.settings.deployment, id) },
-    call
-  )
-  const transfer = arms(deps) && status === 'available' ? await arm(deps, pool, spare, volume.id, call) : undefined
-  const taken = await deps.spares.adopt({ ...spare, transfer })
-  if (taken) deps.log.warn({ spare_id: id, volume_id: volume.id, status }, 'volume taken in that no row knew')
-  return taken
+  await deps.orphans.forget(volume.id)
+  deps.log.warn({ volume_id: volume.id, status }, 'volume taken in that no row knew')
+  return status
 }

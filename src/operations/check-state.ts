@@ -1,4 +1,3 @@
-import { CloudError } from '../pool/errors.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from '../pool/spare.ts'
 import type { Ready } from '../pool/stores.ts'
@@ -10,6 +9,7 @@ import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
 import { noteAvailable } from './note-available.ts'
 import { settleClaim } from './settle-claims.ts'
+import { tolerant } from './tolerant.ts'
 
 export interface CheckResult {
   readonly checked: number
@@ -55,20 +55,12 @@ async function lookAt(
     failed: [],
     dropped: 0
   }
-  await concurrently(spares, 4, spare => tolerant(deps, spare, () => checkOne(deps, look, spare)))
+  await concurrently(spares, 4, spare =>
+    tolerant(deps, { spare_id: spare.id, volume_id: spare.volumeId }, () => checkOne(deps, look, spare))
+  )
   const available = await noteAvailable(deps, look.ready)
   for (const giveUpOne of look.failed) await giveUpOne() // Last, so that a success beside it does not hide a failure.
   return { available, dropped: look.dropped + look.failed.length }
-}
-
-/** What fails for one spare is tried again by the next tick, and does not hold up the others. */
-async function tolerant(deps: Deps, { id, volumeId }: Spare, look: () => Promise<void>): Promise<void> {
-  try {
-    await look()
-  } catch (error) {
-    if (!(error instanceof CloudError)) throw error
-    deps.log.warn({ spare_id: id, volume_id: volumeId, error: error.message }, 'spare not checked')
-  }
 }
 
 /** Clocks of two machines, and a request that was long on its way. */
@@ -92,14 +84,18 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
     case 'keep':
       return
     case 'rearm':
+      if (spare.status === 'reserved') return // Its claim has armed it, and may be handing it over just now.
       await disarm(pool, volumeId, call)
       look.ready.push(await readyOne(deps, look, known, volumeId))
       return
     case 'stock':
       look.ready.push(await readyOne(deps, look, known, volumeId))
       return
-    case 'retire':
     case 'drop':
+      if (spare.status === 'reserved') return // Its claim may have handed it over just now: it will look.
+      look.failed.push(() => giveUp(deps, pool, known, volume, call))
+      return
+    case 'retire':
       look.failed.push(() => giveUp(deps, pool, known, volume, call))
   }
 }

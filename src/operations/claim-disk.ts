@@ -21,9 +21,19 @@ export async function claimDisk(deps: Deps, request: ClaimRequest, call: Call): 
     }
     throw unsettled('the claim ended again and again while it was looked at')
   } catch (error) {
-    if (error instanceof PoolError || error instanceof CloudError) deps.observer.claimFailed(request, error)
-    throw error
+    const failure = ownTokenRefused(request, error) ?? error
+    if (failure instanceof PoolError || failure instanceof CloudError) deps.observer.claimFailed(request, failure)
+    throw failure
   }
+}
+
+/** The caller's token was good a moment ago, and Cinder knows it no more: it has expired, or was revoked. */
+function ownTokenRefused({ caller }: ClaimRequest, error: unknown): PoolError | undefined {
+  if (!caller || !(error instanceof CloudError && error.code === 'unauthenticated')) return undefined
+  return new PoolError(
+    'unauthenticated',
+    `The cloud refuses the token in X-Auth-Token: get a new one. ${error.message}`
+  )
 }
 
 function againIfSuperseded(error: unknown): undefined {
@@ -47,7 +57,7 @@ async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise
   if (opening) {
     if (opening.spare) deps.wake('replenish')
     return await underLease(deps, opening.claim, lease, () =>
-      serveClaim(deps, { request, call, ...opening, resumed: false })
+      serveClaim(deps, { request, call, ...opening, resumed: false, holder: lease.holder })
     )
   }
   const claim = await deps.claims.living(request.projectId, request.name)
@@ -93,7 +103,7 @@ async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call)
   for (let waitMs = WAIT_FIRST_MS; ; waitMs = Math.min(2 * waitMs, WAIT_MOST_MS)) {
     const [now, lease] = [deps.clock.now(), newLease(deps)]
     const claim = await deps.claims.resume(first.id, lease, now)
-    if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, call))
+    if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, lease.holder, call))
     const current = await deps.claims.find(first.id)
     if (current?.status !== 'open' && current?.status !== 'creating') return undefined
     if (current.status === 'creating' && current.disk && now.getTime() >= waitUntil) {
@@ -105,7 +115,13 @@ async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call)
   }
 }
 
-async function resume(deps: Deps, request: ClaimRequest, claim: Claim, call: Call): Promise<ClaimResult> {
+async function resume(
+  deps: Deps,
+  request: ClaimRequest,
+  claim: Claim,
+  holder: string,
+  call: Call
+): Promise<ClaimResult> {
   const [spare, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
-  return await serveClaim(deps, { request, call, claim, spare, image, resumed: true })
+  return await serveClaim(deps, { request, call, claim, spare, image, resumed: true, holder })
 }

@@ -1,4 +1,4 @@
-import type { Claim, ClaimResult, Disk, MissReason } from '../pool/claim.ts'
+import { type Claim, type ClaimResult, type Disk, type MissReason, usabilityOf } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Image } from '../pool/image.ts'
 import type { Project, Volume } from '../pool/ports.ts'
@@ -8,8 +8,18 @@ import { verdictOnCreating } from '../pool/verdict.ts'
 import { collect } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
-import { diskOfSpare, diskOfVolume, give, handOver, resultOf, stillCreating, type Work } from './give-disk.ts'
-import { unsettled } from './hand-over.ts'
+import {
+  diskOfSpare,
+  diskOfVolume,
+  give,
+  giveSpare,
+  handOver,
+  handoverOf,
+  resultOf,
+  stillCreating,
+  type Work
+} from './give-disk.ts'
+import { pause, unsettled, whereIs } from './hand-over.ts'
 import { Superseded } from './lease.ts'
 import { noteAvailable } from './note-available.ts'
 import { notePoolFailure } from './replenish.ts'
@@ -91,9 +101,12 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
     const volume = asked ? undefined : await pool.volumes.find(volumeId, call)
     const verdict = asked ? 'keep' : verdictOnCreating(volume)
     if (verdict === 'stock' || verdict === 'rearm') return await handOverFinished(deps, work, spare)
+    if (!asked && !volume && (await whereIs(handoverOf(work, spare))) === 'destination') {
+      return await giveSpare(deps, claim, spare) // Handed over by a request whose lease had run out.
+    }
     if (verdict !== 'keep') throw await replaceFailed(deps, work, spare, volume)
     if (deps.clock.now().getTime() >= until) return stillCreating(claim)
-    await deps.clock.sleep(DISK_POLL_MS, call.signal)
+    await pause(deps, DISK_POLL_MS, call)
   }
 }
 
@@ -165,13 +178,19 @@ export async function awaitInProject(deps: Deps, work: Work, first: Volume): Pro
   const { claim, request, destination, call } = work
   const until = deps.clock.now().getTime() + request.waitSeconds * 1000
   for (let volume = first; ; ) {
-    const result = resultOf({ ...claim, disk: diskOfVolume(volume, claim.disk?.imageVersion) }, volume.status)
+    const disk = diskOfVolume(volume, claim.disk?.imageVersion)
+    if (usabilityOf(volume.status) === 'unusable') {
+      deps.log.error({ claim_id: claim.id, volume_id: volume.id, status: volume.status }, 'disk failed in its project')
+      throw unsettled(
+        `the disk that was being made for it is in status ${volume.status}; the next repeat makes another`
+      )
+    }
+    const result = resultOf({ ...claim, disk }, volume.status)
     if (result.usable) {
-      const disk = diskOfVolume(volume, claim.disk?.imageVersion)
       return await give(deps, claim, { source: 'created', missReason: claim.missReason, disk }, volume.status)
     }
     if (deps.clock.now().getTime() >= until) return stillCreating(result.claim)
-    await deps.clock.sleep(DISK_POLL_MS, call.signal)
+    await pause(deps, DISK_POLL_MS, call)
     const found = await destination.volumes.find(volume.id, call)
     if (!found) throw unsettled('the disk that was being made for it is gone')
     volume = found

@@ -17,6 +17,8 @@ export interface Work {
   readonly call: Call
   /** Somebody else has worked on it before: anything may have happened in Cinder. */
   readonly resumed: boolean
+  /** Whose lease it is worked on under. */
+  readonly holder: string
   readonly pool: Project
   readonly destination: Project
 }

@@ -1,8 +1,8 @@
 import type { Claim } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call, Project } from '../pool/ports.ts'
-import { type SealedTransfer, type Spare, spareMetadata } from '../pool/spare.ts'
-import { arm, arms, disarm } from './arm.ts'
+import type { SealedTransfer, Spare } from '../pool/spare.ts'
+import { arm, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
 
 /** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
@@ -54,7 +54,7 @@ function unfitIfRefused(error: unknown): unknown {
 type Arming = Pick<Handover, 'pool' | 'spare' | 'volumeId' | 'call'>
 
 /** The key is recorded before the accept, since it is told only once; of a transfer that waits already it is lost. */
-async function armNow(deps: Deps, { pool, spare, volumeId, call }: Arming): Promise<SealedTransfer> {
+export async function armNow(deps: Deps, { pool, spare, volumeId, call }: Arming): Promise<SealedTransfer> {
   const transfer = await arm(deps, pool, spare, volumeId, call).catch(async (error: unknown) => {
     if (!(error instanceof CloudError && error.code === 'bad_request')) throw error
     await disarm(pool, volumeId, call)
@@ -86,7 +86,7 @@ async function extend(deps: Deps, handover: Handover): Promise<Spare> {
     if (volume?.status !== 'extending') {
       throw new UnfitSpare(`volume ${volumeId} was to be extended and is ${volume?.status ?? 'gone'}`)
     }
-    await deps.clock.sleep(EXTENDING_POLL_MS, call.signal)
+    await pause(deps, EXTENDING_POLL_MS, call)
   }
   return { ...spare, transfer: undefined }
 }
@@ -104,22 +104,30 @@ export async function accept(deps: Deps, handover: Handover): Promise<void> {
   const authKey = deps.keyring.open(spare.transfer.sealedKey)
   if (authKey === undefined)
     throw new UnfitSpare(`the key of transfer ${spare.transfer.id} is sealed with another secret`)
-  for (let tries = 1; ; tries += 1) {
+  for (let unclear = 0; ; ) {
     try {
       await destination.transfers.accept(spare.transfer.id, authKey, call)
       return
     } catch (error) {
       if (!(error instanceof CloudError)) throw error
-      const final = finalRefusal(error, handover.claim)
+      if (error.mayHaveActed) unclear += 1
+      // Refused at the first try, nothing is on its way. After an unclear one a refusal may be of its own doing.
+      const final = unclear === 0 ? finalRefusal(error, handover.claim) : undefined
       if (final) throw final
       const place = await whereIs(handover)
       if (place === 'destination') return
       if (place === 'nowhere') throw new UnfitSpare(`volume ${handover.volumeId} is gone`, { cause: error })
-      if (error.code === 'not_found' || error.code === 'bad_request') throw unfitIfRefused(error)
-      if (!error.mayHaveActed) throw error
-      if (tries === ACCEPT_TRIES) throw unsettled(error.message)
+      if (unclear === 0) throw unfitIfRefused(error)
+      if (!error.mayHaveActed || unclear === ACCEPT_TRIES) throw unsettled(error.message)
     }
   }
+}
+
+/** Waits between two looks; when the request's time is up, its claim is left as it is. */
+export async function pause({ clock }: Deps, ms: number, { signal }: Call): Promise<void> {
+  await clock.sleep(ms, signal).catch(() => {
+    throw unsettled('the time for this request is up')
+  })
 }
 
 export const unsettled = (why: string): PoolError =>
@@ -168,23 +176,4 @@ export async function whereIs({
     if (!(error instanceof CloudError)) throw error
     throw unsettled(error.message)
   }
-}
-
-/**
- * Puts a claim's spare into stock as it was: its own name and metadata, armed. One that has grown is retired instead.
- * Fails where the volume is not in the pool any more: then it may be the claim's after all.
- */
-export async function putBack(deps: Deps, pool: Project, spare: Spare, call: Call): Promise<void> {
-  const { id, name, volumeId } = spare
-  const volume = volumeId ? await pool.volumes.find(volumeId, call) : undefined
-  if (!volume) throw unsettled(`volume ${volumeId ?? 'of the spare'} is not in the pool's project`)
-  await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
-  const grown = volume.sizeGib > spare.sizeGib
-  if (grown || spare.availableAt === undefined) await deps.spares.retire(id, 'reserved', deps.clock.now())
-  else {
-    const armed = volume.status === 'awaiting-transfer' && spare.transfer !== undefined
-    if (arms(deps) && !armed) await armNow(deps, { pool, spare, volumeId: volume.id, call })
-    await deps.spares.putBack(id, deps.clock.now())
-  }
-  deps.log.info({ spare_id: id, volume_id: volume.id, grown }, 'spare put back')
 }

@@ -2,7 +2,7 @@ import type { Claim, Lease } from '../pool/claim.ts'
 import type { Deps } from './deps.ts'
 
 /** How long a claim waits for somebody who died at it. */
-const LEASE_MS = 10_000
+export const LEASE_MS = 10_000
 const RENEWAL_MS = 3_000
 
 /** Another request has taken the claim over, since ours was too long silent: look again at how it stands. */
@@ -11,6 +11,10 @@ export class Superseded extends Error {}
 const endOf = ({ clock }: Deps): Date => new Date(clock.now().getTime() + LEASE_MS)
 
 export const newLease = (deps: Deps): Lease => ({ holder: deps.newId(), until: endOf(deps) })
+
+/** False: it is ours no more. */
+export const keepLease = async (deps: Deps, claimId: string, holder: string): Promise<boolean> =>
+  await deps.claims.renew(claimId, { holder, until: endOf(deps) })
 
 /**
  * Works on a claim whose lease was taken just now, renewing it while that lasts. A settled claim has no lease any more;
@@ -43,7 +47,7 @@ async function renew(deps: Deps, claimId: string, holder: string, ended: AbortSi
     } catch {
       return // The work has ended.
     }
-    await deps.claims.renew(claimId, { holder, until: endOf(deps) }).catch((error: unknown) => {
+    await keepLease(deps, claimId, holder).catch((error: unknown) => {
       deps.log.warn({ claim_id: claimId, error: String(error) }, 'lease not renewed')
     })
   }

@@ -73,21 +73,27 @@ export async function findImage(deps: Deps, pool: PoolName, call: Call): Promise
 
 /** Before stock is planned: follows Cinder where it is the source, and looks there for images that a pool misses. */
 export async function refreshImages(deps: Deps, images: readonly Image[], call: Call): Promise<boolean> {
+  const after = await imagesAfterRefresh(deps, images, call)
+  if (after === images) return false
+  if (deps.settings.imagesSource === 'cinder') await deps.images.replace(after, 'stale', deps.clock.now())
+  else await deps.images.add(after.slice(images.length))
+  return true
+}
+
+/** What table `os` will hold then: the same list where nothing changes, added ones last where only those come in. */
+export async function imagesAfterRefresh(deps: Deps, images: readonly Image[], call: Call): Promise<readonly Image[]> {
   const { imagesSource, targets } = deps.settings
-  if (imagesSource === 'os_table') return false
+  if (imagesSource === 'os_table') return images
   const complete = targets.every(target => images.some(image => samePool(image, target)))
-  if (imagesSource === 'os_table_then_cinder' && complete) return false
+  if (imagesSource === 'os_table_then_cinder' && complete) return images
   const found = (await readImages(deps, call)).images
   if (imagesSource === 'os_table_then_cinder') {
     const missing = found.filter(image => !images.some(known => samePool(known, image)))
-    await deps.images.add(missing)
-    return missing.length > 0
+    return missing.length > 0 ? [...images, ...missing] : images
   }
-  if (found.length === 0) return false // More likely a fault of rights than a cloud without images.
+  if (found.length === 0) return images // More likely a fault of rights than a cloud without images.
   const unchanged = found.every(image => images.some(known => sameContent(known, image)))
-  if (unchanged && found.length === images.length) return false
-  await deps.images.replace(keepIds(found, images), 'stale', deps.clock.now())
-  return true
+  return unchanged && found.length === images.length ? images : keepIds(found, images)
 }
 
 /** The same disks come of both. */

@@ -1,7 +1,7 @@
-import { compareVersions } from '../pool/image.ts'
+import { compareVersions, isCurrent } from '../pool/image.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
-import { type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
+import { isOurs, type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
 import { adoptOrphans } from './adopt-orphans.ts'
 import { arm, arms, disarm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
@@ -9,6 +9,7 @@ import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
 import { readImages } from './read-images.ts'
 import { settleClaims } from './settle-claims.ts'
+import { tolerant } from './tolerant.ts'
 
 export interface ReconcileResult {
   readonly settled: number
@@ -63,7 +64,8 @@ async function reviewStock(
     }
     const inStock = page.rows.filter(({ status }) => status === 'available')
     await concurrently(inStock, 4, async spare => {
-      if (await reviewSpare(deps, pool, spare, volumes, call)) dropped += 1
+      const fields = { spare_id: spare.id, volume_id: spare.volumeId }
+      if (await tolerant(deps, fields, () => reviewSpare(deps, pool, spare, volumes, call))) dropped += 1
     })
     marker = page.nextMarker
   } while (marker)
@@ -84,10 +86,13 @@ async function reviewSpare(
   const { volumeId } = spare
   if (!volumeId) return false
   // The listing may be older than a claim or a page of it may have moved: what looks wrong is asked for by itself.
-  const listed = verdictOnAvailable(spare, volumes.get(volumeId), arms(deps))
-  if (listed === 'keep') return false
+  const verdictOn = (volume: Volume | undefined): Verdict =>
+    volume && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)
+      ? 'drop'
+      : verdictOnAvailable(spare, volume, arms(deps))
+  if (verdictOn(volumes.get(volumeId)) === 'keep') return false
   const volume = await pool.volumes.find(volumeId, call)
-  const verdict = verdictOnAvailable(spare, volume, arms(deps))
+  const verdict = verdictOn(volume)
   return await carryOut(deps, pool, spare, volumeId, verdict, volume?.status ?? 'gone', call)
 }
 
@@ -136,7 +141,7 @@ async function lookForNewer(deps: Deps, call: Call): Promise<void> {
   const [{ images: found }, known] = await Promise.all([readImages(deps, call), deps.images.list()])
   const newer = found.filter(image => {
     const current = known.find(one => samePool(one, image))
-    return current && current.snapshotId !== image.snapshotId && compareVersions(image.version, current.version) >= 0
+    return current && !isCurrent(image.snapshotId, current) && compareVersions(image.version, current.version) >= 0
   })
   await deps.pools.noteNewer(newer)
 }

@@ -5,7 +5,7 @@ import type { Spare } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
-import { refreshImages } from './read-images.ts'
+import { imagesAfterRefresh, refreshImages } from './read-images.ts'
 import { requestVolume } from './request-volume.ts'
 
 export interface ReplenishResult {
@@ -31,9 +31,10 @@ export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult
   return { requested: spares.length, pools: plans }
 }
 
-/** What the next replenish would do; changes nothing. */
+/** What the next replenish would do, with the images that it would find; changes nothing. */
 export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {
-  const stock = await deps.spares.stock()
+  const stored = await deps.spares.stock()
+  const stock = { ...stored, images: await imagesAfterRefresh(deps, stored.images, call) }
   const draft = planReplenishment(completeStock(deps, stock, undefined))
   if (draft.every(pool => pool.create.length === 0)) return draft
   return planReplenishment(completeStock(deps, stock, await readQuota(deps, call)))

@@ -1,25 +1,28 @@
 import { type Claim, type ClaimResult, type MissReason, preferredVolume, usabilityOf } from '../pool/claim.ts'
 import { CloudError, PoolError, type PoolErrorCode } from '../pool/errors.ts'
 import { snapshotIdsOf } from '../pool/image.ts'
-import type { Call, Volume } from '../pool/ports.ts'
+import type { Volume } from '../pool/ports.ts'
 import { type Spare, samePool } from '../pool/spare.ts'
 import { collect } from './concurrently.ts'
 import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf, poolProject } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
-import { accept, type Handover, needsExtension, prepare, putBack, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
-import { Superseded } from './lease.ts'
+import { accept, type Handover, needsExtension, pause, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
+import { keepLease, Superseded } from './lease.ts'
+import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
 
+type Unplaced = Omit<Work, 'pool' | 'destination'>
+
 /** Serves an open claim: the existing volume, else its spare, else a miss. What cannot be finished is undone. */
-export async function serveClaim(deps: Deps, work: Omit<Work, 'pool' | 'destination'>): Promise<ClaimResult> {
+export async function serveClaim(deps: Deps, work: Unplaced): Promise<ClaimResult> {
   try {
     const pool = await poolProject(deps, work.call)
     const destination = await destinationOf(deps, work.claim.projectId, work.request.caller, work.call)
     return await serve(deps, { ...work, destination, pool })
   } catch (error) {
-    if (isFinal(work.claim, error)) await undo(deps, work)
+    if (!(error instanceof Superseded)) await undoIfFinal(deps, work, error)
     throw error
   }
 }
@@ -28,9 +31,37 @@ export async function serveClaim(deps: Deps, work: Omit<Work, 'pool' | 'destinat
 const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_type_hidden', 'image_not_found']
 
 function isFinal(claim: Claim, error: unknown): boolean {
-  if (error instanceof Superseded) return false
   if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
-  return !(error instanceof PoolError && error.code === 'claim_unsettled')
+  return claim.status === 'open' && !(error instanceof PoolError && error.code === 'claim_unsettled')
+}
+
+/**
+ * The spare back into stock, the claim forgotten, for as long as it is ours. Judged by the claim as it is now: a disk may
+ * be on its way by now. What does not succeed is left to reconcile. The request's own time may be up, so it does not count.
+ */
+async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<void> {
+  const call = { requestId: work.call.requestId }
+  try {
+    const claim = await deps.claims.find(work.claim.id)
+    if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.holder))) return
+    const spare = await deps.spares.ofClaim(claim.id)
+    if (spare) await letGo(deps, { ...work, claim, call, pool: await poolProject(deps, call) }, spare)
+    await deps.claims.forget(claim.id)
+  } catch (failure) {
+    if (!(failure instanceof CloudError || failure instanceof PoolError)) throw failure
+    deps.log.warn({ claim_id: work.claim.id, error: failure.message }, 'claim not undone yet: reconcile will')
+  }
+}
+
+type Owner = Pick<Work, 'claim' | 'resumed' | 'call' | 'pool'>
+
+/** Takes its spare from a claim. One that was made for it alone need not fit the pool, and is retired. */
+async function letGo(deps: Deps, { claim, resumed, call, pool }: Owner, spare: Spare, fit = true): Promise<void> {
+  const how = { fit: fit && claim.status === 'open', sent: resumed }
+  if (await putBack(deps, pool, spare, how, call)) return
+  // Gone. An earlier try may have accepted it, though, and then it is the claim's.
+  if (resumed && spare.volumeId) throw unsettled(`volume ${spare.volumeId} is not in the pool's project`)
+  await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
 }
 
 async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
@@ -95,10 +126,10 @@ const isMadeFor = ({ claim, image }: Work, volume: Volume): boolean =>
 
 /** The disk that was there, which may be the very one that an earlier try has renamed or made. */
 async function giveExisting(deps: Deps, work: Work, volume: Volume): Promise<ClaimResult> {
-  const { claim, spare, call, pool } = work
+  const { claim, spare } = work
   if (spare?.volumeId === volume.id) return await handOver(deps, work, spare)
   if (isMadeFor(work, volume)) return await awaitInProject(deps, work, volume)
-  if (spare) await putBack(deps, pool, (await deps.spares.ofClaim(claim.id)) ?? spare, call)
+  if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare)
   const given = { source: 'existing', missReason: undefined, disk: diskOfVolume(volume) } as const
   if (usabilityOf(volume.status) === 'unusable') throw unusable(claim, volume)
   return await give(deps, claim, given, volume.status)
@@ -126,7 +157,7 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
       return await giveSpare(deps, work.claim, spare)
     } catch (error) {
       if (!(error instanceof UnfitSpare)) throw error
-      await discard(deps, handover, error)
+      await discard(deps, work, handover, error)
     }
     const next = tries < SPARES_TRIED && (await deps.spares.reserveOldest(work.claim.id, work.claim, deps.clock.now()))
     if (!next) return undefined
@@ -134,11 +165,11 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
   }
 }
 
-/** Retired, so that what is left of it is deleted once it is certain to be ours. */
-async function discard(deps: Deps, { spare, claim }: Handover, error: UnfitSpare): Promise<void> {
+/** Retired under its own name and metadata, so that what is left of it is known for ours and deleted. */
+async function discard(deps: Deps, work: Work, { spare, claim }: Handover, error: UnfitSpare): Promise<void> {
   const fields = { claim_id: claim.id, spare_id: spare.id, volume_id: spare.volumeId, error: error.message }
   deps.log.warn(fields, 'spare could not be handed over')
-  await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+  await letGo(deps, work, spare, false)
 }
 
 async function serveMiss(deps: Deps, work: Work, triedSpares: boolean): Promise<ClaimResult> {
@@ -174,7 +205,7 @@ async function awaitStock(deps: Deps, work: Work, reason: MissReason): Promise<C
     const result = spare && (await serveFromStock(deps, work, { handover: handoverOf(work, spare) }))
     if (result) return result
     if (deps.clock.now().getTime() >= until) throw poolEmpty(claim, reason)
-    await deps.clock.sleep(STOCK_POLL_MS, call.signal)
+    await pause(deps, STOCK_POLL_MS, call)
   }
 }
 
@@ -185,17 +216,3 @@ const poolEmpty = ({ os, type }: Claim, reason: MissReason): PoolError =>
       'wait_seconds to wait for one, or on_empty "create" to have a disk made.',
     { retryAfterSeconds: 10 }
   )
-
-/** The spare back into stock, the claim forgotten. What does not succeed now is left to reconcile. */
-export async function undo(deps: Deps, { claim, call }: { claim: Claim; call: Call }): Promise<void> {
-  try {
-    const spare = await deps.spares.ofClaim(claim.id)
-    // One that was made for the claim alone need not fit the pool.
-    if (spare && claim.status === 'creating') await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
-    else if (spare) await putBack(deps, await poolProject(deps, call), spare, call)
-    await deps.claims.forget(claim.id)
-  } catch (error) {
-    if (!(error instanceof CloudError || error instanceof PoolError)) throw error
-    deps.log.warn({ claim_id: claim.id, error: error.message }, 'claim not undone yet: reconcile will')
-  }
-}

@@ -2,13 +2,12 @@ import type { Claim, ClaimRequest } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
-import { disarm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { poolProject, serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
-import { putBack } from './hand-over.ts'
 import { newLease, Superseded, underLease } from './lease.ts'
+import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
 
 const AT_ONCE = 100
@@ -30,7 +29,7 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
   if (!claim) return false
   try {
     await underLease(deps, claim, lease, async () => {
-      if (claim.status === 'creating') return await finishCreation(deps, claim, call)
+      if (claim.status === 'creating') return await finishCreation(deps, claim, lease.holder, call)
       await finishOrUndo(deps, claim, call)
       return { claim }
     })
@@ -47,10 +46,10 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
 /** A disk that only its caller's token can accept, and that nobody came for. */
 const ABANDONED_AFTER_MS = 24 * 3_600_000
 
-async function finishCreation(deps: Deps, claim: Claim, call: Call): Promise<{ claim: Claim }> {
+async function finishCreation(deps: Deps, claim: Claim, holder: string, call: Call): Promise<{ claim: Claim }> {
   const [spare, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
   try {
-    return await serveClaim(deps, { claim, request: requestOf(claim), spare, image, call, resumed: true })
+    return await serveClaim(deps, { claim, request: requestOf(claim), spare, image, call, resumed: true, holder })
   } catch (error) {
     const abandoned = deps.clock.now().getTime() - claim.createdAt.getTime() > ABANDONED_AFTER_MS
     if (!abandoned || !(error instanceof PoolError && error.code === 'project_not_accessible')) throw error
@@ -89,9 +88,7 @@ async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void>
   }
   const pool = await poolProject(deps, call)
   if (!(await pool.volumes.find(spare.volumeId, call))) return await giveMoved(deps, claim, spare, call)
-  await disarm(pool, spare.volumeId, call)
-  await deps.spares.noteTransfer(spare.id, 'reserved', undefined, deps.clock.now())
-  await putBack(deps, pool, { ...spare, transfer: undefined }, call)
+  await putBack(deps, pool, spare, { fit: true, sent: true }, call)
   await deps.claims.forget(claim.id)
 }
 

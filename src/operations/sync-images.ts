@@ -26,7 +26,7 @@ export interface SyncResult {
 /** Longer than any sync takes: after it, one that died no longer stands in the way. */
 const LEASE_SECONDS = 300
 
-/** Reads the snapshots again, rebuilds table `os`, and empties what is stale. Nothing changes if Cinder cannot be read. */
+/** Reads the snapshots again, rebuilds table `os`, and retires what `purge` says. Nothing changes if Cinder cannot be read. */
 export async function syncImages(deps: Deps, request: SyncRequest, call: Call): Promise<SyncResult> {
   if (request.dryRun) return await sync(deps, request, call)
   const [holder, startedAt] = [deps.newId(), deps.clock.now()]

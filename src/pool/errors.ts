@@ -79,3 +79,11 @@ export class CloudError extends Error {
     this.status = options.status
   }
 }
+
+/** What the caller is told of a failure, whoever's it is. */
+export function codeOf(error: unknown): PoolErrorCode {
+  if (error instanceof PoolError) return error.code
+  if (!(error instanceof CloudError)) return 'internal_error'
+  if (error.code === 'timeout') return 'cloud_timeout'
+  return error.code === 'unavailable' ? 'cloud_unavailable' : 'cloud_error'
+}

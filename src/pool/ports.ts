@@ -134,7 +134,7 @@ export interface Transfers {
   list(volumeId: string | undefined, call: Call): Promise<readonly Transfer[]>
 }
 
-/** A snapshot as Cinder shows it, with its source volume's type. */
+/** A snapshot as Cinder shows it. Its volume type is its source volume's. */
 export interface Snapshot {
   readonly id: string
   readonly name: string

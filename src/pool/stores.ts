@@ -79,8 +79,8 @@ export interface Claims {
   byKey(projectId: string, key: string): Promise<Claim | undefined>
   /** Takes over a claim that nobody works on. Undefined: somebody does, or it is settled. */
   resume(id: string, lease: Lease, at: Date): Promise<Claim | undefined>
-  /** Goes on working on it. */
-  renew(id: string, lease: Lease): Promise<void>
+  /** Goes on working on it. False: somebody else does by now. */
+  renew(id: string, lease: Lease): Promise<boolean>
   /** Stops working on it: anybody may take it over. */
   release(id: string, holder: string): Promise<void>
   /** A disk is being made for it; `disk` once Cinder has said which. */

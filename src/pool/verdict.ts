@@ -1,5 +1,5 @@
 import type { Volume } from './ports.ts'
-import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from './spare.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
 
 /**
  * What a look at a spare's volume means for it.
@@ -43,8 +43,9 @@ export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, arm
 
 const isFault = (volume: Volume): boolean => volume.status.startsWith('error') || volume.status === 'deleting'
 
-/** Whether the service may delete a volume for a spare: its own metadata, the pool's project, attached to nothing. */
+/** Whether a volume is still a spare's, to hand out and to delete: our name and metadata, our project, attached to nothing. */
 export const isOurs = (volume: Volume, spareId: string, deployment: string, poolProjectId: string): boolean =>
+  volume.name === spareName(spareId) &&
   volume.metadata[DEPLOYMENT_KEY] === deployment &&
   volume.metadata[SPARE_ID_KEY] === spareId &&
   volume.projectId === poolProjectId &&

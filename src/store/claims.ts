@@ -154,8 +154,13 @@ export async function resume(db: Database, id: string, lease: Lease, at: Date): 
   )
 }
 
-export async function renew(db: Database, id: string, lease: Lease): Promise<void> {
-  await query(db, 'update claims set lease_until = :until where id = :id and lease_holder = :holder', { id, ...lease })
+export async function renew(db: Database, id: string, lease: Lease): Promise<boolean> {
+  const rows = await query(
+    db,
+    'update claims set lease_until = :until where id = :id and lease_holder = :holder returning id',
+    { id, ...lease }
+  )
+  return rows.length > 0
 }
 
 export async function release(db: Database, id: string, holder: string): Promise<void> {

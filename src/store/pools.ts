@@ -22,7 +22,6 @@ export const toPoolState = (row: PoolRow): PoolState => ({
   newerInCinder: row.newer_in_cinder ?? undefined
 })
 
-/** A pool is named by the configuration, by a claim or by an operator: any of them may be first. */
 export async function ensure(db: Database, pools: readonly PoolName[]): Promise<void> {
   await query(
     db,

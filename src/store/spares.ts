@@ -72,6 +72,7 @@ export async function noteAvailable(db: Database, ready: readonly Ready[], at: D
      ), timed as (
        insert into lead_times (spare_id, os, type, seconds, at)
        select id, os, type, extract(epoch from available_at - created_at), :at::timestamptz from changed
+       on conflict do nothing -- An orphan that was adopted keeps the time it took when it was made.
      ), recovered as (
        update pools set failures = 0, retry_at = null, last_error = null
         where (os, type) in (select os, type from changed) and (failures > 0 or last_error is not null)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { loginAs, setStatus, volumeIn } from '../support/cloud.ts'
+import { claimDisk } from '../../src/operations/claim-disk.ts'
+import { loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 
 /** The pool of the sandbox's own images, empty and not to be filled. */
@@ -180,6 +181,39 @@ describe('a created disk', () => {
     assert.equal(service.volumes('tenant-b').length, 1)
   })
 
+  it('goes on being made when a look at it fails while its claim waits', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 20 })
+    await service.sync() // Reads the images, which takes looks as well.
+    service.sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500, count: 3 })
+    const first = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([first.status, first.body.code], [502, 'cloud_error'])
+    const second = await service.claim({ wait_seconds: 60 })
+    assert.deepEqual([second.status, second.body.source], [200, 'created'])
+    assert.equal(service.volumes().length, 1)
+  })
+
+  it('is replaced in the project itself, too, where the one that failed is left to its owners', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 3, user: 'admin' })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 })
+    const first = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([first.status, first.body.code], [503, 'claim_unsettled'])
+    const second = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([second.status, second.body.source], [200, 'created'])
+    const statuses = service.volumes('tenant-a').map(({ status }) => status)
+    assert.deepEqual(statuses.toSorted(), ['available', 'error'])
+  })
+
+  it('is retired and deleted, not put into stock, when the project has no quota for it', async t => {
+    const service = await aService(t, { ...EMPTY, config: { pools: [] } })
+    setQuota(service, 'tenant-a', 'volumes', 0)
+    const waiting = await service.claim({ wait_seconds: 30, size: 100 })
+    assert.deepEqual([waiting.status, waiting.body.code], [403, 'quota_exceeded'])
+    const later = await service.claim({ hostname: 'web-02' })
+    assert.equal(later.status, 202)
+    for (let pass = 0; pass < 4; pass += 1) await service.call('POST', '/pool/check')
+    assert.deepEqual([await service.claims(), await service.spares(), service.volumes()], [[], [], []])
+  })
+
   it('is retired when nobody comes for it within a day', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 60, config: { pools: [] } })
     takeRole(service, 'tenant-b')
@@ -195,6 +229,13 @@ describe('a created disk', () => {
 function takeRole(service: TestService, project: string): void {
   const user = [...service.sandbox.cloud.users.values()].find(({ name }) => name === 'pool-svc')
   user?.roles.delete(service.project(project))
+}
+
+async function inOrder(service: TestService): Promise<string[]> {
+  const spares = await service.spares()
+  return spares
+    .toSorted((a, b) => (a.created_at + a.id < b.created_at + b.id ? -1 : 1))
+    .map(({ volume_id }) => volume_id ?? '')
 }
 
 describe('a claim that cannot be finished', () => {
@@ -230,6 +271,68 @@ describe('a claim that cannot be finished', () => {
     const { status, body } = await service.claim({ project_id: '00000000000000000000000000000000' })
     assert.deepEqual([status, body.code], [403, 'project_not_accessible'])
     await assertUntouched(service)
+  })
+
+  it('is left open, not undone, when a refusal follows an accept that may still be on its way', async t => {
+    const service = await aService(t)
+    const { cloud } = service.sandbox
+    cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 504, count: 1 })
+    cloud.addFault({ operation: 'transfer_accept', kind: 'over_quota', count: 1 })
+    const first = await service.claim()
+    assert.deepEqual([first.status, first.body.code], [503, 'claim_unsettled'])
+    assert.equal((await service.claims())[0]?.status, 'open')
+    const second = await service.claim()
+    assert.deepEqual([second.status, second.body.source], [200, 'pool'])
+    assert.equal(service.volumes('tenant-a').length, 1)
+  })
+
+  it('disarms a spare that an earlier try had sent an accept for, before it goes back', async t => {
+    const service = await aService(t)
+    const { cloud } = service.sandbox
+    cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 504, count: 2 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    const before = new Set([...cloud.transfers.all()].map(({ id }) => id))
+    setQuota(service, 'tenant-a', 'volumes', 0)
+    assert.equal((await service.claim()).body.code, 'quota_exceeded')
+    const now = [...cloud.transfers.all()].filter(({ id }) => !before.has(id))
+    assert.equal(now.length, 1)
+    await assertUntouched(service)
+  })
+
+  it('is claim_unsettled when its extension takes longer than the request may', async t => {
+    const service = await aService(t)
+    service.sandbox.cloud.delays = { ...service.sandbox.cloud.delays, extending: 3_600_000 }
+    const call = { requestId: 'req-00000000-0000-4000-8000-000000000003', signal: AbortSignal.timeout(400) }
+    const { hostname, os, type } = { hostname: 'web-01', os: 'debian12', type: 'ssd' }
+    const request = { hostname, os, type, category: 'sys', name: 'web-01_sys', projectId: service.project('tenant-a') }
+    const rest = {
+      sizeGib: 40,
+      onEmpty: 'create',
+      waitSeconds: 0,
+      idempotencyKey: undefined,
+      caller: undefined
+    } as const
+    const claiming = claimDisk(service.service.deps, { ...request, ...rest }, call)
+    await assert.rejects(service.clock.during(claiming), { code: 'claim_unsettled' })
+  })
+
+  it('gives an existing volume although the spare that it had taken is gone', async t => {
+    const service = await aService(t)
+    const [oldest] = await inOrder(service)
+    service.sandbox.cloud.volumes.remove(volumeIn(service, oldest ?? ''))
+    const existing = await makeVolume(service, 'web-01_sys')
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.volume_id], [200, 'existing', existing])
+  })
+
+  it('is unauthenticated when the caller’s own token has just been revoked', async t => {
+    const service = await aService(t)
+    const headers = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }
+    await service.claim({ hostname: 'first' }, headers)
+    service.sandbox.cloud.tokens.delete(headers['x-auth-token'])
+    const { status, body } = await service.claim({ hostname: 'second' }, headers)
+    assert.deepEqual([status, body.code], [401, 'unauthenticated'])
+    assert.equal(await available(service), 4)
   })
 
   it('is cloud_unavailable when the cloud is down, and is given its disk afterwards', async t => {
@@ -275,6 +378,9 @@ describe('a spare that fails at hand-over', () => {
     assert.equal(body.source, 'pool')
     assert.notEqual(body.volume_id, oldest)
     assert.equal(service.volumes('tenant-a').length, 1)
+    for (let pass = 0; pass < 2; pass += 1) await service.call('POST', '/pool/check')
+    assert.equal(service.sandbox.cloud.volumes.get(oldest ?? ''), undefined)
+    assert.equal(service.volumes('pool').length, 3)
   })
 
   it('leads to a created disk when three in a row fail', async t => {
@@ -283,13 +389,6 @@ describe('a spare that fails at hand-over', () => {
     const { status, body } = await service.claim({ wait_seconds: 30 })
     assert.deepEqual([status, body.source, body.miss_reason], [200, 'created', 'handover_failed'])
   })
-
-  async function inOrder(service: TestService): Promise<string[]> {
-    const spares = await service.spares()
-    return spares
-      .toSorted((a, b) => (a.created_at + a.id < b.created_at + b.id ? -1 : 1))
-      .map(({ volume_id }) => volume_id ?? '')
-  }
 })
 
 describe('a category that is no system disk', () => {

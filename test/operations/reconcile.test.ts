@@ -98,6 +98,34 @@ describe('reconcile, on the stock', () => {
     assert.equal((await service.claim()).body.volume_id, spare?.volume_id)
   })
 
+  it('drops a spare that was renamed or stripped by hand, and leaves its volume alone', async t => {
+    const service = await aService(t)
+    const [one, two] = await service.spares()
+    const { volumes } = service.sandbox.cloud
+    volumes.change(volumeIn(service, one?.volume_id ?? ''), { name: 'kept by hand' })
+    volumes.change(volumeIn(service, two?.volume_id ?? ''), { metadata: {} })
+    assert.equal((await reconcile(service))['dropped'], 2)
+    await service.sync({ purge: 'all' })
+    for (let pass = 0; pass < 3; pass += 1) await check(service)
+    const left = service.volumes('pool').map(({ id }) => id)
+    assert.deepEqual(new Set(left), new Set([one?.volume_id, two?.volume_id]))
+  })
+
+  it('goes on with the rest where Cinder refuses one volume', async t => {
+    const service = await aService(t)
+    const [one, two] = await service.spares()
+    for (const spare of [one, two]) {
+      for (const transfer of service.sandbox.cloud.transfers.ofVolume(spare?.volume_id ?? '')) {
+        service.sandbox.cloud.transfers.remove(transfer)
+      }
+      setStatus(service, spare?.volume_id ?? '', 'available')
+    }
+    service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'status', status: 400, count: 1 })
+    await reconcile(service)
+    const waiting = service.volumes('pool').filter(({ status }) => status === 'awaiting-transfer')
+    assert.equal(waiting.length, 4)
+  })
+
   it('retires spares whose snapshot is no longer current', async t => {
     const service = await aService(t)
     await service.rows("update os set snapshot_id = 'another', version = '20261201'")
@@ -141,6 +169,7 @@ describe('reconcile, on volumes that no row knows', () => {
     assert.equal((await service.stats()).orphans, 2)
     assert.equal((await reconcile(service))['adopted'], 2)
     assert.equal((await service.stats()).orphans, 0)
+    await check(service)
     assert.equal((await service.spares()).filter(({ status, armed }) => status === 'available' && armed).length, 5)
     const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => service.claim({ hostname })))
     assert.ok(answers.every(({ body }) => body.source === 'pool'))

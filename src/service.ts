@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
@@ -10,18 +8,15 @@ import { connect } from './openstack/openstack.ts'
 import { cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { checkState } from './operations/check-state.ts'
 import type { Deps, Settings, TickName } from './operations/deps.ts'
-import { type DatabaseFacts, examine } from './operations/examine.ts'
 import { LEASE_MS } from './operations/lease.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
-import type { Finding } from './pool/examination.ts'
 import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
-import { findSecret, keyring, readSecret, secretProblems } from './secret.ts'
+import { keyring, readSecret, secretProblems } from './secret.ts'
 import * as claimQueries from './store/claims.ts'
 import { bind, type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import * as imageQueries from './store/images.ts'
-import { inspectDatabase } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import * as orphanQueries from './store/orphans.ts'
 import * as poolQueries from './store/pools.ts'
@@ -53,15 +48,10 @@ export interface ServiceOptions {
   readonly ticking?: boolean
 }
 
-export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env'> {
-  /** Projects that disks are to go to. */
-  readonly projectIds: readonly string[]
-}
-
 type Tickers = Partial<Record<TickName, Ticker<unknown>>>
 
 /** What was started, to be stopped in reverse order. */
-type Stops = (() => Promise<void>)[]
+export type Stops = (() => Promise<void>)[]
 
 /** Starts everything that a configuration names. What fails half way stops what it had started. */
 export async function startService(options: ServiceOptions): Promise<Service> {
@@ -157,37 +147,6 @@ export async function migrateDatabase({ database }: Config, log: Log): Promise<s
   }
 }
 
-/** Looks at all that a configuration names, for `doctor`; makes and changes nothing. */
-export async function examineConfig({ config, env = process.env, projectIds }: ExamineOptions): Promise<Finding[]> {
-  const stops: Stops = []
-  const cloud = connectCloud(config, env, systemClock, () => undefined)
-  stops.push(() => cloud.close())
-  const tokenProjects = config.access.tokens.flatMap(({ project_id: id }) => id ?? [])
-  const examined = {
-    cloud,
-    settings: settingsOf(config),
-    clock: systemClock,
-    newId,
-    callersAccept: config.access.mode === 'keystone',
-    projectIds: [...new Set([...projectIds, ...(config.access.mode === 'token' ? tokenProjects : [])])],
-    database: () => inspectStore(config, stops),
-    secret: findSecret(config.secret_file, env)
-  }
-  try {
-    return await examine(examined, { requestId: `req-${newId()}` })
-  } finally {
-    for (const end of stops.toReversed()) await end()
-  }
-}
-
-/** Undefined: the embedded database does not exist yet. One that does is started for the look. */
-async function inspectStore({ database }: Config, stops: Stops): Promise<DatabaseFacts | undefined> {
-  if (!database.url && !existsSync(join(database.embedded?.data_dir ?? './data', 'postgres'))) return undefined
-  const db = openDatabase(await addressOf(database, systemClock, createLog('silent'), stops))
-  stops.push(async () => await db.destroy())
-  return await inspectDatabase(db)
-}
-
 /** What would keep a service of this configuration from starting, beyond what its schema and rules say. */
 export const serviceProblems = ({ openstack, secret_file }: Config, env: Environment): string[] => [
   ...settingsProblems(openstack, env),
@@ -195,7 +154,7 @@ export const serviceProblems = ({ openstack, secret_file }: Config, env: Environ
 ]
 
 /** The database of a configuration; the embedded one is started. */
-async function addressOf(
+export async function addressOf(
   { url, embedded }: Config['database'],
   clock: Clock,
   log: Log,
@@ -221,7 +180,7 @@ const storesOf = (db: Database) => ({
 type CloudRequest = Parameters<ReturnType<typeof createMetrics>['cloudRequest']>[0]
 
 /** The cloud, and what its last answers say of its health. */
-function connectCloud(
+export function connectCloud(
   config: Config,
   env: Environment,
   clock: Clock,

@@ -35,7 +35,7 @@ export function doctorCommand(): Command {
     .addHelpText('after', HELP)
     .action(async ({ config: file, projectId, json }: Options) => {
       const config = await requireServiceConfig(file, process.env)
-      const { examineConfig } = await import('../service.ts')
+      const { examineConfig } = await import('../doctor.ts')
       const findings = await examineConfig({ config, projectIds: projectId })
       const ok = findings.every(({ verdict }) => verdict !== 'failed')
       if (json) printJson({ ok, findings })

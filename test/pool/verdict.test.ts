@@ -59,13 +59,14 @@ describe('a volume in stock', () => {
 })
 
 describe('a volume that may be deleted', () => {
-  const ours = aVolume('available', { metadata: { spare_pool: 'blue', spare_id: '7' } })
+  const ours = aVolume('available', { name: 'spare-7', metadata: { spare_pool: 'blue', spare_id: '7' } })
 
-  it('carries our deployment and the spare’s id, lies in the pool’s project and is attached to nothing', () => {
+  it('bears the spare’s name, carries our deployment and its id, lies in the pool’s project and is attached to nothing', () => {
     assert.ok(isOurs(ours, '7', 'blue', 'pool'))
   })
 
   it.for([
+    ['renamed', { name: 'kept by hand' }],
     ['without metadata', { metadata: {} }],
     ['of another deployment', { metadata: { spare_pool: 'green', spare_id: '7' } }],
     ['of another spare', { metadata: { spare_pool: 'blue', spare_id: '8' } }],

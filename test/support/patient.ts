@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { parseConfig } from '../../src/config.ts'
+import { examineConfig } from '../../src/doctor.ts'
 import type { Finding, Verdict } from '../../src/pool/examination.ts'
 import type { Cloud } from '../../src/sandbox/cloud.ts'
 import type { User } from '../../src/sandbox/model.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
-import { examineConfig } from '../../src/service.ts'
 import { aFolder } from './command-line.ts'
 import { aDatabaseAddress, type Lifetime } from './database.ts'
 

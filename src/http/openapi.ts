@@ -16,7 +16,7 @@ export async function describe(app: FastifyInstance, version: string): Promise<v
         description: DESCRIPTION,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
-      servers: [{ url: 'http://127.0.0.1:8790' }],
+      servers: [{ url: '/', description: 'Where this document comes from' }],
       security: [{ keystone: [] }, { bearer: [] }, {}],
       components: {
         securitySchemes: {

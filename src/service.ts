@@ -76,6 +76,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   stops.push(() => cloud.close())
   const db = await openStore(config, clock, log, stops)
   const tickers: Tickers = {}
+  let stopping = false
   const deps: Deps = {
     ...storesOf(db),
     cloud,
@@ -85,13 +86,13 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     settings: settingsOf(config),
     log,
     observer: metrics.observer,
+    isStopping: () => stopping,
     wake: name => {
       if (ticking) tickers[name]?.soon()
     }
   }
   await deps.pools.ensure(deps.settings.targets)
   const { runs, all } = createTickers(deps, config, tickers)
-  let stopping = false
   const app = await createApp({
     deps,
     config,

@@ -4,7 +4,7 @@ import type { Call } from '../pool/ports.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { resultOf, stillCreating } from './give-disk.ts'
-import { unsettled } from './hand-over.ts'
+import { pause, unsettled } from './hand-over.ts'
 import { newLease, Superseded, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
 
@@ -109,9 +109,7 @@ async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call)
     if (current.status === 'creating' && current.disk && now.getTime() >= waitUntil) {
       return stillCreating(current)
     }
-    await deps.clock.sleep(waitMs, call.signal).catch(() => {
-      throw unsettled('another request still works on this claim')
-    })
+    await pause(deps, waitMs, call)
   }
 }
 

@@ -41,6 +41,8 @@ export interface Deps {
   readonly settings: Settings
   readonly log: Log
   readonly observer: Observer
+  /** Whether the service is on its way down: then nobody is kept waiting. */
+  readonly isStopping: () => boolean
   /** Runs a tick soon, without waiting for it. */
   readonly wake: (tick: TickName) => void
 }

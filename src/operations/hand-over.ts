@@ -123,11 +123,12 @@ export async function accept(deps: Deps, handover: Handover): Promise<void> {
   }
 }
 
-/** Waits between two looks; when the request's time is up, its claim is left as it is. */
-export async function pause({ clock }: Deps, ms: number, { signal }: Call): Promise<void> {
+/** Waits between two looks. When the request's time is up, or the service stops, its claim is left as it is. */
+export async function pause({ clock, isStopping }: Deps, ms: number, { signal }: Call): Promise<void> {
   await clock.sleep(ms, signal).catch(() => {
     throw unsettled('the time for this request is up')
   })
+  if (isStopping()) throw unsettled('the service is stopping')
 }
 
 export const unsettled = (why: string): PoolError =>

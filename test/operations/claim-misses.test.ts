@@ -4,6 +4,7 @@ import { claimDisk } from '../../src/operations/claim-disk.ts'
 import { codeOf } from '../../src/pool/errors.ts'
 import { loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 /** The pool of the sandbox's own images, empty and not to be filled. */
 const EMPTY = { filled: false } as const
@@ -36,6 +37,25 @@ describe('a claim that finds no spare', () => {
     const { status, body } = await service.claim({ wait_seconds: 60 })
     assert.deepEqual([status, body.source, body.status], [200, 'created', 'available'])
     assert.equal(service.volumes('tenant-a')[0]?.id, body.volume_id)
+  })
+
+  it('is not kept waiting by a service that stops, and finds its disk on another', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 3600 })
+    const body = { hostname: 'web-01', os: 'debian12', type: 'ssd', project_id: service.project('tenant-a') }
+    const claiming = fetch(`${service.service.url}/pool/claim`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...body, wait_seconds: 60 })
+    })
+    await until(() => service.volumes().length === 1)
+    await service.clock.during(service.service.stop())
+    const answer = await claiming
+    assert.equal(answer.status, 503)
+    assert.match(await answer.text(), /the service is stopping.*claim_unsettled/)
+    const other = await aService(t, { ...EMPTY, beside: service })
+    service.clock.pass(4000)
+    assert.deepEqual((await other.claim()).body.source, 'created')
+    assert.equal(service.volumes().length, 1)
   })
 
   it('has one disk made for many repeats at once', async t => {

@@ -55,7 +55,7 @@ async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise
   const lease = newLease(deps)
   const opening = await deps.claims.open(request, deps.newId(), lease, deps.clock.now())
   if (opening) {
-    if (opening.spare) deps.wake('replenish')
+    deps.wake('replenish') // It has taken a spare, or found that one is missing.
     return await underLease(deps, opening.claim, lease, () =>
       serveClaim(deps, { request, call, ...opening, resumed: false, holder: lease.holder })
     )

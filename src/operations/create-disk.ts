@@ -56,9 +56,10 @@ function sizeOf({ settings }: Deps, { claim, image }: Miss): number {
 
 async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
   const { claim, image, missReason, call } = miss
-  const { holdings } = await deps.spares.stock()
   const { os, type } = claim
-  const creation = { os, type, image, snapshotId: snapshotInTurn(image, holdings), sizeGib: sizeOf(deps, miss) }
+  const snapshotId =
+    image.replicaSnapshotIds.length > 0 ? snapshotInTurn(image, (await deps.spares.stock()).holdings) : image.snapshotId
+  const creation = { os, type, image, snapshotId, sizeGib: sizeOf(deps, miss) }
   const recorded = await deps.spares.requestFor(claim.id, creation, deps.newId(), deps.clock.now())
   if (!recorded) throw new Superseded('another request has begun to make its disk')
   await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())

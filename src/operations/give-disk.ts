@@ -45,15 +45,10 @@ export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<Cl
   return await giveSpare(deps, work.claim, spare)
 }
 
-export async function giveSpare(
-  deps: Deps,
-  claim: Claim,
-  spare: Spare,
-  volumeStatus = 'available'
-): Promise<ClaimResult> {
+export async function giveSpare(deps: Deps, claim: Claim, spare: Spare): Promise<ClaimResult> {
   const source = claim.status === 'creating' ? 'created' : 'pool'
   const given = { source, missReason: claim.missReason, disk: diskOfSpare(deps, claim, spare) } as const
-  return await give(deps, claim, given, volumeStatus)
+  return await give(deps, claim, given, 'available')
 }
 
 /** Records the disk as the claim's: the last step. */

@@ -23,8 +23,10 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   const settled = await settleClaims(deps, call)
   const pool = await deps.cloud.pool(call)
   const volumes = await ourVolumes(deps, pool, call)
-  const { dropped, known } = await reviewStock(deps, pool, volumes, call)
-  const unknown = [...volumes.values()].filter(volume => !known.has(volume.id))
+  const { dropped, known, awaited } = await reviewStock(deps, pool, volumes, call)
+  const unknown = [...volumes.values()].filter(
+    ({ id, metadata }) => !known.has(id) && !awaited.has(metadata[SPARE_ID_KEY] ?? '')
+  )
   const { adopted, removed } = await adoptOrphans(deps, pool, unknown, call)
   await retireStale(deps)
   await lookForNewer(deps, call)
@@ -46,21 +48,30 @@ async function ourVolumes(deps: Deps, pool: Project, call: Call): Promise<Map<st
 
 const PAGE = 1_000
 
-/** Compares every spare in stock with its volume. Gives how many rows went, and the volumes that rows know. */
+interface Review {
+  /** How many rows went. */
+  readonly dropped: number
+  /** The volumes that rows know. */
+  readonly known: ReadonlySet<string>
+  /** The spares that wait for theirs: check_state finds it by the id in its metadata. */
+  readonly awaited: ReadonlySet<string>
+}
+
+/** Compares every spare in stock with its volume. */
 async function reviewStock(
   deps: Deps,
   pool: Project,
   volumes: ReadonlyMap<string, Volume>,
   call: Call
-): Promise<{ dropped: number; known: Set<string> }> {
-  const known = new Set<string>()
+): Promise<Review> {
+  const [known, awaited] = [new Set<string>(), new Set<string>()]
   let dropped = 0
   let marker: string | undefined
   do {
     const page = await deps.spares.list({ limit: PAGE, marker })
     for (const spare of page.rows) {
       if (spare.volumeId) known.add(spare.volumeId)
-      else for (const id of volumesOf(spare, volumes)) known.add(id) // Its creation is settled by check_state.
+      else awaited.add(spare.id)
     }
     const inStock = page.rows.filter(({ status }) => status === 'available')
     await concurrently(inStock, 4, async spare => {
@@ -69,11 +80,8 @@ async function reviewStock(
     })
     marker = page.nextMarker
   } while (marker)
-  return { dropped, known }
+  return { dropped, known, awaited }
 }
-
-const volumesOf = ({ id }: Spare, volumes: ReadonlyMap<string, Volume>): string[] =>
-  [...volumes.values()].filter(({ metadata }) => metadata[SPARE_ID_KEY] === id).map(volume => volume.id)
 
 /** True: the spare is no longer in stock. */
 async function reviewSpare(

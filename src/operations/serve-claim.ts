@@ -199,7 +199,6 @@ const STOCK_POLL_MS = 250
 async function awaitStock(deps: Deps, work: Work, reason: MissReason): Promise<ClaimResult> {
   const { claim, request, call } = work
   const until = deps.clock.now().getTime() + request.waitSeconds * 1000
-  deps.wake('replenish')
   for (;;) {
     const spare = await deps.spares.reserveOldest(claim.id, claim, deps.clock.now())
     const result = spare && (await serveFromStock(deps, work, { handover: handoverOf(work, spare) }))

@@ -53,9 +53,8 @@ async function finishCreation(deps: Deps, claim: Claim, holder: string, call: Ca
   } catch (error) {
     const abandoned = deps.clock.now().getTime() - claim.createdAt.getTime() > ABANDONED_AFTER_MS
     if (!abandoned || !(error instanceof PoolError && error.code === 'project_not_accessible')) throw error
-    deps.log.warn({ claim_id: claim.id, volume_id: spare?.volumeId }, 'disk retired that nobody came for')
-    if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
-    await deps.claims.forget(claim.id)
+    deps.log.warn({ claim_id: claim.id, volume_id: spare?.volumeId }, 'nobody came for a disk within a day')
+    await finishOrUndo(deps, claim, call)
     return { claim }
   }
 }
@@ -76,19 +75,17 @@ const requestOf = (claim: Claim): ClaimRequest => ({
 })
 
 /**
- * A claim that broke off while its spare was handed over. Still in the pool: disarmed first, so that an accept which is
- * late cannot take it any more, then put back. Not there: Cinder has moved it, and it is the claim's.
+ * Ends a claim that broke off, or that nobody came for. Its spare is still in the pool: disarmed, so that an accept which is
+ * late cannot take it any more, and put back, or retired where it was made for the claim alone. Not there: Cinder has moved
+ * it, and it is the claim's.
  */
 async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void> {
   const spare = await deps.spares.ofClaim(claim.id)
-  if (!spare?.volumeId || spare.availableAt === undefined) {
-    if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now()) // Its creation may still turn up.
-    await deps.claims.forget(claim.id)
-    return
-  }
-  const pool = await poolProject(deps, call)
-  if (!(await pool.volumes.find(spare.volumeId, call))) return await giveMoved(deps, claim, spare, call)
-  await putBack(deps, pool, spare, { fit: true, sent: true }, call)
+  if (spare?.volumeId && spare.availableAt !== undefined) {
+    const how = { fit: claim.status === 'open', sent: true }
+    const isBack = await putBack(deps, await poolProject(deps, call), spare, how, call)
+    if (!isBack) return await giveMoved(deps, claim, spare, call)
+  } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now()) // Its creation may still turn up.
   await deps.claims.forget(claim.id)
 }
 

@@ -93,7 +93,7 @@ export interface Claims {
   noteGone(id: string, at: Date): Promise<void>
   find(id: string): Promise<Claim | undefined>
   list(filter: ClaimFilter): Promise<Listing<Claim>>
-  /** Open or creating, and nobody works on them; the oldest first. */
+  /** Nobody works on them: the open ones first, then those whose disk is being made, the oldest first. */
   unsettled(at: Date, limit: number): Promise<Claim[]>
   /** Whether any claim, living or past, was given this volume. */
   knowsVolume(volumeId: string): Promise<boolean>

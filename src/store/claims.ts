@@ -265,7 +265,7 @@ export async function unsettled(db: Database, at: Date, limit: number): Promise<
     db,
     `select * from claims
       where status in ('open', 'creating') and (lease_until is null or lease_until < :at)
-      order by updated_at
+      order by status = 'creating', updated_at -- Those that broke off first: a creation may wait long for its caller.
       limit :limit`,
     { at, limit }
   )

@@ -235,6 +235,21 @@ describe('a created disk', () => {
     assert.deepEqual([await service.claims(), await service.spares(), service.volumes()], [[], [], []])
   })
 
+  it('is not left behind when its hand-over broke off and nobody came back', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 60, config: { pools: [] } })
+    takeRole(service, 'tenant-b')
+    const token = { 'x-auth-token': await loginAs(service, 'tenant-b-user', 'tenant-b') }
+    const project_id = service.project('tenant-b')
+    await service.claim({ project_id }, token)
+    service.clock.pass(100)
+    service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 504, count: 2 })
+    assert.equal((await service.claim({ project_id }, token)).body.code, 'claim_unsettled')
+    assert.equal(service.volumes('pool')[0]?.name, 'web-01_sys')
+    service.clock.pass(25 * 3600)
+    for (const tick of ['reconcile', 'check', 'check']) await service.call('POST', `/pool/${tick}`)
+    assert.deepEqual([await service.claims(), service.volumes()], [[], []])
+  })
+
   it('is retired when nobody comes for it within a day', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 60, config: { pools: [] } })
     takeRole(service, 'tenant-b')

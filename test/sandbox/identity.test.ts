@@ -91,7 +91,7 @@ describe('logging in', () => {
     const [seeded] = sandbox.cloud.applicationCredentials.values()
     const credential = { id: seeded?.id, secret: 'sandbox' }
     const bound = await auth({ methods: ['application_credential'], application_credential: credential })
-    assert.equal(new Session(sandbox.url, bound).projectId, pool.projectId)
+    assert.equal(new Session(bound).projectId, pool.projectId)
     const named = { name: 'pool', secret: 'sandbox', user: { name: 'pool-svc', domain: { name: 'Default' } } }
     assert.equal((await auth({ methods: ['application_credential'], application_credential: named })).status, 201)
     const again = await login('pool-svc', 'tenant-a')

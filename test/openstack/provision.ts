@@ -17,15 +17,16 @@ const cinderUrl = env('OPENSTACK_CINDER_URL')
 const password = env('OPENSTACK_PASSWORD')
 
 const PROJECTS = ['admin', 'service', 'pool', 'tenant-a', 'tenant-b']
-const USERS = ['admin', 'cinder', 'pool-svc', 'tenant-a-user', 'tenant-b-user']
-/** User, project, role: as in the sandbox, and what Cinder itself needs. */
+const USERS = ['admin', 'cinder', 'pool-svc', 'tenant-a-user', 'tenant-b-user', 'cld-api-server']
+/** User, project, role: as in the sandbox, what Cinder itself needs, and a caller that claims for everybody. */
 const GRANTS: readonly (readonly [string, string, string])[] = [
   ...PROJECTS.map(project => ['admin', project, 'admin'] as const),
   ['cinder', 'service', 'admin'],
   ['cinder', 'service', 'service'],
   ...['pool', 'tenant-a', 'tenant-b'].map(project => ['pool-svc', project, 'member'] as const),
   ['tenant-a-user', 'tenant-a', 'member'],
-  ['tenant-b-user', 'tenant-b', 'member']
+  ['tenant-b-user', 'tenant-b', 'member'],
+  ['cld-api-server', 'service', 'service']
 ]
 const TYPES = ['ceph-ssd', 'ceph-sas']
 const QUOTAS = { pool: [-1, -1], 'tenant-a': [1000, 100_000], 'tenant-b': [1000, 100_000] }
@@ -129,6 +130,7 @@ function writeCloudsYaml(): void {
     'pool-svc': entry('pool-svc', 'pool'),
     'tenant-a-user': entry('tenant-a-user', 'tenant-a'),
     'tenant-b-user': entry('tenant-b-user', 'tenant-b'),
+    'cld-api-server': entry('cld-api-server', 'service'),
     admin: entry('admin', 'pool')
   }
   writeFileSync(CLOUDS_YAML, stringify({ clouds }), { mode: 0o600 })

@@ -30,7 +30,16 @@ export async function send(method: Method, url: string, headers: Json = {}, body
   })
   const text = await answer.body.text()
   const received = Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]))
-  return { status: answer.statusCode, headers: received, text, body: text === '' ? undefined : JSON.parse(text) }
+  return { status: answer.statusCode, headers: received, text, body: parsed(text) }
+}
+
+/** Undefined for what is no JSON, such as a broken server's page. */
+function parsed(text: string): Body {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 export const passwordAuth = (user: string, project?: string, password = 'sandbox'): Json => ({
@@ -73,9 +82,9 @@ export class Session {
     this.#cinderUrl = cinderUrl === undefined ? cinderOf(token.catalog) : `${cinderUrl}/v3/${this.projectId}`
   }
 
-  /** A call to Keystone, below its `/v3`. */
-  keystone(method: Method, path: string, body?: unknown): Promise<Answer> {
-    return send(method, this.#authUrl + path, { 'x-auth-token': this.token }, body)
+  /** A call to Keystone, below its `/v3`; `subject` is a token that it is about. */
+  keystone(method: Method, path: string, body?: unknown, subject?: string): Promise<Answer> {
+    return send(method, this.#authUrl + path, { 'x-auth-token': this.token, 'x-subject-token': subject }, body)
   }
 
   /** A call to Cinder, at microversion 3.60 unless told otherwise; 0: without the header. */

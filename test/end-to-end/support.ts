@@ -1,0 +1,142 @@
+/** The whole service on the real cloud: its own ticks, its own port, a database of its own, and everyone logged in. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { newId } from '../../src/clock.ts'
+import { type Config, parseConfig } from '../../src/config.ts'
+import type { StatsView } from '../../src/http/schemas.ts'
+import { type Service, startService } from '../../src/service.ts'
+import { cloudsEntry, loggedIn } from '../openstack/cloud.ts'
+import { aDatabaseAddress } from '../support/database.ts'
+import { eventually } from '../support/eventually.ts'
+import { type Answer, type Session, send } from '../support/session.ts'
+import { sweep } from './sweep.ts'
+
+interface Lifetime {
+  onTestFinished(finish: () => Promise<void>): void
+}
+
+/** Everyone who has to do with it. */
+export interface People {
+  /** Administrator of the cloud, in the pool's project. */
+  readonly admin: Session
+  /** The service's own user, in the pool's project. */
+  readonly pool: Session
+  readonly tenantA: Session
+  readonly tenantB: Session
+  /** The main API server: role `service` in a project of its own. */
+  readonly apiServer: Session
+}
+
+export interface RealService extends People {
+  readonly service: Service
+  readonly config: Config
+  /** A call to the service with somebody's token. */
+  call(
+    who: { token: string } | undefined,
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: object
+  ): Promise<Answer>
+  /** A claim of a debian12 disk on ssd, unless it says otherwise. */
+  claim(who: { token: string }, body: object): Promise<Answer>
+  stats(): Promise<StatsView>
+  /** Waits until every pool holds its target, nothing is on its way, and nothing is left to delete. */
+  full(secondsMax?: number): Promise<void>
+}
+
+/** Small, so that it fills in seconds, and quick to notice. */
+export const configFor = (databaseUrl: string, folder: string): Record<string, unknown> => {
+  const { authUrl, user, password, project } = cloudsEntry('pool-svc')
+  return {
+    deployment: `test-${newId().slice(0, 8)}`,
+    server: { port: 0 },
+    database: { url: databaseUrl },
+    secret_file: join(folder, 'secret'),
+    openstack: {
+      auth: {
+        auth_url: authUrl,
+        username: user,
+        password,
+        project_name: project,
+        user_domain_name: 'Default',
+        project_domain_name: 'Default'
+      }
+    },
+    pools: [
+      { os: 'debian12', type: 'ssd', target: 3 },
+      { os: 'windows2022', type: 'ssd', target: 1 }
+    ],
+    ticks: { replenish: '*/2 * * * * *', check_state: '* * * * * *', reconcile: '*/5 * * * * *' },
+    access: { mode: 'keystone' }
+  }
+}
+
+export async function people(): Promise<People> {
+  const [admin, pool, tenantA, tenantB, apiServer] = await Promise.all(
+    ['admin', 'pool-svc', 'tenant-a-user', 'tenant-b-user', 'cld-api-server'].map(user => loggedIn(user))
+  )
+  assert.ok(admin && pool && tenantA && tenantB && apiServer)
+  return { admin, pool, tenantA, tenantB, apiServer }
+}
+
+/** Nothing but golden disks is in the cloud before it and after it. */
+export async function aRealService(t: Lifetime, changes: Record<string, unknown> = {}): Promise<RealService> {
+  const folder = mkdtempSync(join(tmpdir(), 'spare-pool-'))
+  t.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
+  const everyone = await people()
+  await sweep(everyone.admin)
+  const { url: databaseUrl } = await aDatabaseAddress(t)
+  const config = parseConfig({ ...configFor(databaseUrl, folder), ...changes }, {}, 'the test')
+  const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' })
+  const service = await startService({ config, env: {}, log })
+  t.onTestFinished(async () => {
+    await service.stop()
+    await sweep(await loggedIn('admin')) // Its token may have been revoked meanwhile.
+  })
+  return { ...everyone, service, config, ...callsTo(service, everyone.admin) }
+}
+
+function callsTo(service: Service, admin: Session): Pick<RealService, 'call' | 'claim' | 'stats' | 'full'> {
+  const call: RealService['call'] = (who, method, path, body) =>
+    send(method, service.url + path, { 'x-auth-token': who?.token }, body)
+  const stats = async (): Promise<StatsView> => {
+    const { status, body, text } = await call(admin, 'GET', '/pool/stats')
+    assert.equal(status, 200, text)
+    return body
+  }
+  return {
+    call,
+    claim: (who, body) => call(who, 'POST', '/pool/claim', { os: 'debian12', type: 'ssd', ...body }),
+    stats,
+    async full(secondsMax = 180) {
+      let last = ''
+      const isFull = async (): Promise<boolean> => {
+        const { pools } = await stats()
+        last = JSON.stringify(
+          pools.map(({ os, condition, spares, last_error }) => ({ os, condition, spares, last_error }))
+        )
+        return pools.every(
+          ({ condition, spares: { available, ...others } }) =>
+            condition === 'full' && available && Object.values(others).every(count => count === 0)
+        )
+      }
+      await eventually('all pools are full', isFull, secondsMax).catch((error: Error) => {
+        throw new Error(`${error.message}; ${last}`, { cause: error })
+      })
+    }
+  }
+}
+
+/** The members of an answer that say what was given. */
+export function given({ status, body, text }: Answer): { status: number; source: string; volumeId: string } {
+  assert.ok(status === 200 || status === 202, text)
+  return { status, source: body.source, volumeId: body.volume_id }
+}
+
+export function assertProblem(answer: Answer, status: number, code: string, detail: RegExp): void {
+  assert.deepEqual([answer.status, answer.body.code], [status, code], answer.text)
+  assert.match(answer.body.detail, detail)
+}

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import type { Body, Session } from '../support/session.ts'
 import { audit } from './audit.ts'
-import { aRealService, assertProblem, given, type RealService } from './support.ts'
+import { aRealService, assertProblem, given, limitQuota, type RealService } from './support.ts'
 import { allVolumes } from './sweep.ts'
 
 const lifetime = whileTestsRun()
@@ -24,17 +24,6 @@ afterEach(async () => {
 })
 
 const shown = async (who: Session, id: string): Promise<Body> => (await who.get(`/volumes/${id}`)).volume
-
-/** Sets what a project may have; gives what undoes it. */
-async function limited(project: Session, quota: Record<string, number>): Promise<() => Promise<void>> {
-  const set = async (values: Record<string, number>): Promise<void> => {
-    const answer = await real.admin.call('PUT', `/os-quota-sets/${project.projectId}`, { quota_set: values })
-    assert.equal(answer.status, 200, answer.text)
-  }
-  const { quota_set: before } = await real.admin.get(`/os-quota-sets/${project.projectId}`)
-  await set(quota)
-  return () => set(Object.fromEntries(Object.keys(quota).map(name => [name, before[name]])))
-}
 
 const inUse = async (project: Session, resource: string): Promise<number> =>
   (await project.get(`/os-quota-sets/${project.projectId}?usage=true`)).quota_set[resource].in_use
@@ -62,7 +51,7 @@ describe('the stock on a real cloud', () => {
     ]) {
       assert.ok(
         images.some((one: unknown) => JSON.stringify(one) === JSON.stringify(image)),
-        `${image} of ${images}`
+        JSON.stringify(images)
       )
     }
   })
@@ -122,7 +111,7 @@ describe('a claim on a real cloud', () => {
       ['volumes', /Maximum number of volumes allowed/],
       ['gigabytes', /exceeds allowed gigabytes quota/]
     ] as const) {
-      const undo = await limited(real.tenantB, { [resource]: await inUse(real.tenantB, resource) })
+      const undo = await limitQuota(real.admin, real.tenantB, { [resource]: await inUse(real.tenantB, resource) })
       try {
         assertProblem(await real.claim(real.tenantB, { hostname: `over-${resource}` }), 403, 'quota_exceeded', words)
       } finally {
@@ -135,7 +124,7 @@ describe('a claim on a real cloud', () => {
   })
 
   it('for a larger disk than the quota allows leaves no extended spare in stock', async () => {
-    const undo = await limited(real.tenantB, { gigabytes: (await inUse(real.tenantB, 'gigabytes')) + 2 })
+    const undo = await limitQuota(real.admin, real.tenantB, { gigabytes: (await inUse(real.tenantB, 'gigabytes')) + 2 })
     try {
       const answer = await real.claim(real.tenantB, { hostname: 'too-large', size: 3 })
       assertProblem(answer, 403, 'quota_exceeded', /exceeds allowed gigabytes quota/)
@@ -144,7 +133,7 @@ describe('a claim on a real cloud', () => {
     }
     await real.full()
     for (const { size } of (await real.call(real.admin, 'GET', '/pool/volumes')).body.volumes) assert.equal(size, 1)
-    for (const { size, name } of await allVolumes(real.admin)) if (/^spare-/.test(name)) assert.equal(size, 1)
+    for (const { size, name } of await allVolumes(real.admin)) if (name.startsWith('spare-')) assert.equal(size, 1)
   })
 
   it('of a volume type that is hidden from the project is refused, and its spare goes back', async () => {
@@ -181,10 +170,7 @@ describe('a claim on a real cloud', () => {
       )
       const asked = given(await real.claim(real.tenantA, { ...windows, hostname: 'win-3' }))
       assert.deepEqual([asked.status, asked.source], [202, 'created'])
-      const done = await eventually('the disk is handed over', async () => {
-        const answer = await real.claim(real.tenantA, { ...windows, hostname: 'win-3' })
-        return answer.status === 200 && given(answer)
-      })
+      const done = given(await real.served(real.tenantA, { ...windows, hostname: 'win-3' }))
       assert.deepEqual(done, { ...asked, status: 200 })
       assert.equal((await shown(real.tenantA, done.volumeId)).name, 'win-3_sys')
     } finally {

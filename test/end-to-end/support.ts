@@ -43,6 +43,8 @@ export interface RealService extends People {
   /** A claim of a debian12 disk on ssd, unless it says otherwise. */
   claim(who: { token: string }, body: object): Promise<Answer>
   stats(): Promise<StatsView>
+  /** Repeats a claim until it is given its disk. */
+  served(who: { token: string }, body: object): Promise<Answer>
   /** Waits until every pool holds its target, nothing is on its way, and nothing is left to delete. */
   full(secondsMax?: number): Promise<void>
 }
@@ -99,7 +101,7 @@ export async function aRealService(t: Lifetime, changes: Record<string, unknown>
   return { ...everyone, service, config, ...callsTo(service, everyone.admin) }
 }
 
-function callsTo(service: Service, admin: Session): Pick<RealService, 'call' | 'claim' | 'stats' | 'full'> {
+function callsTo(service: Service, admin: Session): Pick<RealService, 'call' | 'claim' | 'served' | 'stats' | 'full'> {
   const call: RealService['call'] = (who, method, path, body) =>
     send(method, service.url + path, { 'x-auth-token': who?.token }, body)
   const stats = async (): Promise<StatsView> => {
@@ -107,9 +109,16 @@ function callsTo(service: Service, admin: Session): Pick<RealService, 'call' | '
     assert.equal(status, 200, text)
     return body
   }
+  const claim: RealService['claim'] = (who, body) =>
+    call(who, 'POST', '/pool/claim', { os: 'debian12', type: 'ssd', ...body })
   return {
     call,
-    claim: (who, body) => call(who, 'POST', '/pool/claim', { os: 'debian12', type: 'ssd', ...body }),
+    claim,
+    served: (who, body) =>
+      eventually('the claim is served', async () => {
+        const answer = await claim(who, body)
+        return answer.status === 200 && answer
+      }),
     stats,
     async full(secondsMax = 180) {
       let last = ''
@@ -139,4 +148,20 @@ export function given({ status, body, text }: Answer): { status: number; source:
 export function assertProblem(answer: Answer, status: number, code: string, detail: RegExp): void {
   assert.deepEqual([answer.status, answer.body.code], [status, code], answer.text)
   assert.match(answer.body.detail, detail)
+}
+
+/** Sets what a project may have; gives what undoes it. */
+export async function limitQuota(
+  admin: Session,
+  { projectId }: Session,
+  quota: Readonly<Record<string, number>>
+): Promise<() => Promise<void>> {
+  const path = `/os-quota-sets/${projectId}`
+  const set = async (values: object): Promise<void> => {
+    const answer = await admin.call('PUT', path, { quota_set: values })
+    assert.equal(answer.status, 200, answer.text)
+  }
+  const { quota_set: before } = await admin.get(path)
+  await set(quota)
+  return () => set(Object.fromEntries(Object.keys(quota).map(name => [name, before[name]])))
 }

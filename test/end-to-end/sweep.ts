@@ -1,7 +1,7 @@
 import { eventually } from '../support/eventually.ts'
 import type { Body, Session } from '../support/session.ts'
 
-const isGolden = ({ name }: Body): boolean => /^golden-/.test(name ?? '')
+const isGolden = ({ name }: Body): boolean => (name ?? '').startsWith('golden-')
 
 /** Every volume of the cloud, whoever's, but for the golden ones. */
 export async function allVolumes(admin: Session): Promise<Body[]> {

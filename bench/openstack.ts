@@ -68,8 +68,8 @@ async function measure(stage: Stage, { sizes, rounds, atOnce, slow, only }: Opti
   return { machine: where, ...(headline && { headline }), ...(refills && { refills }) }
 }
 
-async function main(options: Options): Promise<void> {
-  const stage = await openStage(interruption())
+async function main(options: Options, signal: AbortSignal): Promise<void> {
+  const stage = await openStage(signal)
   build()
   say('deleting what an earlier run may have left')
   await tidyUp(stage)
@@ -77,7 +77,7 @@ async function main(options: Options): Promise<void> {
   try {
     results = await measure(stage, options)
   } catch (error) {
-    say(`failed: ${error instanceof Error ? error.message : String(error)}`)
+    if (!signal.aborted) say(`failed: ${error instanceof Error ? error.message : String(error)}`)
     throw error // Said already, since tidying up may fail as well.
   } finally {
     say('deleting what was made, restoring flatten and full speed')
@@ -89,4 +89,10 @@ async function main(options: Options): Promise<void> {
 }
 
 command.parse()
-await main(command.opts<Options>())
+const signal = interruption()
+try {
+  await main(command.opts<Options>(), signal)
+} catch (error) {
+  if (!signal.aborted) throw error
+  process.exitCode = 130
+}

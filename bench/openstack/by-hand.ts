@@ -1,6 +1,7 @@
 /** What a claim's calls to Cinder take by themselves: the same ones, in the same order, without the service. */
 import assert from 'node:assert/strict'
 import type { Body } from '../../test/support/session.ts'
+import { spread } from './figures.ts'
 import { type MeasuredService, withService } from './service.ts'
 import { DEPLOYMENT, pause, type Stage, say, untilAvailable } from './stage.ts'
 
@@ -36,10 +37,12 @@ export async function measureByHand(
     await service.claim('first') // It logs in and has the tenant's token checked, which later ones need not.
     await handOver(stage, take(armed), 'first')
     say(`${rounds} claims and hand-overs by hand in turn, then ${atOnce} at once of each`)
-    return {
-      alone: await inTurn(stage, service, armed, rounds),
-      together: await together(stage, service, armed, atOnce)
+    const alone = await inTurn(stage, service, armed, rounds)
+    const crowd = await together(stage, service, armed, atOnce)
+    for (const { claims, byHand } of [alone, crowd]) {
+      say(`  claims ${spread(claims)}, by hand ${spread(byHand.map(({ total }) => total))}`)
     }
+    return { alone, together: crowd }
   })
 }
 

@@ -45,7 +45,7 @@ export async function withService<T>(
     try {
       return await work(new MeasuredService(stage, running, options.os))
     } catch (error) {
-      say(`the service has said last:\n${running.said().split('\n').slice(-12).join('\n')}`)
+      if (!stage.signal.aborted) say(`the service has said last:\n${running.said().split('\n').slice(-12).join('\n')}`)
       throw error
     } finally {
       await running.stop()

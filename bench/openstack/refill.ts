@@ -41,7 +41,8 @@ export async function measureRefill(stage: Stage, { slowMs }: RefillOptions): Pr
 }
 
 async function fill(stage: Stage, os: string, snapshots: number, slowMs: number): Promise<Refill> {
-  say(`filling a pool of ${TARGET} from ${snapshots} snapshots, Ceph slowed by ${slowMs} ms`)
+  const source = snapshots === 1 ? 'one snapshot' : `${snapshots} identical snapshots`
+  say(`filling a pool of ${TARGET} from ${source}, Ceph ${slowMs === 0 ? 'at full speed' : `slowed by ${slowMs} ms`}`)
   const options = { os, target: TARGET, creatingMaxPerSnapshot: 2, snapshotName: SNAPSHOT_NAME }
   const spares = await slowed(slowMs, () => withService(stage, options, service => service.filled()))
   const askedFor = Math.min(...spares.map(({ created_at }) => Date.parse(created_at)))

@@ -121,15 +121,7 @@ function callsTable(cells: readonly Cell[], { alone, together }: Pick<Headline, 
   }
   const ends = cells.filter(({ slowMs, dataGib }) => slowMs === 0 && dataGib === lastOf(cells.map(one => one.dataGib)))
   return table(
-    [
-      '',
-      ...CONDITIONS,
-      'name looked up',
-      'renamed (meanwhile)',
-      'accepted',
-      'the service itself',
-      'seen by the tenant'
-    ],
+    ['', ...CONDITIONS, 'name looked up', 'renamed (meanwhile)', 'accepted', 'the rest', 'seen by the tenant'],
     [...ends.map(ofCell), ofHand('alone', alone), ofHand(`${together.byHand.length} at once`, together)]
   )
 }

@@ -1,0 +1,98 @@
+/**
+ * Measures the service on a real Keystone, Cinder and Ceph, those of test/openstack: what a claim gains over an ordinary
+ * create, and how fast a pool refills. Prints the tables of docs/performance.md.
+ */
+import { writeFileSync } from 'node:fs'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { measureHeadline } from './openstack/headline.ts'
+import { build } from './openstack/process.ts'
+import { measureRefill } from './openstack/refill.ts'
+import { machine, type Results, report } from './openstack/report.ts'
+import { openStage, type Stage, say, tidyUp } from './openstack/stage.ts'
+
+interface Options {
+  readonly sizes: number[]
+  readonly rounds: number
+  readonly atOnce: number
+  readonly slow: number
+  readonly only?: 'headline' | 'refill'
+  readonly json?: string
+}
+
+const wholeNumber =
+  (min: number) =>
+  (text: string): number => {
+    if (/^\d{1,4}$/.test(text) && Number(text) >= min) return Number(text)
+    throw new InvalidArgumentError(`It must be a whole number, ${min} or more.`)
+  }
+const sizes = (text: string): number[] =>
+  text.split(',').map(size => {
+    if (/^\d{1,3}(\.\d{1,2})?$/.test(size) && Number(size) > 0) return Number(size)
+    throw new InvalidArgumentError('They must be numbers with commas in between, such as 0.25,1.')
+  })
+
+const command = new Command('bench:openstack')
+  .description(
+    'Measures claims against ordinary creates, and how fast a pool fills, on the cloud of test/openstack, which it brings ' +
+      'up where there is none. Deletes what it made, and leaves flatten on and Ceph at full speed.'
+  )
+  .option('--sizes <list>', 'GiB of data on the disks', sizes, [1, 2, 4])
+  .option('--rounds <n>', 'claims and creates alone, of each size; half as many when slowed', wholeNumber(1), 3)
+  .option('--at-once <n>', 'claims and creates at the same moment', wholeNumber(2), 8)
+  .option(
+    '--slow <ms>',
+    'how much longer an operation of Ceph takes in the slowed part; 0: leave it out',
+    wholeNumber(0),
+    5
+  )
+  .addOption(new Option('--only <part>', 'one of the two parts').choices(['headline', 'refill']))
+  .option('--json <file>', 'all that was measured, for another program')
+
+/** Ctrl-C ends the measurement, not the tidying up; a second one ends that too. */
+function interruption(): AbortSignal {
+  const interrupted = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      say(`${name}: tidying up; once more to leave everything as it is`)
+      interrupted.abort(new Error('interrupted'))
+    })
+  }
+  return interrupted.signal
+}
+
+async function measure(stage: Stage, { sizes, rounds, atOnce, slow, only }: Options): Promise<Results> {
+  const where = await machine()
+  const headline =
+    only !== 'refill' && (await measureHeadline(stage, { sizesGib: sizes, rounds, atOnce, slowMs: slow }))
+  const refills = only !== 'headline' && (await measureRefill(stage, { slowMs: slow }))
+  return { machine: where, ...(headline && { headline }), ...(refills && { refills }) }
+}
+
+async function main(options: Options, signal: AbortSignal): Promise<void> {
+  const stage = await openStage(signal)
+  build()
+  say('deleting what an earlier run may have left')
+  await tidyUp(stage)
+  let results: Results
+  try {
+    results = await measure(stage, options)
+  } catch (error) {
+    if (!signal.aborted) say(`failed: ${error instanceof Error ? error.message : String(error)}`)
+    throw error // Said already, since tidying up may fail as well.
+  } finally {
+    say('deleting what was made, restoring flatten and full speed')
+    await tidyUp({ ...stage, signal: new AbortController().signal })
+  }
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`)
+  say('done')
+  process.stdout.write(`\n${report(results)}`)
+}
+
+command.parse()
+const signal = interruption()
+try {
+  await main(command.opts<Options>(), signal)
+} catch (error) {
+  if (!signal.aborted) throw error
+  process.exitCode = 130
+}

@@ -1,0 +1,146 @@
+/** The tables of `docs/performance.md`. */
+import { cpus, loadavg, release, totalmem } from 'node:os'
+import type { ByHand, HandMade } from './by-hand.ts'
+import { duration, lastOf, meanOf, medianOf, procession, ratio, spread, table } from './figures.ts'
+import { gain, goalsOf, overhead, seen } from './goals.ts'
+import type { Cell, Headline } from './headline.ts'
+import type { Refill } from './refill.ts'
+import { capacity } from './stage.ts'
+
+export interface Machine {
+  readonly cores: number
+  readonly processor: string
+  readonly memoryGib: number
+  readonly kernel: string
+  readonly node: string
+  readonly osdGib: number
+  /** Of the minute before the run: what else the machine was doing. */
+  readonly load: number
+}
+
+export interface Results {
+  readonly machine: Machine
+  readonly headline?: Headline
+  readonly refills?: readonly Refill[]
+}
+
+export async function machine(): Promise<Machine> {
+  return {
+    cores: cpus().length,
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    memoryGib: totalmem() / 1024 ** 3,
+    kernel: release(),
+    node: process.version,
+    osdGib: (await capacity()).totalGib,
+    load: loadavg()[0] ?? 0
+  }
+}
+
+export function report(results: Results): string {
+  const { machine, headline, refills } = results
+  const { cores, processor, memoryGib, kernel, node, osdGib, load } = machine
+  const parts = [
+    `Machine: ${cores} cores (${processor}), ${Math.round(memoryGib)} GiB of memory, Linux ${kernel}, Node ${node}; one ` +
+      `OSD of ${Math.round(osdGib)} GiB. Load before the run: ${load.toFixed(1)}.\n`
+  ]
+  if (headline) parts.push(goalsTable(results), ...headlineTables(headline))
+  if (refills) parts.push(`### Filling a pool\n\n${refillTable(refills)}`)
+  return parts.join('\n')
+}
+
+function goalsTable(results: Results): string {
+  const rows = goalsOf(results).map(({ goal, figure, isMet }) => [
+    goal,
+    figure ?? '-',
+    figure === undefined ? 'not measured' : isMet ? 'met' : 'missed'
+  ])
+  return `### Goals\n\n${table(['goal', 'figure', ''], rows)}`
+}
+
+const conditions = ({ dataGib, flatten, slowMs }: Cell): string[] => [
+  `${dataGib} GiB`,
+  flatten ? 'on' : 'off',
+  slowMs === 0 ? 'full speed' : `+${slowMs} ms`
+]
+const CONDITIONS = ['data', 'flatten', 'Ceph']
+
+function headlineTables({ cells, alone, together }: Headline): string[] {
+  const apart = cells.filter(({ atOnce }) => atOnce === 1)
+  const crowds = cells.filter(({ atOnce }) => atOnce > 1)
+  const count = together.claims.length
+  return [
+    `### One at a time\n\n${table(
+      [...CONDITIONS, 'claim', 'create', 'times faster'],
+      apart.map(cell => [...conditions(cell), spread(seen(cell)), spread(cell.creates), ratio(gain(cell))])
+    )}`,
+    `### ${count} at once: first / median / last\n\n${table(
+      [...CONDITIONS, 'claims', 'creates', 'times faster, the last'],
+      crowds.map(cell => [...conditions(cell), procession(seen(cell)), procession(cell.creates), ratio(gain(cell))])
+    )}`,
+    `### A claim against its calls to Cinder, made by hand\n\n${byHandTable(alone, together)}`,
+    `### Where a claim's time goes\n\n${callsTable(cells, { alone, together })}`
+  ]
+}
+
+function byHandTable(alone: ByHand, together: ByHand): string {
+  const row = (how: string, { claims, byHand }: ByHand): string[] => [
+    how,
+    spread(claims),
+    spread(byHand.map(({ total }) => total)),
+    ratio(overhead({ claims, byHand }))
+  ]
+  return table(
+    ['', 'claim', 'by hand', 'ratio'],
+    [row(`alone, ${alone.claims.length} of each`, alone), row(`${together.claims.length} at once`, together)]
+  )
+}
+
+type Calls = Readonly<Record<string, number>>
+
+/** Means. The name is looked up while the spare is renamed, so only the longer of the two counts. */
+function callsRow(title: readonly string[], calls: Calls, answered: number, looking?: number): string[] {
+  const { volume_list: list = 0, volume_update: update = 0, transfer_accept: accept = 0 } = calls
+  const rest = answered - Math.max(list, update) - accept
+  return [...title, ...[list, update, accept, rest].map(duration), looking === undefined ? '-' : duration(looking)]
+}
+
+function callsTable(cells: readonly Cell[], { alone, together }: Pick<Headline, 'alone' | 'together'>): string {
+  const ofCell = (cell: Cell): string[] => {
+    const answered = meanOf(cell.claims.map(claim => claim.answered))
+    const title = [`claim, ${cell.atOnce === 1 ? 'alone' : `${cell.atOnce} at once`}`, ...conditions(cell)]
+    return callsRow(title, cell.calls, answered, meanOf(seen(cell)) - answered)
+  }
+  const ofHand = (how: string, { byHand }: ByHand): string[] => {
+    const mean = (call: keyof HandMade): number => meanOf(byHand.map(one => one[call]))
+    const [volume_list, volume_update, transfer_accept] = [
+      mean('volume_list'),
+      mean('volume_update'),
+      mean('transfer_accept')
+    ]
+    return callsRow([`by hand, ${how}`, '', '', ''], { volume_list, volume_update, transfer_accept }, mean('total'))
+  }
+  const ends = cells.filter(({ slowMs, dataGib }) => slowMs === 0 && dataGib === lastOf(cells.map(one => one.dataGib)))
+  return table(
+    ['', ...CONDITIONS, 'name looked up', 'renamed (meanwhile)', 'accepted', 'the rest', 'seen by the tenant'],
+    [...ends.map(ofCell), ofHand('alone', alone), ofHand(`${together.byHand.length} at once`, together)]
+  )
+}
+
+function refillTable(refills: readonly Refill[]): string {
+  const single = (slowMs: number): Refill | undefined =>
+    refills.find(refill => refill.slowMs === slowMs && refill.snapshots === 1)
+  return table(
+    ['Ceph', 'snapshots', 'first in stock', 'half', 'full', 'times faster'],
+    refills.map(({ slowMs, snapshots, times }) => {
+      const one = single(slowMs)
+      return [
+        slowMs === 0 ? 'full speed' : `+${slowMs} ms`,
+        String(snapshots),
+        duration(Math.min(...times)),
+        duration(medianOf(times)),
+        duration(lastOf(times)),
+        one && snapshots > 1 ? ratio(lastOf(one.times) / lastOf(times)) : ''
+      ]
+    })
+  )
+}

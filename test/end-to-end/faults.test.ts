@@ -25,16 +25,30 @@ afterEach(async () => {
   await audit(real)
 })
 
-/** Runs `ctl` with something that breaks the cloud; gives what mends it. */
-async function broken(breaking: readonly string[], mending: readonly string[]): Promise<() => Promise<void>> {
+/** Does what is to be undone at the end of the test at the latest; gives what undoes it. */
+async function meanwhile(begin: () => Promise<unknown>, end: () => Promise<unknown>): Promise<() => Promise<void>> {
   const mend = async (): Promise<void> => {
     mends.delete(mend)
-    await ctl(...mending)
+    await end()
   }
   mends.add(mend)
-  await ctl(...breaking)
+  await begin()
   return mend
 }
+
+/** Runs `ctl` with something that breaks the cloud, and with what mends it. */
+const broken = (breaking: readonly string[], mending: readonly string[]) =>
+  meanwhile(
+    () => ctl(...breaking),
+    () => ctl(...mending)
+  )
+
+/** Nothing is refilled. */
+const paused = () =>
+  meanwhile(
+    () => real.call(real.admin, 'POST', '/pool/pause'),
+    () => real.call(real.admin, 'POST', '/pool/resume')
+  )
 
 const stopped = (part: Part) => broken(['stop', part], ['start', part])
 const killed = (part: Part) => broken(['kill', part], ['start', part])
@@ -159,7 +173,7 @@ describe('the service outlives', () => {
 
   it('Ceph hanging: what is in stock is handed out all the same, and what is not once it goes on', async () => {
     // A create would open its image in cinder-volume, and hang there with everything that comes after it, accepts too.
-    await real.call(real.admin, 'POST', '/pool/pause')
+    const resume = await paused()
     const goOn = await broken(['pause', 'ceph-osd'], ['resume', 'ceph-osd'])
     for (const hostname of ['frozen-1', 'frozen-2', 'frozen-3']) {
       assert.equal(given(await real.claim(real.tenantA, { hostname })).source, 'pool')
@@ -167,7 +181,7 @@ describe('the service outlives', () => {
     const miss = given(await real.claim(real.tenantA, { hostname: 'frozen-4' }))
     assert.deepEqual([miss.status, miss.source], [202, 'created'])
     await goOn()
-    await real.call(real.admin, 'POST', '/pool/resume')
+    await resume()
     const answer = await real.served(real.tenantA, { hostname: 'frozen-4' })
     assert.equal(given(answer).volumeId, miss.volumeId)
   })

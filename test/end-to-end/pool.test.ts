@@ -28,6 +28,26 @@ const shown = async (who: Session, id: string): Promise<Body> => (await who.get(
 const inUse = async (project: Session, resource: string): Promise<number> =>
   (await project.get(`/os-quota-sets/${project.projectId}?usage=true`)).quota_set[resource].in_use
 
+/** Hides a volume type from all projects but the pool's; gives what shows it again. */
+async function hidden(name: string): Promise<() => Promise<void>> {
+  const { volume_types: types } = await real.admin.get('/types')
+  const { id } = types.find((type: Body) => type.name === name)
+  const setPublic = async (isPublic: boolean): Promise<void> => {
+    const { status, text } = await real.admin.call('PUT', `/types/${id}`, {
+      volume_type: { name, is_public: isPublic }
+    })
+    assert.equal(status, 200, text)
+  }
+  const access = (change: string) =>
+    real.admin.call('POST', `/types/${id}/action`, { [change]: { project: real.pool.projectId } })
+  await setPublic(false)
+  await access('addProjectAccess')
+  return async () => {
+    await access('removeProjectAccess') // Refused for a public type.
+    await setPublic(true)
+  }
+}
+
 describe('the stock on a real cloud', () => {
   it('is made of flattened volumes that wait in a transfer each', async () => {
     const { volumes } = (await real.call(real.admin, 'GET', '/pool/volumes')).body
@@ -137,18 +157,12 @@ describe('a claim on a real cloud', () => {
   })
 
   it('of a volume type that is hidden from the project is refused, and its spare goes back', async () => {
-    const { volume_types: types } = await real.admin.get('/types')
-    const { id } = types.find(({ name }: Body) => name === 'ceph-ssd')
-    const show = (isPublic: boolean) =>
-      real.admin.call('PUT', `/types/${id}`, { volume_type: { name: 'ceph-ssd', is_public: isPublic } })
-    assert.equal((await show(false)).status, 200)
-    const access = { addProjectAccess: { project: real.pool.projectId } }
-    assert.equal((await real.admin.call('POST', `/types/${id}/action`, access)).status, 202)
+    const show = await hidden('ceph-ssd')
     try {
       const answer = await real.claim(real.tenantA, { hostname: 'hidden' })
       assertProblem(answer, 422, 'volume_type_hidden', /Volume type .* could not be found/)
     } finally {
-      assert.equal((await show(true)).status, 200)
+      await show()
     }
     await real.full()
     await audit(real, foreign)

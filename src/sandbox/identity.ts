@@ -45,8 +45,8 @@ const METHODS: Record<string, (cloud: Cloud, given: Auth['identity']) => Login |
       given?.id === undefined ? name === given?.name && userId === owner?.id : id === given.id
     )
     const user = credential && cloud.users.get(credential.userId)
-    if (!user) throw new Refusal(404, `Could not find Application Credential: ${given?.id ?? given?.name}.`)
-    if (credential.secret !== given?.secret) return undefined
+    if (!user && given?.id !== undefined) throw new Refusal(404, `Could not find Application Credential: ${given.id}.`)
+    if (!user || credential.secret !== given?.secret) return undefined
     return { user, project: cloud.projects.get(credential.projectId) }
   }
 }

@@ -6,6 +6,8 @@ import {
   assertFault,
   authUrl,
   type Body,
+  CALL,
+  clientWith,
   loginAs,
   NOBODY,
   password,
@@ -146,18 +148,22 @@ describe('logging in', () => {
     assertFault(await ask({ auth: { identity: identity({ id, secret: 'wrong' }) } }), 401, 'error', REFUSED)
   })
 
-  it('does not find an application credential that was deleted, which is no refusal like the others', async () => {
+  it('does not find an application credential by an id that was deleted, and refuses it by its name', async t => {
     const { userId } = pool
     const own = await loginAs('pool-svc', 'pool')
     const path = `/users/${userId}/application_credentials`
     const made = await own.keystone('POST', path, { application_credential: { name: unique('contract') } })
     const { id, secret, name } = made.body.application_credential
+    const auth = { auth_url: authUrl, application_credential_id: id, application_credential_secret: secret }
+    const client = () => clientWith(t, { auth_type: 'v3applicationcredential', auth })
+    assert.equal((await client().pool(CALL)).id, pool.projectId)
     assert.equal((await own.keystone('DELETE', `${path}/${id}`)).status, 204)
-    const missing = (what: string): string => `Could not find Application Credential: ${what}.`
+    await assert.rejects(client().pool(CALL), { code: 'unauthenticated', status: 404 })
+    await assert.rejects(client().identify(tenant.token, CALL), { code: 'unavailable' })
     const withCredential = (credential: object) =>
       ask({ auth: { identity: { methods: ['application_credential'], application_credential: credential } } })
-    assertFault(await withCredential({ id, secret }), 404, 'error', missing(id))
-    assertFault(await withCredential({ name, secret, user: { id: userId } }), 404, 'error', missing(name))
+    assertFault(await withCredential({ id, secret }), 404, 'error', `Could not find Application Credential: ${id}.`)
+    assertFault(await withCredential({ name, secret, user: { id: userId } }), 401, 'error', REFUSED)
   })
 })
 

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import { type Environment, type Files, realFiles } from '../../src/openstack/clouds-yaml.ts'
 import { connect, type OpenStack } from '../../src/openstack/openstack.ts'
-import { cloudSettings } from '../../src/openstack/settings.ts'
+import { cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
 import type { Call, Clock, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'
 import { type Delays, PRESETS } from '../../src/sandbox/delays.ts'
 import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
@@ -132,10 +132,12 @@ export const [pool, tenant, rival, admin] = await Promise.all([
   loginAs('admin', 'pool')
 ])
 
-/** The service's own way into the cloud. */
-export function clientOf(t: Test, user: string): OpenStack {
+/** The service's own way into the cloud, as one of its users. */
+export const clientOf = (t: Test, user: string): OpenStack => clientWith(t, { cloud: user })
+
+export function clientWith(t: Test, config: OpenStackConfig): OpenStack {
   const { environment, files } = ground
-  const settings = cloudSettings({ cloud: user }, environment, files)
+  const settings = cloudSettings(config, environment, files)
   const client = connect({ settings, clock: new RestingClock() })
   t.onTestFinished(() => client.close())
   return client

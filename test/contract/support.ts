@@ -213,7 +213,7 @@ export async function vanishes(path: string): Promise<void> {
 }
 
 /** Whoever has it, and whatever its status has become. */
-async function discard(volumeId: string): Promise<void> {
+export async function discard(volumeId: string): Promise<void> {
   const isGone = async (): Promise<boolean> => (await admin.call('GET', `/volumes/${volumeId}`)).status === 404
   await eventually(`volume ${volumeId} is gone`, async () => {
     if (await isGone()) return true

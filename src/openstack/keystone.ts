@@ -126,23 +126,25 @@ export class Keystone {
   /** Not under the signal of any one caller: the others wait for it as well. */
   #login(scope: Scope, requestId: string): Promise<Token> {
     return this.#logins.join(keyOf(scope), () =>
-      this.#http.within({ requestId }, async call => {
-        const { login } = this.#settings
-        const request: Request = {
-          service: 'keystone',
-          operation: 'token_issue',
-          method: 'POST',
-          url: `${this.#settings.authUrl}/auth/tokens`,
-          body: { auth: this.#credentials(scope) },
-          idempotent: true,
-          secrets: [login.kind === 'password' ? login.password : login.secret]
-        }
-        const askedAt = this.#clock.now().getTime()
-        return await this.#http.ask(request, call, (body, answer) => {
-          const token = body.object('token')
-          return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeOf(token))
+      this.#http
+        .within({ requestId }, async call => {
+          const { login } = this.#settings
+          const request: Request = {
+            service: 'keystone',
+            operation: 'token_issue',
+            method: 'POST',
+            url: `${this.#settings.authUrl}/auth/tokens`,
+            body: { auth: this.#credentials(scope) },
+            idempotent: true,
+            secrets: [login.kind === 'password' ? login.password : login.secret]
+          }
+          const askedAt = this.#clock.now().getTime()
+          return await this.#http.ask(request, call, (body, answer) => {
+            const token = body.object('token')
+            return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeOf(token))
+          })
         })
-      })
+        .catch(refusedLogin)
     )
   }
 
@@ -169,6 +171,15 @@ export class Keystone {
     this.#held.set(key, { scope, token, goodUntil, renewFrom, isUsed: false })
     return token
   }
+}
+
+/**
+ * Keystone does not find an application credential or a trust that was deleted. Whoever asked for a volume must not take
+ * that for the volume's being gone.
+ */
+function refusedLogin(error: unknown): never {
+  if (!(error instanceof CloudError) || error.code !== 'not_found') throw error
+  throw new CloudError('unauthenticated', error.message, { status: error.status, cause: error })
 }
 
 /** Runs work with a token, and once more with another one if it is refused. */

@@ -1,8 +1,9 @@
 import type { Cloud } from './cloud.ts'
 import { literal } from './literal.ts'
-import { type Caller, isAdmin, type Volume } from './model.ts'
+import { isAdmin, type Volume } from './model.ts'
 import { type Column, type Page, page, type Query } from './paging.ts'
 import { badRequest } from './refusal.ts'
+import type { Viewer } from './views.ts'
 import { findVolume } from './volumes.ts'
 
 type Test = (volume: Volume) => boolean
@@ -36,7 +37,9 @@ const COLUMNS: Record<string, Column<Volume>> = {
 const seconds = (ms: number): number => Math.floor(ms / 1000) * 1000
 
 /** One page of the volumes that a query asks for, as this microversion understands it. */
-export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: number): Page<Volume> {
+export function listVolumes(cloud: Cloud, viewer: Viewer, query: Query): Page<Volume> {
+  const { caller, minor } = viewer
+  checkFilters(query, SINCE_331, viewer)
   const filters = allowedFilters(query, minor, isAdmin(caller))
   const { all_tenants: all } = query
   const everywhere = isAdmin(caller) && isTrue(all)
@@ -50,17 +53,22 @@ export function listVolumes(cloud: Cloud, caller: Caller, query: Query, minor: n
   return page(rows, matches, query, column, id => findVolume(cloud, caller, id))
 }
 
-/** An administrator may filter by anything. Others: unknown filters were dropped once, and are refused since 3.31. */
+/** An administrator may filter by anything, others by what is known: the rest is dropped here. */
 function allowedFilters(query: Query, minor: number, admin: boolean): Record<string, string> {
-  const others = minor >= 45 ? [...NO_FILTERS, 'with_count'] : NO_FILTERS
-  const filters = Object.entries(query).filter(([name]) => !others.includes(name))
+  const filters = Object.entries(query).filter(([name]) => !othersAt(minor).includes(name))
   if (admin) return Object.fromEntries(filters)
   const allowed = minor >= 31 ? SINCE_331 : BEFORE_331
-  const unknown = filters.map(([name]) => name).filter(name => !allowed.includes(name))
-  if (minor >= 31 && unknown.length > 0) {
-    throw badRequest(`Invalid filters ${unknown.join(',')} are found in query options.`)
-  }
   return Object.fromEntries(filters.filter(([name]) => allowed.includes(name)))
+}
+
+const othersAt = (minor: number): readonly string[] => (minor >= 45 ? [...NO_FILTERS, 'with_count'] : NO_FILTERS)
+
+/** Unknown filters were dropped once, and are refused since 3.31, unless an administrator asks. */
+export function checkFilters(query: Query, allowed: readonly string[], { caller, minor }: Viewer): void {
+  if (minor < 31 || isAdmin(caller)) return
+  const known = [...allowed, ...othersAt(minor)]
+  const unknown = Object.keys(query).filter(name => !known.includes(name))
+  if (unknown.length > 0) throw badRequest(`Invalid filters ${unknown.join(',')} are found in query options.`)
 }
 
 const nothing: Test = () => false
@@ -77,12 +85,12 @@ function testFor(name: string, text: string): Test {
   return volume => wanted.has(String(column(volume)))
 }
 
-/** All keys must match; what is no dictionary matches nothing. */
+/** All keys must match, values without case, as the database compares them; what is no dictionary matches nothing. */
 function metadataTest(value: unknown): Test {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return nothing
-  const wanted = new Map(Object.entries(value).map(([key, text]) => [key, String(text)]))
+  const wanted = new Map(Object.entries(value).map(([key, text]) => [key, String(text).toLowerCase()]))
   return ({ metadata }) => {
-    for (const [key, text] of wanted) if (metadata[key] !== text) return false
+    for (const [key, text] of wanted) if (metadata[key]?.toLowerCase() !== text) return false
     return true
   }
 }

@@ -7,13 +7,16 @@ import type { Auth, Named } from './schemas.ts'
 const IMPLIED: Record<string, readonly string[]> = { admin: ['member', 'reader'], member: ['reader'] }
 export const ROLES = ['reader', 'member', 'admin', 'service'] as const
 
+/** Such a credential has its project already. */
+const BOUND = 'Error authenticating with application credential: Application credentials cannot request a scope.'
+
 const TOKEN_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /** `POST /v3/auth/tokens`. Whatever is wrong about user, password or project is refused in the same words. */
 export function login(cloud: Cloud, { identity, scope }: Auth): Token {
   const found = identity.methods.map(method => METHODS[method]?.(cloud, identity)).find(login => login !== undefined)
   if (!found) throw unauthorized()
-  if (found.project && scope !== undefined) throw unauthorized() // Such a credential has its project already.
+  if (found.project && scope !== undefined) throw unauthorized(BOUND)
   const project = found.project ?? scopedProject(cloud, scope)
   const roles = project ? rolesIn(found.user, project) : []
   if (project && roles.length === 0) throw unauthorized()
@@ -42,6 +45,7 @@ const METHODS: Record<string, (cloud: Cloud, given: Auth['identity']) => Login |
       given?.id === undefined ? name === given?.name && userId === owner?.id : id === given.id
     )
     const user = credential && cloud.users.get(credential.userId)
+    if (!user && given?.id !== undefined) throw new Refusal(404, `Could not find Application Credential: ${given.id}.`)
     if (!user || credential.secret !== given?.secret) return undefined
     return { user, project: cloud.projects.get(credential.projectId) }
   }

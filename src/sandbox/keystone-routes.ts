@@ -206,4 +206,13 @@ function grantRoutes(route: Route): void {
     const credential = { id, name, secret, project_id, roles, description: null, expires_at: null, unrestricted: false }
     return { status: 201, body: { application_credential: credential } }
   })
+  route('DELETE', '/v3/users/:user/application_credentials/:id', 'identity', ({ cloud, caller, param }) => {
+    requireAdmin(caller(), 'identity:delete_application_credential', caller().user.id === param('user'))
+    const id = param('id')
+    if (cloud.applicationCredentials.get(id)?.userId !== param('user')) {
+      throw new Refusal(404, `Could not find Application Credential: ${id}.`)
+    }
+    cloud.applicationCredentials.delete(id)
+    return { status: 204 }
+  })
 }

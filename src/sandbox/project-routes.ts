@@ -77,7 +77,7 @@ export function quotaRoutes(route: Route): void {
   const show = ({ cloud, id }: Call, usage: boolean): object => {
     const limits = resources(cloud).map(name => {
       const limit = limitOf(cloud, id, name)
-      return [name, usage ? { limit, in_use: cloud.usage.of(id, name), reserved: 0, allocated: 0 } : limit]
+      return [name, usage ? { limit, in_use: cloud.usage.of(id, name), reserved: 0 } : limit]
     })
     return { quota_set: { ...Object.fromEntries(limits), id } }
   }

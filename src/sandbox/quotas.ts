@@ -31,8 +31,8 @@ export function updateQuotas(cloud: Cloud, caller: Caller, projectId: string, li
   if (!isAdmin(caller)) throw policyRefusal('volume_extension:quotas:update')
   const known = resources(cloud)
   const wanted = Object.entries(limits).filter(([name]) => name !== 'tenant_id' && name !== 'force')
-  const bad = wanted.filter(([name]) => !known.includes(name)).map(([name]) => `'${name}'`)
-  if (bad.length > 0) throw badRequest(`Bad key(s) in quota set: ${bad.join(', ')}`)
+  const bad = wanted.map(([name]) => name).filter(name => !known.includes(name))
+  if (bad.length > 0) throw invalidInput(`Bad key(s) in quota set: ${bad.join(', ')}`)
   const parsed = wanted.map(([name, limit]): [string, number] => [name, Number(limit)])
   for (const [key, limit] of parsed) {
     if (!Number.isInteger(limit) || limit < -1) throw invalidInput(`${key} must be an integer, -1 or more.`)

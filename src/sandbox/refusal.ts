@@ -17,13 +17,21 @@ export class ConnectionReset extends Error {
 /** What a 500 says: no more, on purpose. */
 export const INTERNAL = 'The server has either erred or is incapable of performing the requested operation.'
 
+/** What a 400 says that nobody worded. */
+export const MALFORMED =
+  'The server could not comply with the request since it is either malformed or otherwise incorrect.'
+
 export const badRequest = (message: string): Refusal => new Refusal(400, message)
 export const invalidVolume = (reason: string): Refusal => badRequest(`Invalid volume: ${reason}`)
 export const invalidInput = (reason: string): Refusal => badRequest(`Invalid input received: ${reason}`)
+/** Keystone's. */
+export const notExpected = (what: string): Refusal =>
+  badRequest(`Expecting to find ${what}. ${MALFORMED} The client is assumed to be in error.`)
 export const notFound = (what: string, id: string): Refusal => new Refusal(404, `${what} ${id} could not be found.`)
 export const policyRefusal = (rule: string): Refusal =>
   new Refusal(403, `Policy doesn't allow ${rule} to be performed.`)
-export const unauthorized = (): Refusal => new Refusal(401, 'The request you have made requires authentication.')
+export const unauthorized = (message = 'The request you have made requires authentication.'): Refusal =>
+  new Refusal(401, message)
 
 /** What a failure says that nobody worded. */
 export const messageOf = (status: number): string =>

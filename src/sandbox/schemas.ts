@@ -3,19 +3,21 @@ import { type Static, type TProperties, type TSchema, Type } from 'typebox'
 import { DELAY_NAMES, type DelayChange, OPERATIONS, type Operation } from './delays.ts'
 import { FAULT_KINDS } from './faults.ts'
 import { python } from './literal.ts'
-import { badRequest } from './refusal.ts'
+import { badRequest, invalidInput } from './refusal.ts'
 
 const UUID = '^[0-9a-fA-F-]{32,36}$'
+const UUID_OR_NULL = `(${UUID})`
 const FLAG = '^(1|0|[Tt]rue|TRUE|[Ff]alse|FALSE|[Oo]n|ON|[Oo]ff|OFF|[Yy]es|YES|[Nn]o|NO|[ytnf])$'
 
 const strict = { additionalProperties: false }
 const uuid = Type.String({ pattern: UUID })
-const uuidOrNull = Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: UUID }))
+const uuidOrNull = Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: UUID_OR_NULL }))
 const text = Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 255 }))
 const flagValue = Type.Unsafe<string | boolean>({ type: ['boolean', 'string'], pattern: FLAG })
 const flag = Type.Optional(flagValue)
 const key = Type.Unsafe<string | number>({ type: ['string', 'integer'] })
-const SIZE = { pattern: '^0*[1-9][0-9]*$', minimum: 1, maximum: 0x7fffffff }
+const POSITIVE = '^0*[1-9][0-9]*$'
+const SIZE = { pattern: POSITIVE, minimum: 1, maximum: 0x7fffffff }
 const size = Type.Unsafe<string | number>({ type: ['integer', 'string'], ...SIZE })
 const sizeOrNull = Type.Optional(Type.Unsafe<string | number | null>({ type: ['integer', 'string', 'null'], ...SIZE }))
 const PAIRS = {
@@ -59,7 +61,9 @@ function body<T extends TSchema>(schema: T, explain: (error: ErrorObject) => Err
   const validate = ajv.compile<Static<T>>(schema)
   return given => {
     if (validate(given)) return given
-    throw validate.errors?.[0] ? explain(validate.errors[0]) : badRequest('Malformed request body')
+    const { errors } = validate
+    const error = errors?.find(({ keyword }) => keyword === 'anyOf') ?? errors?.[0]
+    throw error ? explain(error) : badRequest('Malformed request body')
   }
 }
 /** One of Cinder's: a key that wraps the rest, and no others. */
@@ -92,13 +96,14 @@ const domain = { domain: Type.Optional(Type.Object(named)) }
 const user = { ...named, ...domain }
 const credential = { ...named, secret: Type.String(), user: Type.Optional(Type.Object(user)) }
 const identity = {
-  methods: Type.Array(Type.String(), { minItems: 1 }),
+  methods: Type.Array(Type.String()),
   password: Type.Optional(Type.Object({ user: Type.Object({ ...user, password: Type.String() }) })),
   token: Type.Optional(Type.Object({ id: Type.String() })),
   application_credential: Type.Optional(Type.Object(credential))
 }
 const scope = Type.Object({ project: Type.Optional(Type.Object(user)) })
-const keystone = <P extends TProperties>(properties: P) => body(Type.Object(properties), pythonRefusal)
+const keystone = <P extends TProperties>(properties: P) =>
+  body(Type.Object(properties), error => badRequest(saidOf(error)))
 export const authBody = keystone({
   auth: Type.Object({ identity: Type.Object(identity), scope: Type.Optional(Type.Union([scope, Type.String()])) })
 })
@@ -147,28 +152,40 @@ function plainRefusal({ instancePath, message = 'is not valid', params }: ErrorO
 }
 
 /** In the words of Python's validator, as Cinder passes them on. */
-function pythonRefusal({ instancePath, keyword, data, params, message }: ErrorObject): Error {
+function pythonRefusal(error: ErrorObject): Error {
+  const { instancePath, keyword, data } = error
   const field = instancePath.split('/').at(-1)
   if (keyword === 'maxLength' && typeof data === 'string' && (field === 'name' || field === 'description')) {
-    return badRequest(`${field} has ${data.length} characters, more than 255.`)
+    return invalidInput(`${field} has ${data.length} characters, more than 255.`)
   }
-  const said = PYTHON[keyword]?.(python(data), params) ?? `${python(data)} ${message}`
+  const said = saidOf(error)
   const value = typeof data === 'string' ? data : python(data)
   return badRequest(field ? `Invalid input for field/attribute ${field}. Value: ${value}. ${said}` : said)
 }
 
+const saidOf = ({ keyword, data, params, message, parentSchema }: ErrorObject): string =>
+  PYTHON[keyword]?.(python(data), { ...params, ...parentSchema }) ?? `${python(data)} ${message}`
+
+const noneFits = (data: string): string => `${data} is not valid under any of the given schemas`
+
 const PYTHON: Record<string, (data: string, params: Readonly<Record<string, unknown>>) => string> = {
   required: (_data, { missingProperty }) => `${python(missingProperty)} is a required property`,
-  additionalProperties: (_data, { additionalProperty }) =>
-    `Additional properties are not allowed (${python(additionalProperty)} was unexpected)`,
+  additionalProperties: (_data, { additionalProperty, patternProperties }) =>
+    patternProperties
+      ? `${python(additionalProperty)} does not match any of the regexes: ${python(Object.keys(patternProperties)[0])}`
+      : `Additional properties are not allowed (${python(additionalProperty)} was unexpected)`,
   type: (data, { type }) => `${data} is not of type ${[type].flat().map(python).join(', ')}`,
   pattern: (data, { pattern }) =>
-    pattern === UUID ? `${data} is not a 'uuid'` : `${data} does not match ${python(pattern)}`,
+    pattern === UUID_OR_NULL
+      ? noneFits(data)
+      : pattern === UUID
+        ? `${data} is not a 'uuid'`
+        : `${data} does not match ${python(pattern === POSITIVE ? '^[0-9]+$' : pattern)}`,
   minimum: (data, { limit }) => `${data} is less than the minimum of ${python(limit)}`,
   maximum: (data, { limit }) => `${data} is greater than the maximum of ${python(limit)}`,
   maxLength: data => `${data} is too long`,
   minLength: data => `${data} is too short`,
   enum: (data, { allowedValues }) => `${data} is not one of ${python(allowedValues)}`,
-  anyOf: data => `${data} is not valid under any of the given schemas`,
+  anyOf: noneFits,
   minProperties: data => `${data} does not have enough properties`
 }

@@ -4,7 +4,7 @@ import { cinderRoutes } from './cinder.ts'
 import { type Clock, Cloud, type CloudOptions } from './cloud.ts'
 import { keystoneRoutes } from './keystone-routes.ts'
 import { messageRoutes, quotaRoutes, typeRoutes } from './project-routes.ts'
-import { badRequest, INTERNAL, Refusal } from './refusal.ts'
+import { badRequest, INTERNAL, notExpected, Refusal } from './refusal.ts'
 import { sandboxRoutes } from './sandbox-routes.ts'
 import { PASSWORD } from './seed.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
@@ -96,17 +96,20 @@ function commandLineRoutes(app: FastifyInstance): void {
   app.get('/compute/v2.1/servers/detail', (_request, reply) => send(reply, 200, { servers: [] }))
 }
 
-/** Cinder refuses what is not JSON, and stumbles where the header is missing; Keystone misses the body. */
+/** Each service refuses what is not JSON. Where the header is missing Cinder stumbles, and Keystone takes it for JSON. */
 function parseBody(prefix: string, type = '', text = ''): unknown {
   if (text === '') return undefined
-  if (!type.includes('json')) {
-    if (prefix !== '/volume') return undefined
-    throw type === '' ? new Refusal(500, INTERNAL) : new Refusal(415, 'Unsupported Content-Type')
+  const isCinders = prefix === '/volume'
+  if (type === '' && isCinders) throw new Refusal(500, INTERNAL)
+  if (type !== '' && !type.includes('json')) {
+    throw isCinders
+      ? new Refusal(415, 'Unsupported Content-Type')
+      : notExpected('application/json in Content-Type header')
   }
   try {
     return JSON.parse(text)
   } catch {
-    throw badRequest('Malformed request body')
+    throw isCinders ? badRequest('Malformed request body') : notExpected('valid JSON in request body')
   }
 }
 

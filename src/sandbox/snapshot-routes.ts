@@ -1,5 +1,5 @@
 import type { Call, Route } from './cinder.ts'
-import { isTrue } from './filters.ts'
+import { checkFilters, isTrue } from './filters.ts'
 import { literal } from './literal.ts'
 import { isAdmin, type Snapshot } from './model.ts'
 import { type Column, page } from './paging.ts'
@@ -11,6 +11,7 @@ import { textOrNull } from './volume-routes.ts'
 export function snapshotRoutes(route: Route): void {
   const list = (path: string, show: (call: Call, snapshot: Snapshot) => object): void =>
     route('GET', `/${path}`, 'snapshot_list', 200, call => {
+      checkFilters(call.query, FILTERS, call)
       const find = (id: string): Snapshot => findSnapshot(call.cloud, call.caller, id)
       const column = (name: string): Column<Snapshot> | undefined => COLUMNS[name]
       const fits = (snapshot: Snapshot): boolean => matches(call, snapshot)
@@ -53,6 +54,8 @@ const COLUMNS: Record<string, Column<Snapshot>> = {
   status: snapshot => snapshot.status,
   volume_id: snapshot => snapshot.volumeId
 }
+
+const FILTERS = ['name', 'status', 'volume_id', 'metadata', 'availability_zone', 'consumes_quota']
 
 function matches({ caller, query }: Call, snapshot: Snapshot): boolean {
   const { all_tenants: all } = query

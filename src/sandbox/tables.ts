@@ -106,10 +106,10 @@ export class VolumeTable {
   }
 }
 
-/** Names are compared without case, as Cinder's database does. */
+/** Names and metadata are compared without case, as Cinder's database does. */
 const nameKey = (projectId: string, name: string): string => `${projectId} name ${name.toLowerCase()}`
 const statusKey = (projectId: string, status: string): string => `${projectId} status ${status}`
-const metadataKey = (projectId: string, key: string, value = ''): string => `${projectId} ${key} ${value}`
+const metadataKey = (projectId: string, key: string, value = ''): string => `${projectId} ${key} ${value.toLowerCase()}`
 
 function keysOf(volume: Volume): string[] {
   const { projectId, name, status, metadata } = volume

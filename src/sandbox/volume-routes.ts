@@ -1,6 +1,7 @@
 import type { Call, Route } from './cinder.ts'
 import type { Operation } from './delays.ts'
 import { isTrue, listVolumes } from './filters.ts'
+import { python } from './literal.ts'
 import type { Volume } from './model.ts'
 import { badRequest, invalidVolume, Refusal } from './refusal.ts'
 import {
@@ -35,7 +36,7 @@ export const textOrNull = (text: string | null | undefined): string | null => te
 export function volumeRoutes(route: Route): void {
   const list = (path: string, show: typeof volumeView): void =>
     route('GET', `/${path}`, 'volume_list', 200, call => {
-      const found = listVolumes(call.cloud, call.caller, call.query, call.minor)
+      const found = listVolumes(call.cloud, call, call.query)
       return listView(call, 'volumes', path, call.query, found, volume => show(call, volume))
     })
   list('volumes', volumeSummary)
@@ -119,6 +120,13 @@ function metadataRoutes(route: Route): void {
   })
 }
 
+/** To which an administrator may set one, in Cinder's order. */
+const STATUSES = (
+  'creating available deleting error error_deleting error_managing managing attaching in-use detaching maintenance ' +
+  'restoring-backup error_restoring reserved awaiting-transfer backing-up error_backing-up error_extending ' +
+  'downloading uploading retyping extending'
+).split(' ')
+
 /** `POST /volumes/{id}/action`, by the one key of its body. */
 const ACTIONS: Record<string, (call: Call) => void> = {
   'os-extend': ({ cloud, caller, id, body, minor }) => {
@@ -130,8 +138,12 @@ const ACTIONS: Record<string, (call: Call) => void> = {
     updateVolume(cloud, caller, id, { bootable: isTrue(String(wish.bootable)) })
   },
   'os-reset_status': ({ cloud, caller, id, body }) => {
-    const { status } = resetBody(body)['os-reset_status']
-    if (status !== undefined) resetStatus(cloud, caller, id, status.toLowerCase())
+    const { status = '' } = resetBody(body)['os-reset_status']
+    if (status === '') throw badRequest(`Must specify 'status', 'attach_status' or 'migration_status' for update.`)
+    if (!STATUSES.includes(status.toLowerCase())) {
+      throw badRequest(`Volume status: ${status} is invalid, valid statuses are: (${STATUSES.map(python).join(', ')}).`)
+    }
+    resetStatus(cloud, caller, id, status.toLowerCase())
   },
   'os-force_delete': ({ cloud, caller, id }) => deleteVolume(cloud, caller, id, { force: true }),
   'os-attach': ({ cloud, caller, id, body }) => {

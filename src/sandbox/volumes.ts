@@ -1,7 +1,7 @@
 import type { Cloud } from './cloud.ts'
 import { type Attachment, type Caller, isAdmin, type Snapshot, type Volume, type VolumeType } from './model.ts'
 import { checkQuota, checkTypeVisible, checkVolumeSize, mayUseType } from './quotas.ts'
-import { badRequest, invalidInput, invalidVolume, notFound, policyRefusal, Refusal } from './refusal.ts'
+import { badRequest, invalidInput, invalidVolume, MALFORMED, notFound, policyRefusal, Refusal } from './refusal.ts'
 import { findSnapshot, snapshotsOf } from './snapshots.ts'
 
 export interface VolumeWish {
@@ -17,9 +17,6 @@ export interface VolumeWish {
 
 const DELETABLE = ['available', 'error', 'error_restoring', 'error_extending', 'error_managing']
 const MESSAGES_MAX = 10_000
-const NO_SIZE =
-  'Invalid volume size provided for create request: None (size argument must be an integer ' +
-  '(or string representation of an integer) and greater than zero).'
 
 /** The volume, where the caller may see it; another project's does not exist. */
 export function findVolume(cloud: Cloud, caller: Caller, id: string): Volume {
@@ -49,7 +46,7 @@ export function createVolume(cloud: Cloud, caller: Caller, wish: VolumeWish): Vo
   const type = asked ?? source?.type ?? defaultType(cloud)
   checkTypeVisible(caller, type)
   const sizeGib = wish.sizeGib ?? source?.sizeGib
-  if (sizeGib === undefined) throw invalidInput(NO_SIZE)
+  if (sizeGib === undefined) throw badRequest(MALFORMED)
   if (source) checkSource(source, snapshot !== undefined, type, sizeGib)
   const availabilityZone = wish.availabilityZone ?? 'nova'
   if (availabilityZone !== 'nova') throw badRequest(`Availability zone '${availabilityZone}' is invalid.`)
@@ -112,7 +109,8 @@ function creatingMs(cloud: Cloud, volume: Volume, snapshot: Snapshot | undefined
 function finishCreate(cloud: Cloud, by: Caller, volume: Volume): void {
   if (by.strike === 'vanish') removeVolume(cloud, by, volume)
   if (by.strike === 'error_volume') {
-    tell(cloud, by, volume, '009_012', 'create volume from backend storage:Driver failed to create the volume.')
+    // The scheduler tries again, and of all that it knows nothing is left.
+    tell(cloud, by, volume, '001_003', 'schedule allocate volume:Could not find any available weighted backend.')
   }
   changeVolume(cloud, by, volume, { status: by.strike === 'error_volume' ? 'error' : 'available' })
 }
@@ -213,7 +211,10 @@ function removeVolume(cloud: Cloud, by: Caller, volume: Volume): void {
 export function resetStatus(cloud: Cloud, caller: Caller, id: string, status: string): void {
   const volume = findVolume(cloud, caller, id)
   if (!isAdmin(caller)) throw policyRefusal('volume_extension:volume_admin_actions:reset_status')
-  if (status === 'deleting' || status === 'error_deleting') throw badRequest(`Cannot reset-state to ${status}`)
+  if (status === 'deleting') throw badRequest('Cannot reset-state to deleting')
+  if (status === 'in-use' && volume.attachments.length === 0) {
+    throw badRequest('Cannot reset-state to in-use because volume does not have any attachments.')
+  }
   changeVolume(cloud, caller, volume, { status })
 }
 

@@ -52,6 +52,18 @@ describe('logging in', () => {
     assert.equal(cloud.logins, 1)
   })
 
+  it('does not take a login that Keystone no longer knows for a volume that is gone, or a caller who is nobody', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder(SHOW, unauthorised)
+    const client = cloud.connect()
+    const { volumes } = await client.pool(CALL)
+    const words = 'Could not find Application Credential: deleted.'
+    cloud.on('POST /identity/v3/auth/tokens', fault(404, 'error', words))
+    await assert.rejects(volumes.find('v1', CALL), code('unauthenticated'))
+    await assert.rejects(volumes.delete('v1', CALL), code('unauthenticated'))
+    await assert.rejects(client.identify('callers', CALL), code('unavailable'))
+  })
+
   it('lets one waiter give up without taking the login from the others', async t => {
     const cloud = await ScriptedCloud.start(t)
     const gate = new Gate()

@@ -39,38 +39,6 @@ describe('logging in', () => {
     assert.ok(token.catalog.some(({ type }: { type: string }) => type === 'volumev3'))
   })
 
-  it('gives administrators the lesser roles too', async t => {
-    const { sandbox } = await aCloud(t)
-    const { body } = await send('POST', `${sandbox.authUrl}/auth/tokens`, {}, passwordAuth('admin', 'pool'))
-    assert.deepEqual(
-      body.token.roles.map(({ name }: { name: string }) => name),
-      ['reader', 'member', 'admin']
-    )
-  })
-
-  it('refuses a wrong password, an unknown user and a project without a role in the same words', async t => {
-    const { sandbox } = await aCloud(t)
-    for (const auth of [
-      passwordAuth('pool-svc', 'pool', 'wrong'),
-      passwordAuth('nobody', 'pool'),
-      passwordAuth('tenant-a-user', 'tenant-b'),
-      passwordAuth('pool-svc', 'no-such-project')
-    ]) {
-      assertFault(await send('POST', `${sandbox.authUrl}/auth/tokens`, {}, auth), 401, 'error', REFUSED)
-    }
-  })
-
-  it('answers 400 to what is not JSON, or has no method', async t => {
-    const { sandbox } = await aCloud(t)
-    const text = JSON.stringify(passwordAuth('pool-svc', 'pool'))
-    const login = async (headers: object, body: unknown) =>
-      (await send('POST', `${sandbox.authUrl}/auth/tokens`, { ...headers }, body)).status
-    assert.equal(await login({ 'content-type': 'text/plain' }, text), 400)
-    assert.equal(await login({ 'content-type': undefined }, text), 400)
-    assert.equal(await login({}, '{'), 400)
-    assert.equal(await login({}, { auth: { identity: { methods: [] } } }), 400)
-  })
-
   it('works by ids, without a project, with a token, and with an application credential', async t => {
     const { sandbox, pool, login } = await aCloud(t)
     const auth = async (identity: object, scope?: object) =>

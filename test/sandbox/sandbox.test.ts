@@ -77,7 +77,7 @@ describe('faults', () => {
     const { messages } = await pool.get(`/messages?resource_uuid=${id}`)
     assert.deepEqual(
       messages.map((message: { user_message: string }) => message.user_message),
-      kind === 'error_volume' ? ['create volume from backend storage:Driver failed to create the volume.'] : []
+      kind === 'error_volume' ? ['schedule allocate volume:Could not find any available weighted backend.'] : []
     )
     assert.equal((await pool.call('GET', '/messages', undefined, 2)).status, 404)
   })

@@ -70,8 +70,9 @@ export class Session {
   readonly token: string
   readonly projectId: string
   readonly userId: string
+  /** Cinder's address in the project. */
+  readonly cinderUrl: string
   readonly #authUrl: string
-  readonly #cinderUrl: string
 
   /** From Keystone's answer to a login. */
   constructor({ headers, body: { token } }: Answer, authUrl = '', cinderUrl?: string) {
@@ -79,7 +80,7 @@ export class Session {
     this.projectId = token.project.id
     this.userId = token.user.id
     this.#authUrl = authUrl
-    this.#cinderUrl = cinderUrl === undefined ? cinderOf(token.catalog) : `${cinderUrl}/v3/${this.projectId}`
+    this.cinderUrl = cinderUrl === undefined ? cinderOf(token.catalog) : `${cinderUrl}/v3/${this.projectId}`
   }
 
   /** A call to Keystone, below its `/v3`; `subject` is a token that it is about. */
@@ -90,7 +91,7 @@ export class Session {
   /** A call to Cinder, at microversion 3.60 unless told otherwise; 0: without the header. */
   call(method: Method, path: string, body?: unknown, minor = 60): Promise<Answer> {
     const version = minor === 0 ? {} : { 'openstack-api-version': `volume 3.${minor}` }
-    return send(method, this.#cinderUrl + path, { 'x-auth-token': this.token, ...version }, body)
+    return send(method, this.cinderUrl + path, { 'x-auth-token': this.token, ...version }, body)
   }
 
   async get(path: string, minor?: number): Promise<Body> {
@@ -138,7 +139,8 @@ function cinderOf(
 /** An answer is this refusal, to the letter. */
 export function assertFault(answer: Answer, status: number, fault: string, message: string | RegExp): void {
   assert.equal(answer.status, status, answer.text)
-  const { code, message: said, ...rest } = answer.body[fault] ?? {}
+  assert.deepEqual(Object.keys(answer.body), [fault], answer.text)
+  const { code, message: said, ...rest } = answer.body[fault]
   assert.equal(code, status, answer.text)
   if (typeof message === 'string') assert.equal(said, message)
   else assert.match(said, message)

@@ -16,6 +16,8 @@ interface Options {
   readonly atOnce: number
   readonly slow: number
   readonly only?: 'headline' | 'refill'
+  readonly flatten?: 'on' | 'off'
+  readonly everyCell?: true
   readonly json?: string
 }
 
@@ -46,6 +48,8 @@ const command = new Command('bench:openstack')
     5
   )
   .addOption(new Option('--only <part>', 'one of the two parts').choices(['headline', 'refill']))
+  .addOption(new Option('--flatten <setting>', 'one of the two settings; default: both').choices(['on', 'off']))
+  .option('--every-cell', 'also eight at once of the larger disks when slowed: some twenty minutes more')
   .option('--json <file>', 'all that was measured, for another program')
 
 /** Ctrl-C ends the measurement, not the tidying up; a second one ends that too. */
@@ -60,12 +64,16 @@ function interruption(): AbortSignal {
   return interrupted.signal
 }
 
-async function measure(stage: Stage, { sizes, rounds, atOnce, slow, only }: Options): Promise<Results> {
-  const where = await machine()
-  const headline =
-    only !== 'refill' && (await measureHeadline(stage, { sizesGib: sizes, rounds, atOnce, slowMs: slow }))
-  const refills = only !== 'headline' && (await measureRefill(stage, { slowMs: slow }))
-  return { machine: where, ...(headline && { headline }), ...(refills && { refills }) }
+async function measure(stage: Stage, given: Options, results: Results): Promise<void> {
+  const { sizes, rounds, atOnce, slow, only, flatten, everyCell = false } = given
+  const flattens = flatten === undefined ? [true, false] : [flatten === 'on']
+  const options = { sizesGib: sizes, rounds, atOnce, slowMs: slow, flattens, everyCell }
+  if (only !== 'refill') {
+    await measureHeadline(stage, options, headline => {
+      results.headline = headline
+    })
+  }
+  if (only !== 'headline') results.refills = await measureRefill(stage, options)
 }
 
 async function main(options: Options, signal: AbortSignal): Promise<void> {
@@ -73,19 +81,20 @@ async function main(options: Options, signal: AbortSignal): Promise<void> {
   build()
   say('deleting what an earlier run may have left')
   await tidyUp(stage)
-  let results: Results
+  const results: Results = { machine: await machine() }
   try {
-    results = await measure(stage, options)
+    await measure(stage, options, results)
+    say('done')
   } catch (error) {
     if (!signal.aborted) say(`failed: ${error instanceof Error ? error.message : String(error)}`)
+    say('broken off: what follows was measured until then')
     throw error // Said already, since tidying up may fail as well.
   } finally {
+    process.stdout.write(`\n${report(results)}`)
+    if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`)
     say('deleting what was made, restoring flatten and full speed')
     await tidyUp({ ...stage, signal: new AbortController().signal })
   }
-  if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`)
-  say('done')
-  process.stdout.write(`\n${report(results)}`)
 }
 
 command.parse()

@@ -23,6 +23,10 @@ export interface HeadlineOptions {
   readonly atOnce: number
   /** How much longer each operation of Ceph takes in the slowed part; 0: there is none. */
   readonly slowMs: number
+  /** With Cinder flattening, and not. */
+  readonly flattens: readonly boolean[]
+  /** The cells as well that take longest and differ least. */
+  readonly everyCell: boolean
 }
 
 /** One row of the table; times in milliseconds. */
@@ -51,7 +55,12 @@ const SMALL = { name: `${DEPLOYMENT}small_ssd_1`, os: `${DEPLOYMENT}small`, data
 
 const osOf = (dataGib: number): string => `${DEPLOYMENT}${dataGib}`
 
-export async function measureHeadline(stage: Stage, options: HeadlineOptions): Promise<Headline> {
+/** `begun` is given what is measured as it grows, so that a run that is broken off has not been for nothing. */
+export async function measureHeadline(
+  stage: Stage,
+  options: HeadlineOptions,
+  begun: (headline: Headline) => void
+): Promise<void> {
   const { sizesGib, atOnce } = options
   const goldenGib = sizesGib.reduce((sum, size) => sum + size, 0)
   await requireSpace(goldenGib + (stockOf(options) + 1) * Math.max(...sizesGib))
@@ -63,14 +72,14 @@ export async function measureHeadline(stage: Stage, options: HeadlineOptions): P
   const hand = await measureByHand(stage, { os: SMALL.os, snapshotId: small, rounds: BY_HAND_ROUNDS, atOnce })
   await clearVolumes(stage)
   const cells: Cell[] = []
-  for (const flatten of [true, false]) {
+  begun({ cells, ...hand })
+  for (const flatten of options.flattens) {
     await switchFlatten(stage, flatten, small)
     for (const [dataGib, snapshotId] of snapshots) {
-      cells.push(...(await measureDisk(stage, options, { dataGib, flatten, snapshotId })))
+      await measureDisk(stage, options, { dataGib, flatten, snapshotId }, cells)
       await clearVolumes(stage)
     }
   }
-  return { cells, ...hand }
 }
 
 /** Enough for all at once, and for the first claim and both alone parts without a fill in between. */
@@ -86,25 +95,24 @@ interface Disk {
 }
 
 /** All cells of one disk. */
-async function measureDisk(stage: Stage, options: HeadlineOptions, disk: Disk): Promise<Cell[]> {
+async function measureDisk(stage: Stage, options: HeadlineOptions, disk: Disk, cells: Cell[]): Promise<void> {
   const { rounds, atOnce, slowMs } = options
   const target = stockOf(options)
   const pool = { os: osOf(disk.dataGib), target, creatingMaxPerSnapshot: target }
-  return await withService(stage, pool, async service => {
+  await withService(stage, pool, async service => {
     const bench = new Bench(stage, service, disk)
     await service.stock(target)
     await service.claim('first') // It logs in and has the tenant's token checked, which later ones need not.
-    const cells = [await bench.alone(rounds, 0)]
+    cells.push(await bench.alone(rounds, 0))
     if (slowMs > 0) cells.push(await bench.alone(slowedRounds(rounds), slowMs))
     cells.push(await bench.together(atOnce, 0))
     if (slowMs > 0 && isWorthWaiting(disk, options)) cells.push(await bench.together(atOnce, slowMs))
-    return cells
   })
 }
 
-/** Many disks flattened by a slow Ceph take minutes: the largest ones say enough. */
-const isWorthWaiting = ({ dataGib, flatten }: Disk, { sizesGib }: HeadlineOptions): boolean =>
-  !flatten || dataGib === Math.max(...sizesGib)
+/** Many disks flattened by a slow Ceph take ten minutes and more: without being asked, only the smallest ones. */
+const isWorthWaiting = ({ dataGib, flatten }: Disk, { sizesGib, everyCell }: HeadlineOptions): boolean =>
+  everyCell || !flatten || dataGib === Math.min(...sizesGib)
 
 class Bench {
   readonly #stage: Stage

@@ -20,8 +20,8 @@ export interface Machine {
 
 export interface Results {
   readonly machine: Machine
-  readonly headline?: Headline
-  readonly refills?: readonly Refill[]
+  headline?: Headline
+  refills?: readonly Refill[]
 }
 
 export async function machine(): Promise<Machine> {

@@ -10,6 +10,7 @@ import type { Call, Clock, Volume, VolumeFilter, Volumes } from '../../src/pool/
 import { type Delays, PRESETS } from '../../src/sandbox/delays.ts'
 import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
 import { CLOUDS_YAML, cloudsEntry, ctl } from '../openstack/cloud.ts'
+import { type HiddenType, hideType as hideTypeAs, type ProjectQuota, quotaOf } from '../support/administration.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Body, logIn, type Session } from '../support/session.ts'
 
@@ -232,19 +233,11 @@ async function discardSnapshot(id: string): Promise<void> {
 // ---- What an administrator sets ------------------------------------------------------------------------------------
 
 /** What sets limits of a project, until the test is over. */
-export async function limiterOf(t: Test, { projectId }: Session): Promise<(limits: Limits) => Promise<void>> {
-  const path = `/os-quota-sets/${projectId}`
-  const before = (await admin.get(path)).quota_set
-  const changed = new Set<string>()
-  const set = async (limits: Limits): Promise<void> => {
-    for (const name of Object.keys(limits)) changed.add(name)
-    const answer = await admin.call('PUT', path, { quota_set: limits })
-    assert.equal(answer.status, 200, answer.text)
-  }
-  t.onTestFinished(() => set(Object.fromEntries([...changed].map(name => [name, before[name]]))))
-  return set
+export async function limiterOf(t: Test, project: Session): Promise<ProjectQuota['limit']> {
+  const { limit, undo } = await quotaOf(admin, project)
+  t.onTestFinished(undo)
+  return limit
 }
-type Limits = Readonly<Record<string, number>>
 
 /** How much a project has of what is limited. */
 export async function usageOf(session: Session): Promise<{ volumes: number; gigabytes: number }> {
@@ -253,24 +246,11 @@ export async function usageOf(session: Session): Promise<{ volumes: number; giga
 }
 
 /** A volume type that only the pool may use, until the test is over. */
-export async function hideType(t: Test, name: string): Promise<{ id: string; show: (to: Session) => Promise<void> }> {
-  const { id } = (await admin.get('/types')).volume_types.find((type: Body) => type.name === name)
-  const access = async (change: 'addProjectAccess' | 'removeProjectAccess', project: string): Promise<void> => {
-    const answer = await admin.call('POST', `/types/${id}/action`, { [change]: { project } })
-    assert.equal(answer.status, 202, answer.text)
-  }
-  const setPublic = async (isPublic: boolean): Promise<void> => {
-    const answer = await admin.call('PUT', `/types/${id}`, { volume_type: { is_public: isPublic } })
-    assert.equal(answer.status, 200, answer.text)
-  }
-  const show = async (to: Session): Promise<void> => {
-    await access('addProjectAccess', to.projectId)
-    t.onTestFinished(() => access('removeProjectAccess', to.projectId))
-  }
-  await setPublic(false)
-  t.onTestFinished(() => setPublic(true))
-  await show(pool)
-  return { id, show }
+export async function hideType(t: Test, name: string): Promise<HiddenType> {
+  const type = await hideTypeAs(admin, name)
+  t.onTestFinished(type.undo)
+  await type.show(pool)
+  return type
 }
 
 // ---- How the cloud itself fares ------------------------------------------------------------------------------------

@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, it, type TestContext } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { examineConfig } from '../../src/doctor.ts'
 import { settled, snapshotOf } from '../openstack/golden.ts'
+import { quotaOf } from '../support/administration.ts'
 import { aConfigFile, aFolder, runCommand } from '../support/command-line.ts'
 import { aDatabaseAddress } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { Findings } from '../support/patient.ts'
 import type { Body, Session } from '../support/session.ts'
-import { configFor, limitQuota, type People, people } from './support.ts'
+import { configFor, type People, people } from './support.ts'
 import { sweep } from './sweep.ts'
 
 let everyone: People
@@ -39,7 +40,9 @@ async function openstack(t: TestContext, auth: object, others: object = {}): Pro
 
 /** Sets what a project may have until the test ends. */
 async function limited(t: TestContext, project: Session, quota: Record<string, number>): Promise<void> {
-  t.onTestFinished(await limitQuota(everyone.admin, project, quota))
+  const { limit, undo } = await quotaOf(everyone.admin, project)
+  t.onTestFinished(undo)
+  await limit(quota)
 }
 
 /** Gives the service's user other roles in a project until the test ends. */

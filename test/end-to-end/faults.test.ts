@@ -112,19 +112,14 @@ describe('the service outlives', () => {
     assert.equal(given(await claiming).source, 'pool')
   })
 
-  it('MariaDB stopped: claims are told to come back, and then served', async () => {
-    const restart = await stopped('mariadb')
-    assertComeBack(await real.claim(real.tenantA, { hostname: 'maria' }))
+  it.for([
+    ['MariaDB stopped', 'maria', () => stopped('mariadb')],
+    ['a crash of cinder-api', 'api', () => killed('cinder-api')]
+  ] as const)('%s: claims are told to come back, and then served', async ([, hostname, breakIt]) => {
+    const restart = await breakIt()
+    assertComeBack(await real.claim(real.tenantA, { hostname }))
     await restart()
-    const answer = await real.served(real.tenantA, { hostname: 'maria' })
-    assert.equal(given(answer).source, 'pool')
-  })
-
-  it('a crash of cinder-api: claims are told to come back, and then served', async () => {
-    const restart = await killed('cinder-api')
-    assertComeBack(await real.claim(real.tenantA, { hostname: 'api' }))
-    await restart()
-    const answer = await real.served(real.tenantA, { hostname: 'api' })
+    const answer = await real.served(real.tenantA, { hostname })
     assert.equal(given(answer).source, 'pool')
   })
 

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
 import { ctl } from '../openstack/cloud.ts'
 import { settled, snapshotOf } from '../openstack/golden.ts'
+import { hideType, quotaOf } from '../support/administration.ts'
 import { eventually } from '../support/eventually.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import type { Body, Session } from '../support/session.ts'
 import { audit } from './audit.ts'
-import { aRealService, assertProblem, given, limitQuota, type RealService } from './support.ts'
+import { aRealService, assertProblem, given, type RealService } from './support.ts'
 import { allVolumes } from './sweep.ts'
 
 const lifetime = whileTestsRun()
@@ -27,26 +28,6 @@ const shown = async (who: Session, id: string): Promise<Body> => (await who.get(
 
 const inUse = async (project: Session, resource: string): Promise<number> =>
   (await project.get(`/os-quota-sets/${project.projectId}?usage=true`)).quota_set[resource].in_use
-
-/** Hides a volume type from all projects but the pool's; gives what shows it again. */
-async function hidden(name: string): Promise<() => Promise<void>> {
-  const { volume_types: types } = await real.admin.get('/types')
-  const { id } = types.find((type: Body) => type.name === name)
-  const setPublic = async (isPublic: boolean): Promise<void> => {
-    const { status, text } = await real.admin.call('PUT', `/types/${id}`, {
-      volume_type: { name, is_public: isPublic }
-    })
-    assert.equal(status, 200, text)
-  }
-  const access = (change: string) =>
-    real.admin.call('POST', `/types/${id}/action`, { [change]: { project: real.pool.projectId } })
-  await setPublic(false)
-  await access('addProjectAccess')
-  return async () => {
-    await access('removeProjectAccess') // Refused for a public type.
-    await setPublic(true)
-  }
-}
 
 describe('the stock on a real cloud', () => {
   it('is made of flattened volumes that wait in a transfer each', async () => {
@@ -131,11 +112,12 @@ describe('a claim on a real cloud', () => {
       ['volumes', /Maximum number of volumes allowed/],
       ['gigabytes', /exceeds allowed gigabytes quota/]
     ] as const) {
-      const undo = await limitQuota(real.admin, real.tenantB, { [resource]: await inUse(real.tenantB, resource) })
+      const quota = await quotaOf(real.admin, real.tenantB)
+      await quota.limit({ [resource]: await inUse(real.tenantB, resource) })
       try {
         assertProblem(await real.claim(real.tenantB, { hostname: `over-${resource}` }), 403, 'quota_exceeded', words)
       } finally {
-        await undo()
+        await quota.undo()
       }
       await real.full()
       await audit(real, foreign)
@@ -144,12 +126,13 @@ describe('a claim on a real cloud', () => {
   })
 
   it('for a larger disk than the quota allows leaves no extended spare in stock', async () => {
-    const undo = await limitQuota(real.admin, real.tenantB, { gigabytes: (await inUse(real.tenantB, 'gigabytes')) + 2 })
+    const quota = await quotaOf(real.admin, real.tenantB)
+    await quota.limit({ gigabytes: (await inUse(real.tenantB, 'gigabytes')) + 2 })
     try {
       const answer = await real.claim(real.tenantB, { hostname: 'too-large', size: 3 })
       assertProblem(answer, 403, 'quota_exceeded', /exceeds allowed gigabytes quota/)
     } finally {
-      await undo()
+      await quota.undo()
     }
     await real.full()
     for (const { size } of (await real.call(real.admin, 'GET', '/pool/volumes')).body.volumes) assert.equal(size, 1)
@@ -157,12 +140,13 @@ describe('a claim on a real cloud', () => {
   })
 
   it('of a volume type that is hidden from the project is refused, and its spare goes back', async () => {
-    const show = await hidden('ceph-ssd')
+    const type = await hideType(real.admin, 'ceph-ssd')
     try {
+      await type.show(real.pool)
       const answer = await real.claim(real.tenantA, { hostname: 'hidden' })
       assertProblem(answer, 422, 'volume_type_hidden', /Volume type .* could not be found/)
     } finally {
-      await show()
+      await type.undo()
     }
     await real.full()
     await audit(real, foreign)

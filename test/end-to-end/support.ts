@@ -149,19 +149,3 @@ export function assertProblem(answer: Answer, status: number, code: string, deta
   assert.deepEqual([answer.status, answer.body.code], [status, code], answer.text)
   assert.match(answer.body.detail, detail)
 }
-
-/** Sets what a project may have; gives what undoes it. */
-export async function limitQuota(
-  admin: Session,
-  { projectId }: Session,
-  quota: Readonly<Record<string, number>>
-): Promise<() => Promise<void>> {
-  const path = `/os-quota-sets/${projectId}`
-  const set = async (values: object): Promise<void> => {
-    const answer = await admin.call('PUT', path, { quota_set: values })
-    assert.equal(answer.status, 200, answer.text)
-  }
-  const { quota_set: before } = await admin.get(path)
-  await set(quota)
-  return () => set(Object.fromEntries(Object.keys(quota).map(name => [name, before[name]])))
-}

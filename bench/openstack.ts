@@ -8,6 +8,7 @@ import { measureHeadline } from './openstack/headline.ts'
 import { build } from './openstack/process.ts'
 import { measureRefill } from './openstack/refill.ts'
 import { machine, type Results, report } from './openstack/report.ts'
+import type { CheckExisting } from './openstack/service.ts'
 import { openStage, type Stage, say, tidyUp } from './openstack/stage.ts'
 
 interface Options {
@@ -18,6 +19,7 @@ interface Options {
   readonly only?: 'headline' | 'refill'
   readonly flatten?: 'on' | 'off'
   readonly everyCell?: true
+  readonly checkExisting: CheckExisting
   readonly json?: string
 }
 
@@ -50,6 +52,11 @@ const command = new Command('bench:openstack')
   .addOption(new Option('--only <part>', 'one of the two parts').choices(['headline', 'refill']))
   .addOption(new Option('--flatten <setting>', 'one of the two settings; default: both').choices(['on', 'off']))
   .option('--every-cell', 'also eight at once of the larger disks when slowed: some twenty minutes more')
+  .addOption(
+    new Option('--check-existing <where>', "the service's claims.check_existing")
+      .choices(['cinder', 'claims'])
+      .default('cinder')
+  )
   .option('--json <file>', 'all that was measured, for another program')
 
 /** Ctrl-C ends the measurement, not the tidying up; a second one ends that too. */
@@ -65,9 +72,9 @@ function interruption(): AbortSignal {
 }
 
 async function measure(stage: Stage, given: Options, results: Results): Promise<void> {
-  const { sizes, rounds, atOnce, slow, only, flatten, everyCell = false } = given
+  const { sizes, rounds, atOnce, slow, only, flatten, everyCell = false, checkExisting } = given
   const flattens = flatten === undefined ? [true, false] : [flatten === 'on']
-  const options = { sizesGib: sizes, rounds, atOnce, slowMs: slow, flattens, everyCell }
+  const options = { sizesGib: sizes, rounds, atOnce, slowMs: slow, flattens, everyCell, checkExisting }
   if (only !== 'refill') {
     await measureHeadline(stage, options, headline => {
       results.headline = headline
@@ -81,7 +88,7 @@ async function main(options: Options, signal: AbortSignal): Promise<void> {
   build()
   say('deleting what an earlier run may have left')
   await tidyUp(stage)
-  const results: Results = { machine: await machine() }
+  const results: Results = { machine: await machine(), checkExisting: options.checkExisting }
   try {
     await measure(stage, options, results)
     say('done')

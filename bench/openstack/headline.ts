@@ -1,14 +1,19 @@
 /** A claim against the ordinary create from a snapshot, in turn, from the request until the tenant sees its disk. */
-import { type ByHand, measureByHand } from './by-hand.ts'
+import { type ByHand, type Crowds, measureByHand, warmUp } from './by-hand.ts'
 import { create, createTogether } from './create.ts'
 import { spread } from './figures.ts'
-import { type CloudRequests, type MeasuredService, type TimedClaim, withService } from './service.ts'
+import {
+  type CheckExisting,
+  type CloudRequests,
+  type MeasuredService,
+  type TimedClaim,
+  withService
+} from './service.ts'
 import {
   clearTenant,
   clearVolumes,
   DEPLOYMENT,
   goldenDisk,
-  pause,
   requireSpace,
   type Stage,
   say,
@@ -27,6 +32,7 @@ export interface HeadlineOptions {
   readonly flattens: readonly boolean[]
   /** The cells as well that take longest and differ least. */
   readonly everyCell: boolean
+  readonly checkExisting: CheckExisting
 }
 
 /** One row of the table; times in milliseconds. */
@@ -45,11 +51,11 @@ export interface Cell {
 export interface Headline {
   readonly cells: readonly Cell[]
   readonly alone: ByHand
-  readonly together: ByHand
+  readonly together: readonly Crowds[]
 }
 
-/** How much a claim's calls are compared with the same by hand. Cheap, so there may be many. */
-const BY_HAND_ROUNDS = 20
+/** How often a claim's calls are compared with the same by hand. Cheap, so there may be many. */
+const BY_HAND = { rounds: 20, crowds: 3 }
 /** A disk with next to nothing on it, for what does not depend on data. */
 const SMALL = { name: `${DEPLOYMENT}small_ssd_1`, os: `${DEPLOYMENT}small`, dataMib: 16 }
 
@@ -61,7 +67,7 @@ export async function measureHeadline(
   options: HeadlineOptions,
   begun: (headline: Headline) => void
 ): Promise<void> {
-  const { sizesGib, atOnce } = options
+  const { sizesGib, atOnce, checkExisting } = options
   const goldenGib = sizesGib.reduce((sum, size) => sum + size, 0)
   await requireSpace(goldenGib + (stockOf(options) + 1) * Math.max(...sizesGib))
   const { id: small } = await goldenDisk(stage, SMALL.name, SMALL.dataMib)
@@ -69,14 +75,14 @@ export async function measureHeadline(
   for (const size of sizesGib) {
     snapshots.set(size, (await goldenDisk(stage, `${osOf(size)}_ssd_1`, Math.round(size * 1024))).id)
   }
-  const hand = await measureByHand(stage, { os: SMALL.os, snapshotId: small, rounds: BY_HAND_ROUNDS, atOnce })
+  const hand = await measureByHand(stage, { os: SMALL.os, snapshotId: small, atOnce, checkExisting, ...BY_HAND })
   await clearVolumes(stage)
   const cells: Cell[] = []
   begun({ cells, ...hand })
   for (const flatten of options.flattens) {
     await switchFlatten(stage, flatten, small)
     for (const [dataGib, snapshotId] of snapshots) {
-      await measureDisk(stage, options, { dataGib, flatten, snapshotId }, cells)
+      await measureDisk(stage, options, { dataGib, flatten, snapshotId, small }, cells)
       await clearVolumes(stage)
     }
   }
@@ -92,13 +98,15 @@ interface Disk {
   readonly dataGib: number
   readonly flatten: boolean
   readonly snapshotId: string
+  /** Another one, with next to nothing on it. */
+  readonly small: string
 }
 
 /** All cells of one disk. */
 async function measureDisk(stage: Stage, options: HeadlineOptions, disk: Disk, cells: Cell[]): Promise<void> {
-  const { rounds, atOnce, slowMs } = options
+  const { rounds, atOnce, slowMs, checkExisting } = options
   const target = stockOf(options)
-  const pool = { os: osOf(disk.dataGib), target, creatingMaxPerSnapshot: target }
+  const pool = { os: osOf(disk.dataGib), target, creatingMaxPerSnapshot: target, checkExisting }
   await withService(stage, pool, async service => {
     const bench = new Bench(stage, service, disk)
     await service.stock(target)
@@ -134,9 +142,9 @@ class Bench {
     for (let round = 1; round <= rounds; round += 1) {
       const name = `alone-${slowMs}-${round}`
       await slowed(slowMs, async () => {
-        await pause(this.#stage, 500)
+        await this.#service.ready()
         claims.push(await this.#service.claim(name))
-        await pause(this.#stage, 500)
+        await this.#service.ready()
         creates.push(await create(this.#stage, this.#disk, name))
       })
       await clearTenant(this.#stage)
@@ -150,15 +158,16 @@ class Bench {
     await this.#service.stock(atOnce)
     this.#announce(`${atOnce} at once`, slowMs)
     const names = Array.from({ length: atOnce }, (_, index) => `together-${slowMs}-${index}`)
+    await warmUp(this.#stage, this.#disk.small, atOnce)
     const before = await this.#service.cloudRequests()
     const claims = await slowed(slowMs, async () => {
-      await pause(this.#stage, 500)
+      await this.#service.ready()
       return await Promise.all(names.map(name => this.#service.claim(name)))
     })
     const calls = callsBetween(before, await this.#service.cloudRequests())
     await clearTenant(this.#stage)
     const creates = await slowed(slowMs, async () => {
-      await pause(this.#stage, 500)
+      await this.#service.ready()
       return await createTogether(this.#stage, this.#disk, names)
     })
     await clearTenant(this.#stage)

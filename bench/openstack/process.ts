@@ -16,6 +16,7 @@ export function build(): void {
 
 export interface ServiceProcess {
   readonly url: string
+  readonly pid: number
   /** What it has said so far, for whoever finds that it answers wrongly. */
   said(): string
   stop(): Promise<void>
@@ -41,7 +42,7 @@ export async function serve(config: string, cwd: string): Promise<ServiceProcess
     child.stderr.on('data', hear)
     ended.then(text => reject(new Error(`The service does not start:\n${text}`)), reject)
   })
-  return { url, said: () => output, stop: () => stop(child, ended) }
+  return { url, pid: child.pid ?? 0, said: () => output, stop: () => stop(child, ended) }
 }
 
 async function stop(child: ChildProcess, ended: Promise<string>): Promise<void> {

@@ -1,10 +1,11 @@
 /** The tables of `docs/performance.md`. */
 import { cpus, loadavg, release, totalmem } from 'node:os'
-import type { ByHand, HandMade } from './by-hand.ts'
+import { type ByHand, type Crowds, type HandOver, lasts } from './by-hand.ts'
 import { duration, lastOf, meanOf, medianOf, procession, ratio, spread, table } from './figures.ts'
 import { gain, goalsOf, overhead, seen } from './goals.ts'
 import type { Cell, Headline } from './headline.ts'
 import type { Refill } from './refill.ts'
+import type { CheckExisting } from './service.ts'
 import { capacity } from './stage.ts'
 
 export interface Machine {
@@ -20,6 +21,7 @@ export interface Machine {
 
 export interface Results {
   readonly machine: Machine
+  readonly checkExisting: CheckExisting
   headline?: Headline
   refills?: readonly Refill[]
 }
@@ -37,11 +39,11 @@ export async function machine(): Promise<Machine> {
 }
 
 export function report(results: Results): string {
-  const { machine, headline, refills } = results
+  const { machine, checkExisting, headline, refills } = results
   const { cores, processor, memoryGib, kernel, node, osdGib, load } = machine
   const parts = [
     `Machine: ${cores} cores (${processor}), ${Math.round(memoryGib)} GiB of memory, Linux ${kernel}, Node ${node}; one ` +
-      `OSD of ${Math.round(osdGib)} GiB. Load before the run: ${load.toFixed(1)}.\n`
+      `OSD of ${Math.round(osdGib)} GiB. Load before the run: ${load.toFixed(1)}. claims.check_existing: ${checkExisting}.\n`
   ]
   if (headline) parts.push(goalsTable(results), ...headlineTables(headline))
   if (refills) parts.push(`### Filling a pool\n\n${refillTable(refills)}`)
@@ -67,7 +69,7 @@ const CONDITIONS = ['data', 'flatten', 'Ceph']
 function headlineTables({ cells, alone, together }: Headline): string[] {
   const apart = cells.filter(({ atOnce }) => atOnce === 1)
   const crowds = cells.filter(({ atOnce }) => atOnce > 1)
-  const count = together.claims.length
+  const count = crowds[0]?.atOnce ?? 0
   return [
     `### One at a time\n\n${table(
       [...CONDITIONS, 'claim', 'create', 'times faster'],
@@ -77,31 +79,39 @@ function headlineTables({ cells, alone, together }: Headline): string[] {
       [...CONDITIONS, 'claims', 'creates', 'times faster, the last'],
       crowds.map(cell => [...conditions(cell), procession(seen(cell)), procession(cell.creates), ratio(gain(cell))])
     )}`,
-    `### A claim against its calls to Cinder, made by hand\n\n${byHandTable(alone, together)}`,
+    `### A claim against its calls to Cinder, made by hand, alone\n\n${byHandTable(alone)}`,
+    `### The same, ${together[0]?.crowds[0]?.length} at once\n\n${crowdTable(together)}`,
     `### Where a claim's time goes\n\n${callsTable(cells, { alone, together })}`
   ]
 }
 
-function byHandTable(alone: ByHand, together: ByHand): string {
-  const row = (how: string, { claims, byHand }: ByHand): string[] => [
-    how,
-    spread(claims),
-    spread(byHand.map(({ total }) => total)),
-    ratio(overhead({ claims, byHand }))
-  ]
+function byHandTable({ claims, byHand }: ByHand): string {
+  const row = [spread(claims), spread(byHand.map(({ total }) => total)), ratio(overhead({ claims, byHand }))]
+  return table(['claim', 'by hand', 'ratio'], [row])
+}
+
+/** When the last of a crowd was done, and whose CPU time one of it took. */
+function crowdTable(all: readonly Crowds[]): string {
+  const parts = Object.keys(all[0]?.cpu ?? {})
+  const total = (cpu: Crowds['cpu']): number => Object.values(cpu).reduce((sum, ms) => sum + ms, 0)
   return table(
-    ['', 'claim', 'by hand', 'ratio'],
-    [row(`alone, ${alone.claims.length} of each`, alone), row(`${together.claims.length} at once`, together)]
+    ['', 'the last', 'CPU of each', ...parts],
+    all.map(crowds => [
+      crowds.way,
+      spread(lasts(crowds)),
+      ...[total(crowds.cpu), ...parts.map(part => crowds.cpu[part] ?? 0)].map(duration)
+    ])
   )
 }
 
 type Calls = Readonly<Record<string, number>>
 
-/** Means. The name is looked up while the spare is renamed, so only the longer of the two counts. */
+/** Means. The name is looked up, if it is, while the spare is renamed, so only the longer of the two counts. */
 function callsRow(title: readonly string[], calls: Calls, answered: number, looking?: number): string[] {
-  const { volume_list: list = 0, volume_update: update = 0, transfer_accept: accept = 0 } = calls
-  const rest = answered - Math.max(list, update) - accept
-  return [...title, ...[list, update, accept, rest].map(duration), looking === undefined ? '-' : duration(looking)]
+  const { volume_list: list, volume_update: update = 0, transfer_accept: accept = 0 } = calls
+  const rest = answered - Math.max(list ?? 0, update) - accept
+  const cell = (ms: number | undefined): string => (ms === undefined ? '-' : duration(ms))
+  return [...title, ...[list, update, accept, rest, looking].map(cell)]
 }
 
 function callsTable(cells: readonly Cell[], { alone, together }: Pick<Headline, 'alone' | 'together'>): string {
@@ -110,19 +120,20 @@ function callsTable(cells: readonly Cell[], { alone, together }: Pick<Headline, 
     const title = [`claim, ${cell.atOnce === 1 ? 'alone' : `${cell.atOnce} at once`}`, ...conditions(cell)]
     return callsRow(title, cell.calls, answered, meanOf(seen(cell)) - answered)
   }
-  const ofHand = (how: string, { byHand }: ByHand): string[] => {
-    const mean = (call: keyof HandMade): number => meanOf(byHand.map(one => one[call]))
-    const [volume_list, volume_update, transfer_accept] = [
-      mean('volume_list'),
-      mean('volume_update'),
-      mean('transfer_accept')
-    ]
-    return callsRow([`by hand, ${how}`, '', '', ''], { volume_list, volume_update, transfer_accept }, mean('total'))
+  const ofHand = (how: string, byHand: readonly HandOver[]): string[] => {
+    const mean = (call: keyof HandOver): number => meanOf(byHand.map(one => one[call] ?? 0))
+    const calls = {
+      volume_list: mean('volume_list'),
+      volume_update: mean('volume_update'),
+      transfer_accept: mean('transfer_accept')
+    }
+    return callsRow([`by hand, ${how}`, '', '', ''], calls, mean('total'))
   }
+  const crowd = together.find(({ way }) => way === 'by hand')?.crowds ?? []
   const ends = cells.filter(({ slowMs, dataGib }) => slowMs === 0 && dataGib === lastOf(cells.map(one => one.dataGib)))
   return table(
     ['', ...CONDITIONS, 'name looked up', 'renamed (meanwhile)', 'accepted', 'the rest', 'seen by the tenant'],
-    [...ends.map(ofCell), ofHand('alone', alone), ofHand(`${together.byHand.length} at once`, together)]
+    [...ends.map(ofCell), ofHand('alone', alone.byHand), ofHand(`${crowd[0]?.length} at once`, crowd.flat())]
   )
 }
 

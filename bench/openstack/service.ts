@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { ClaimView, SpareView, StatsView } from '../../src/http/schemas.ts'
 import { type Answer, type Session, send } from '../../test/support/session.ts'
+import { atRest } from './cpu.ts'
 import { type ServiceProcess, serve } from './process.ts'
-import { DEPLOYMENT, type Stage, say, until } from './stage.ts'
+import { DEPLOYMENT, type Stage, say, showTokens, until } from './stage.ts'
 
 /** The disk class that all of it is on. */
 export const TYPE = 'ssd'
@@ -18,7 +19,11 @@ export interface ServiceOptions {
   /** Volumes of one snapshot on their way at once. */
   readonly creatingMaxPerSnapshot: number
   readonly snapshotName?: string
+  readonly checkExisting?: CheckExisting
 }
+
+/** `claims.check_existing`: whether a claim looks its name up in Cinder (the default), or trusts the table of claims. */
+export type CheckExisting = 'cinder' | 'claims'
 
 /** A claim that was served from stock, in milliseconds. */
 export interface TimedClaim {
@@ -59,13 +64,17 @@ export async function withService<T>(
  * Volumes on their way are looked at every second, so that filling a pool takes no longer than Cinder does. Reconcile
  * runs at the start only: what the service does by itself must not fall into what is measured.
  */
-const configOf = ({ os, target, creatingMaxPerSnapshot, snapshotName }: ServiceOptions, folder: string): object => ({
+const configOf = (
+  { os, target, creatingMaxPerSnapshot, snapshotName, checkExisting = 'cinder' }: ServiceOptions,
+  folder: string
+): object => ({
   deployment: DEPLOYMENT,
   server: { port: 0 },
   database: { embedded: { data_dir: join(folder, 'data') } },
   secret_file: join(folder, 'secret'),
   openstack: { cloud: 'pool-svc' },
   ...(snapshotName === undefined ? {} : { images: { snapshot_name: snapshotName } }),
+  claims: { check_existing: checkExisting },
   pools: [{ os, type: TYPE, target }],
   limits: { creating_max: target, creating_max_per_snapshot: creatingMaxPerSnapshot },
   ticks: { check_state: '* * * * * *', reconcile: '0 0 0 1 1 *' }
@@ -82,11 +91,37 @@ export class MeasuredService {
     this.#os = os
   }
 
-  /** Takes a spare. Anything but a hit fails the measurement. */
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  /**
+   * Waits until the machine is at rest, and all that is checked every five minutes was checked a moment ago: the tenant's
+   * token by the service; the service's, ours and the tenant's by Cinder.
+   */
+  async ready(): Promise<void> {
+    const { operator, tenant } = this.#stage
+    await this.#call('POST', '/os/sync', operator, { dry_run: true })
+    const { status, text } = await send('GET', `${this.#process.url}/pool/stats`, { 'x-auth-token': tenant.token })
+    assert.equal(status, 403, text) // It may not, but the service knows it now.
+    await showTokens(this.#stage)
+    await atRest(this.#stage)
+  }
+
+  /** Takes a spare, and looks at it as its tenant. Anything but a hit fails the measurement. */
   async claim(hostname: string): Promise<TimedClaim> {
-    const { tenant } = this.#stage
     const startedAt = performance.now()
-    const { body, text } = await this.#call('POST', '/pool/claim', tenant, {
+    const { claim, answered } = await this.take(hostname)
+    const { volume } = await this.#stage.tenant.get(`/volumes/${claim.volume_id}`)
+    const available = performance.now() - startedAt
+    assert.deepEqual([volume.status, volume.name], ['available', claim.name])
+    return { answered, available }
+  }
+
+  /** Takes a spare, without looking at it. */
+  async take(hostname: string): Promise<{ readonly claim: ClaimView; readonly answered: number }> {
+    const startedAt = performance.now()
+    const { body, text } = await this.#call('POST', '/pool/claim', this.#stage.tenant, {
       hostname: `${DEPLOYMENT}-${hostname}`,
       os: this.#os,
       type: TYPE,
@@ -94,10 +129,8 @@ export class MeasuredService {
     })
     const answered = performance.now() - startedAt
     const claim: ClaimView = body
-    const { volume } = await tenant.get(`/volumes/${claim.volume_id}`)
-    const available = performance.now() - startedAt
-    assert.deepEqual([claim.source, volume.status, volume.name], ['pool', 'available', claim.name], text)
-    return { answered, available }
+    assert.equal(claim.source, 'pool', text)
+    return { claim, answered }
   }
 
   /** Fills the pool where it holds less, then lets it rest: no refilling runs beside what is measured. */

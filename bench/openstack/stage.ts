@@ -58,6 +58,11 @@ export async function pause({ signal }: Pick<Stage, 'signal'>, ms: number): Prom
   await wait(ms, undefined, { signal })
 }
 
+/** Has Cinder ask Keystone about everybody's token, which it then believes for five minutes: until all is measured. */
+export async function showTokens({ pool, tenant, provisioner }: Stage): Promise<void> {
+  for (const session of [pool, tenant, provisioner]) await session.get('/limits')
+}
+
 /** Asks until there is an answer. Unlike in tests, what fails is loud at once. */
 export async function until<T>(
   stage: Pick<Stage, 'signal'>,

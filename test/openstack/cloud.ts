@@ -13,6 +13,8 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 /** As in `lib.sh`. */
 export const STATE = process.env['OPENSTACK_STATE'] ?? '/var/tmp/spare-pool-openstack'
 export const CLOUDS_YAML = join(STATE, 'clouds.yaml')
+/** A file for each part that runs; its process comes first in it. */
+export const RUN = join(STATE, 'run')
 
 export type Part =
   | 'mariadb'

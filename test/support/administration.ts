@@ -8,7 +8,7 @@ type Undo = () => Promise<void>
 type Quota = Readonly<Record<string, number>>
 
 export interface ProjectQuota {
-  limit(quota: Quota): Promise<void>
+  readonly limit: (quota: Quota) => Promise<void>
   /** As it was at first: a step back from a lower limit may be refused, for what the project has come to hold. */
   readonly undo: Undo
 }
@@ -29,7 +29,7 @@ export async function quotaOf(admin: Session, { projectId }: Session): Promise<P
 /** A volume type that only the projects may use which it was shown to. */
 export interface HiddenType {
   readonly id: string
-  show(to: Session): Promise<void>
+  readonly show: (to: Session) => Promise<void>
   readonly undo: Undo
 }
 

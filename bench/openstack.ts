@@ -51,7 +51,7 @@ const command = new Command('bench:openstack')
   )
   .addOption(new Option('--only <part>', 'one of the two parts').choices(['headline', 'refill']))
   .addOption(new Option('--flatten <setting>', 'one of the two settings; default: both').choices(['on', 'off']))
-  .option('--every-cell', 'also eight at once of the larger disks when slowed: some twenty minutes more')
+  .option('--every-cell', 'also eight at once of the larger disks when slowed: ten to twenty minutes more')
   .addOption(
     new Option('--check-existing <where>', "the service's claims.check_existing")
       .choices(['cinder', 'claims'])

@@ -29,6 +29,9 @@ export interface ByHand {
 export const WAYS = ['claim', 'claim, tokens unknown', 'by hand', 'by hand, no look-up', 'the accept alone'] as const
 export type Way = (typeof WAYS)[number]
 
+/** Those that take a spare of the service's; the others take one that was armed by hand. */
+const BY_SERVICE: readonly Way[] = ['claim', 'claim, tokens unknown']
+
 /** Several times so many at the same moment. */
 export interface Crowds {
   readonly way: Way
@@ -52,11 +55,11 @@ export async function measureByHand(
   stage: Stage,
   { os, snapshotId, rounds, atOnce, crowds, checkExisting }: HandOptions
 ): Promise<{ alone: ByHand; together: readonly Crowds[] }> {
-  const target = 1 + rounds + 2 * crowds * atOnce
+  const target = 1 + rounds + BY_SERVICE.length * crowds * atOnce
   const options = { os, target, creatingMaxPerSnapshot: target, checkExisting }
   return await withService(stage, options, async service => {
     await service.stock(target)
-    const armed = await armedSpares(stage, snapshotId, 1 + rounds + (WAYS.length - 2) * crowds * atOnce)
+    const armed = await armedSpares(stage, snapshotId, 1 + rounds + (WAYS.length - BY_SERVICE.length) * crowds * atOnce)
     await service.claim('first') // It logs in and has the tenant's token checked, which later ones need not.
     await handOver(stage, take(armed), 'first')
     const alone = await inTurn(stage, service, armed, rounds)
@@ -128,7 +131,7 @@ class Crowd {
 
   /** All that need not be measured is done; what is given does the rest. */
   async #ready(way: Way, names: readonly string[]): Promise<(() => Promise<HandOver>)[]> {
-    if (way === 'claim' || way === 'claim, tokens unknown') {
+    if (BY_SERVICE.includes(way)) {
       return names.map(name => async () => ({ total: (await this.#service.take(name)).answered }))
     }
     const spares = names.map(name => ({ name, spare: take(this.#armed) }))

@@ -1,7 +1,7 @@
 import type { Call, Project, Volume } from '../pool/ports.ts'
-import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from '../pool/spare.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
 import type { Ready } from '../pool/stores.ts'
-import { verdictOnCreating } from '../pool/verdict.ts'
+import { patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
 import { arm, arms, disarm } from './arm.ts'
 import { collect, concurrently } from './concurrently.ts'
 import { giveUp } from './create-disk.ts'
@@ -23,6 +23,8 @@ interface Look {
   readonly call: Call
   readonly byId: ReadonlyMap<string, Volume>
   readonly bySpareId: ReadonlyMap<string, Volume>
+  /** Those that have been on their way for too long. */
+  readonly overdue: ReadonlySet<Spare>
   readonly ready: Ready[]
   /** What failed, with what is left of it. */
   readonly failed: (() => Promise<void>)[]
@@ -51,6 +53,7 @@ async function lookAt(
     call,
     byId: new Map(volumes.map(volume => [volume.id, volume])),
     bySpareId: new Map(volumes.map(volume => [volume.metadata[SPARE_ID_KEY] ?? '', volume])),
+    overdue: await overdueOf(deps, spares),
     ready: [],
     failed: [],
     dropped: 0
@@ -74,6 +77,16 @@ async function volumesSince(deps: Deps, pool: Project, spares: readonly Spare[],
   return await collect(pool.volumes.pages({ metadata, createdSince }, call))
 }
 
+/** A message that RabbitMQ lost, for one, leaves a volume in `creating` for ever. Costs a statement only where one is late. */
+async function overdueOf(deps: Deps, spares: readonly Spare[]): Promise<Set<Spare>> {
+  const ageSeconds = ({ createdAt }: Spare): number => (deps.clock.now().getTime() - createdAt.getTime()) / 1000
+  const late = spares.filter(spare => ageSeconds(spare) > patienceSeconds())
+  if (late.length === 0) return new Set()
+  const longest = await deps.history.longestLeadTimes(late)
+  const longestOf = (spare: Spare): number | undefined => longest.find(one => samePool(one, spare))?.seconds
+  return new Set(late.filter(spare => ageSeconds(spare) > patienceSeconds(longestOf(spare))))
+}
+
 async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
   const { pool, call } = look
   const known = spare.volumeId ? spare : await findLost(deps, look, spare)
@@ -82,6 +95,7 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
   const volume = look.byId.get(volumeId) ?? (await pool.volumes.find(volumeId, call))
   switch (verdictOnCreating(volume)) {
     case 'keep':
+      if (look.overdue.has(spare)) look.failed.push(() => giveUp(deps, pool, known, volume, call))
       return
     case 'rearm':
       if (spare.status === 'reserved') return // Its claim has armed it, and may be handing it over just now.

@@ -113,7 +113,9 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
 
 async function handOverFinished(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
   const [ready] = await noteAvailable(deps, [{ id: spare.id, transfer: undefined }])
-  return await handOver(deps, work, ready ?? (await deps.spares.ofClaim(work.claim.id)) ?? spare)
+  const current = ready ?? (await deps.spares.ofClaim(work.claim.id))
+  if (current?.id !== spare.id) throw new Superseded('its disk was given up, or handed over by another request')
+  return await handOver(deps, work, current)
 }
 
 /** A disk that failed goes; the claim stays without one, and its next repeat, or reconcile, has another made. */
@@ -122,7 +124,10 @@ async function replaceFailed(deps: Deps, work: Work, spare: Spare, volume: Volum
   return unsettled(`the disk that was being made for it failed (${volume?.status ?? 'gone'}); another is made`)
 }
 
-/** Retires a spare whose creation failed, or drops it where nothing is left or it is not ours to touch any more. */
+/**
+ * Retires a spare whose creation failed or takes too long, or drops it where nothing is left or it is not ours to touch any
+ * more. One that takes too long may be finished by now, and handed over: then it stays.
+ */
 export async function giveUp(
   deps: Deps,
   pool: Project,
@@ -131,11 +136,19 @@ export async function giveUp(
   call: Work['call']
 ): Promise<void> {
   if (verdictOnCreating(volume) === 'drop') await deps.spares.drop(spare.id, spare.status)
-  else await deps.spares.retire(spare.id, spare.status, deps.clock.now())
+  else if (!(await deps.spares.retireUnfinished(spare.id, deps.clock.now()))) return
   // Why it failed is worth more than that it did. Cinder tells it apart from the volume, and not to everybody.
   const fault = volume ? await pool.volumes.faultOf(volume.id, call).catch(ifCloudError) : undefined
-  const status = volume ? `is in status ${volume.status}` : 'is gone'
-  await notePoolFailure(deps, spare, `volume ${spare.volumeId} ${status}${fault ? `: ${fault}` : ''}`)
+  await notePoolFailure(deps, spare, `volume ${spare.volumeId} ${faultIn(spare, volume)}${fault ? `: ${fault}` : ''}`)
+}
+
+function faultIn({ createdAt }: Spare, volume: Volume | undefined): string {
+  if (!volume) return 'is gone'
+  if (verdictOnCreating(volume) !== 'keep') return `is in status ${volume.status}`
+  return (
+    `has been in status ${volume.status} since ${createdAt.toISOString()}, and was given up. It is deleted when Cinder is ` +
+    'done with it; where Cinder never is, an admin must reset its state to error'
+  )
 }
 
 function ifCloudError(error: unknown): undefined {

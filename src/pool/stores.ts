@@ -39,6 +39,8 @@ export interface Spares {
   noteTransfer(id: string, status: SpareStatus, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
   /** False: it was not in that status any more. */
   retire(id: string, from: SpareStatus, at: Date): Promise<boolean>
+  /** Retires one that is still being made, for stock or for a claim. False: it is finished, or gone. */
+  retireUnfinished(id: string, at: Date): Promise<boolean>
   /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */
   retireStale(at: Date): Promise<Spare[]>
   retiring(limit: number): Promise<Spare[]>
@@ -163,6 +165,8 @@ export interface Percentiles extends PoolName {
 export interface History {
   /** Claims settled and volumes finished since then. */
   read(since: Date): Promise<Statistics>
+  /** The longest that a volume of each of these pools has taken, in seconds; pools without any are left out. */
+  longestLeadTimes(pools: readonly PoolName[]): Promise<(PoolName & { readonly seconds: number })[]>
   /** Forgets lead times older than that, in small batches; gives how many. */
   prune(before: Date): Promise<number>
 }

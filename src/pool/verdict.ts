@@ -25,6 +25,14 @@ export function verdictOnCreating(volume: Volume | undefined): Verdict {
   }
 }
 
+const LEAST_PATIENCE_SECONDS = 600
+
+/**
+ * How long a creation may take before it is given up, by the longest that one of its pool has taken. Generous, since the
+ * volume is finished all the same where Cinder was only slow, and is then deleted in vain.
+ */
+export const patienceSeconds = (longestSeconds = 0): number => Math.max(LEAST_PATIENCE_SECONDS, 3 * longestSeconds)
+
 /** A spare in stock; `armed`: it should wait in a transfer. */
 export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, armed: boolean): Verdict {
   if (!volume) return 'drop'

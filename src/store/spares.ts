@@ -173,20 +173,24 @@ const DISK_LOST = `update claims
 
 export async function retire(db: Database, id: string, from: SpareStatus, at: Date): Promise<boolean> {
   requireNext(from, 'retiring')
-  const rows = await query(
-    db,
-    `with spare as (
-       select id, claim_id, volume_id from backup_volumes where id = :id and status = :from
-     ), lost as (
-       ${DISK_LOST}
-     )
-     update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
-      where id = :id and status = :from
-      returning id`,
-    { id, from, at }
-  )
+  const rows = await query(db, retireWhere('status = :from'), { id, from, at })
   return rows.length > 0
 }
+
+export async function retireUnfinished(db: Database, id: string, at: Date): Promise<boolean> {
+  const rows = await query(db, retireWhere("status in ('creating', 'reserved') and available_at is null"), { id, at })
+  return rows.length > 0
+}
+
+const retireWhere = (condition: string): string => `
+  with spare as (
+    select id, claim_id, volume_id from backup_volumes where id = :id and ${condition}
+  ), lost as (
+    ${DISK_LOST}
+  )
+  update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
+   where id = :id and ${condition}
+   returning id`
 
 function requireNext(from: SpareStatus, to: SpareStatus | 'gone'): void {
   if (!mayBecome(from, to)) throw new Error(`a ${from} spare may not become ${to}`)

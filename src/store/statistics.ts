@@ -1,4 +1,5 @@
 import type { ClaimSource, MissReason } from '../pool/claim.ts'
+import type { PoolName } from '../pool/spare.ts'
 import type { Statistics } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 
@@ -63,6 +64,24 @@ async function oldestOf(db: Database): Promise<Statistics['oldest']> {
        from backup_volumes where status = 'available' group by os, type`
   )
   return rows.map(row => ({ os: row.os, type: row.type, createdAt: row.created_at }))
+}
+
+/** One look into the index a pool, however many lead times are remembered. */
+export async function longestLeadTimes(
+  db: Database,
+  pools: readonly PoolName[]
+): Promise<(PoolName & { seconds: number })[]> {
+  return await query(
+    db,
+    `select os, type, seconds
+       from (select distinct os, type from jsonb_to_recordset(:pools::jsonb) as row (os text, type text)) pool
+      cross join lateral (
+        select seconds from lead_times
+         where lead_times.os = pool.os and lead_times.type = pool.type
+         order by seconds desc limit 1
+      ) longest`,
+    { pools: JSON.stringify(pools.map(({ os, type }) => ({ os, type }))) }
+  )
 }
 
 const PRUNED_AT_ONCE = 10_000

@@ -154,6 +154,24 @@ describe('a created disk', () => {
     )
   })
 
+  it('is replaced when Cinder never finishes it', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 5 })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'stuck_creating', count: 1 })
+    const first = await service.claim()
+    service.clock.pass(601)
+    await service.call('POST', '/pool/check')
+    const second = await service.claim({ wait_seconds: 30 })
+    assert.deepEqual([second.status, second.body.source], [200, 'created'])
+    assert.equal(second.body.claim_id, first.body.claim_id)
+    assert.notEqual(second.body.volume_id, first.body.volume_id)
+    setStatus(service, first.body.volume_id, 'error')
+    for (const _ of ['deleted', 'gone']) await service.call('POST', '/pool/check')
+    assert.deepEqual(
+      service.volumes().map(({ id, status }) => [id, status]),
+      [[second.body.volume_id, 'available']]
+    )
+  })
+
   it('is found again by its metadata when the answer to its creation was lost', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 60 })
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'reset_after', count: 1 })

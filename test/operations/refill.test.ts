@@ -212,6 +212,47 @@ describe('check_state', () => {
     assert.equal((await pool(service)).condition, 'full')
   })
 
+  it('gives up a volume that Cinder has been making for ten minutes, has another made, and deletes it when it can', async t => {
+    const service = await aService(t, { filled: false })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'stuck_creating', count: 1 })
+    await replenish(service)
+    service.clock.pass(590)
+    assert.deepEqual(await check(service), { checked: 5, available: 4, dropped: 0 })
+    service.clock.pass(11)
+    const statements = countStatements(service)
+    // The other four took 590 s: three times as long is not over yet.
+    assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 0 })
+    assert.equal(statements(), 4) // One more than without late volumes: it asks for the longest lead time.
+    await service.rows('update lead_times set seconds = 200')
+    assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 1 })
+    const [lost] = (await service.spares()).filter(({ status }) => status === 'retiring')
+    assert.match(
+      (await pool(service)).last_error ?? '',
+      new RegExp(
+        `^volume ${lost?.volume_id} has been in status creating since 20.*Z, and was given up\\..*an admin must`
+      )
+    )
+    service.clock.pass(10)
+    await service.fill()
+    assert.equal((await pool(service)).condition, 'full')
+    setStatus(service, lost?.volume_id ?? '', 'error')
+    for (const _ of ['deleted', 'gone']) await check(service)
+    assert.equal(service.volumes('pool').length, 5)
+    assert.equal((await service.spares()).length, 5)
+  })
+
+  it('deletes a volume that was given up and is finished after all, and never puts it into stock', async t => {
+    const pools = [{ os: 'debian12', type: 'ssd', target: 1 }]
+    const service = await aService(t, { filled: false, config: { pools }, createSeconds: 1_000 })
+    await replenish(service)
+    service.clock.pass(601)
+    assert.equal((await check(service)).dropped, 1)
+    service.clock.pass(900)
+    await check(service)
+    await check(service)
+    assert.deepEqual([service.volumes('pool'), await service.spares()], [[], []])
+  })
+
   it('drops the row of a volume that vanished', async t => {
     const service = await aService(t, { filled: false })
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'vanish', count: 1 })

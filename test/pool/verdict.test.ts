@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { isOurs, verdictOnAvailable, verdictOnCreating } from '../../src/pool/verdict.ts'
+import { isOurs, patienceSeconds, verdictOnAvailable, verdictOnCreating } from '../../src/pool/verdict.ts'
 import { aSpare, aVolume } from '../support/samples.ts'
 
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
@@ -28,6 +28,16 @@ describe('a volume that is being made', () => {
   it('means drop when it is gone, or attached to a server already', () => {
     assert.equal(verdictOnCreating(undefined), 'drop')
     assert.equal(verdictOnCreating(aVolume('available', { attached: true })), 'drop')
+  })
+})
+
+describe('a volume is given up', () => {
+  it.for([
+    [undefined, 600],
+    [199, 600],
+    [201, 603]
+  ] as const)('where the longest of its pool took %s s: after %s s', ([longest, seconds]) => {
+    assert.equal(patienceSeconds(longest), seconds)
   })
 })
 

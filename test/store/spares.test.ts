@@ -144,6 +144,25 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.equal(await statusOf(spare.id), is === from ? undefined : is)
   })
 
+  it.for([
+    ['requested', false],
+    ['creating', true],
+    ['available', false],
+    ['reserved', true],
+    ['retiring', false]
+  ] as const)('giving up one that is %s: %s', async ([is, given]) => {
+    const spare = await aSpareIn(is)
+    assert.equal(await spares.retireUnfinished(spare.id, noon(1)), given)
+    assert.equal(await statusOf(spare.id), given ? 'retiring' : is)
+  })
+
+  it('giving up one that is finished and being handed over', async () => {
+    await stock(1)
+    const spare = await spares.ofClaim((await aClaim()).id)
+    assert.equal(await spares.retireUnfinished(spare?.id ?? '', noon(1)), false)
+    assert.equal(spare?.status, 'reserved')
+  })
+
   it('retiring what is retiring is a mistake in the program', async () => {
     await assert.rejects(spares.retire(newId(), 'retiring', NOON), /may not become retiring/)
   })

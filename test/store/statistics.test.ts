@@ -53,6 +53,12 @@ describe('the statistics of a window', () => {
     )
   })
 
+  it('tell the longest lead time of each pool that is asked for', async () => {
+    await finished(30, 50, 40)
+    const asked = [DEBIAN, DEBIAN, { os: 'plan9', type: 'ssd' }]
+    assert.deepEqual(await history.longestLeadTimes(asked), [{ ...DEBIAN, seconds: 50 }])
+  })
+
   it('time the claims that were served from stock, from the first request on', async () => {
     for (const seconds of [1, 2, 3]) await settled({ hostname: `web-${seconds}` }, NOON, seconds)
     const { claimSeconds } = await history.read(NOON)

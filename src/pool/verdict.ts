@@ -28,8 +28,9 @@ export function verdictOnCreating(volume: Volume | undefined): Verdict {
 const LEAST_PATIENCE_SECONDS = 600
 
 /**
- * How long a creation may take before it is given up, by the longest that one of its pool has taken. Generous, since the
- * volume is finished all the same where Cinder was only slow, and is then deleted in vain.
+ * How long a creation may take before it is given up, by the longest that one of its pool has taken. Generous, since a volume
+ * whose turn had only not come yet is made all the same, and deleted then. Many that wait in line for one snapshot are not
+ * given up while it moves: each that is finished took longer than the one before it.
  */
 export const patienceSeconds = (longestSeconds = 0): number => Math.max(LEAST_PATIENCE_SECONDS, 3 * longestSeconds)
 

@@ -79,13 +79,16 @@ async function volumesSince(deps: Deps, pool: Project, spares: readonly Spare[],
 
 /** A message that RabbitMQ lost, for one, leaves a volume in `creating` for ever. Costs a statement only where one is late. */
 async function overdueOf(deps: Deps, spares: readonly Spare[]): Promise<Set<Spare>> {
-  const ageSeconds = ({ createdAt }: Spare): number => (deps.clock.now().getTime() - createdAt.getTime()) / 1000
-  const late = spares.filter(spare => ageSeconds(spare) > patienceSeconds())
+  const late = spares.filter(spare => ageSeconds(deps, spare) > patienceSeconds())
   if (late.length === 0) return new Set()
   const longest = await deps.history.longestLeadTimes(late)
   const longestOf = (spare: Spare): number | undefined => longest.find(one => samePool(one, spare))?.seconds
-  return new Set(late.filter(spare => ageSeconds(spare) > patienceSeconds(longestOf(spare))))
+  return new Set(late.filter(spare => ageSeconds(deps, spare) > patienceSeconds(longestOf(spare))))
 }
+
+/** Since it was recorded, just before Cinder was asked. */
+const ageSeconds = ({ clock }: Deps, { createdAt }: Spare): number =>
+  (clock.now().getTime() - createdAt.getTime()) / 1000
 
 async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
   const { pool, call } = look
@@ -128,17 +131,16 @@ const LOST_AFTER_SECONDS = 120
  * it goes on; not found for long enough, Cinder never made it, and the row goes (undefined).
  */
 async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | undefined> {
-  const now = deps.clock.now()
-  const ageSeconds = (now.getTime() - spare.createdAt.getTime()) / 1000
+  const age = ageSeconds(deps, spare)
   const volume = look.bySpareId.get(spare.id)
   if (volume) {
-    if (ageSeconds > deps.settings.cloudTimeoutSeconds) {
+    if (age > deps.settings.cloudTimeoutSeconds) {
       deps.log.warn({ spare_id: spare.id, volume_id: volume.id }, 'volume found whose creation had no answer')
       deps.observer.repaired('found_volume', 1)
     }
-    return (await deps.spares.noteVolume(spare.id, volume.id, now)) ?? spare
+    return (await deps.spares.noteVolume(spare.id, volume.id, deps.clock.now())) ?? spare
   }
-  if (ageSeconds < deps.settings.cloudTimeoutSeconds + LOST_AFTER_SECONDS) return spare
+  if (age < deps.settings.cloudTimeoutSeconds + LOST_AFTER_SECONDS) return spare
   if (!(await deps.spares.drop(spare.id, spare.status))) return spare
   deps.log.warn({ spare_id: spare.id }, 'creation dropped that Cinder never carried out')
   deps.observer.repaired('dropped_creation', 1)

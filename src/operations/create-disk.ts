@@ -126,7 +126,7 @@ async function replaceFailed(deps: Deps, work: Work, spare: Spare, volume: Volum
 
 /**
  * Retires a spare whose creation failed or takes too long, or drops it where nothing is left or it is not ours to touch any
- * more. One that takes too long may be finished by now, and handed over: then it stays.
+ * more. It stays where it is finished by now, since then it may be on its way to a claim.
  */
 export async function giveUp(
   deps: Deps,
@@ -135,8 +135,11 @@ export async function giveUp(
   volume: Volume | undefined,
   call: Work['call']
 ): Promise<void> {
-  if (verdictOnCreating(volume) === 'drop') await deps.spares.drop(spare.id, spare.status)
-  else if (!(await deps.spares.retireUnfinished(spare.id, deps.clock.now()))) return
+  const isLeft =
+    verdictOnCreating(volume) === 'drop'
+      ? await deps.spares.drop(spare.id, spare.status)
+      : await deps.spares.retireUnfinished(spare.id, deps.clock.now())
+  if (!isLeft) return // Somebody else has done it, and noted why.
   // Why it failed is worth more than that it did. Cinder tells it apart from the volume, and not to everybody.
   const fault = volume ? await pool.volumes.faultOf(volume.id, call).catch(ifCloudError) : undefined
   await notePoolFailure(deps, spare, `volume ${spare.volumeId} ${faultIn(spare, volume)}${fault ? `: ${fault}` : ''}`)

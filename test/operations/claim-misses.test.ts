@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { claimDisk } from '../../src/operations/claim-disk.ts'
 import { codeOf } from '../../src/pool/errors.ts'
 import { loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
-import { aService, type TestService } from '../support/service.ts'
+import { aService, DEBIAN, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 /** The pool of the sandbox's own images, empty and not to be filled. */
@@ -14,6 +14,29 @@ const available = async (service: TestService): Promise<number> =>
 
 const setQuota = (service: TestService, project: string, resource: string, limit: number): void =>
   void service.sandbox.cloud.quotas.set(`${service.project(project)} ${resource}`, limit)
+
+/** Waits for its disk on a clock that stands still until the test moves it. */
+const claimOverHttp = (service: TestService): Promise<Response> =>
+  fetch(`${service.service.url}/pool/claim`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ hostname: 'web-01', ...DEBIAN, project_id: service.project('tenant-a'), wait_seconds: 60 })
+  })
+
+type Claimed = Awaited<ReturnType<TestService['claim']>>
+
+/** The claim's repeat has another disk, and nothing is left of the first. */
+async function assertReplaced(service: TestService, first: Claimed): Promise<void> {
+  const second = await service.claim({ wait_seconds: 30 })
+  assert.deepEqual([second.status, second.body.source], [200, 'created'])
+  assert.equal(second.body.claim_id, first.body.claim_id)
+  assert.notEqual(second.body.volume_id, first.body.volume_id)
+  await service.call('POST', '/pool/check')
+  assert.deepEqual(
+    service.volumes().map(({ id, status }) => [id, status]),
+    [[second.body.volume_id, 'available']]
+  )
+}
 
 describe('a claim that finds no spare', () => {
   it('has a disk made and handed over as soon as it is available, by the check tick', async t => {
@@ -41,12 +64,7 @@ describe('a claim that finds no spare', () => {
 
   it('is not kept waiting by a service that stops, and finds its disk on another', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 3600 })
-    const body = { hostname: 'web-01', os: 'debian12', type: 'ssd', project_id: service.project('tenant-a') }
-    const claiming = fetch(`${service.service.url}/pool/claim`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...body, wait_seconds: 60 })
-    })
+    const claiming = claimOverHttp(service)
     await until(() => service.volumes().length === 1)
     await service.clock.during(service.service.stop())
     const answer = await claiming
@@ -143,33 +161,38 @@ describe('a created disk', () => {
     assert.equal(first.status, 202)
     service.clock.pass(30)
     await service.call('POST', '/pool/check')
-    const second = await service.claim({ wait_seconds: 30 })
-    assert.deepEqual([second.status, second.body.source], [200, 'created'])
-    assert.equal(second.body.claim_id, first.body.claim_id)
-    assert.notEqual(second.body.volume_id, first.body.volume_id)
-    await service.call('POST', '/pool/check')
-    assert.deepEqual(
-      service.volumes().map(({ id, status }) => [id, status]),
-      [[second.body.volume_id, 'available']]
-    )
+    await assertReplaced(service, first)
   })
 
-  it('is replaced when Cinder never finishes it', async t => {
+  it('is replaced when Cinder never finishes it, and deleted once an administrator has reset its state', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 5 })
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'stuck_creating', count: 1 })
     const first = await service.claim()
     service.clock.pass(601)
     await service.call('POST', '/pool/check')
-    const second = await service.claim({ wait_seconds: 30 })
-    assert.deepEqual([second.status, second.body.source], [200, 'created'])
-    assert.equal(second.body.claim_id, first.body.claim_id)
-    assert.notEqual(second.body.volume_id, first.body.volume_id)
     setStatus(service, first.body.volume_id, 'error')
+    await service.call('POST', '/pool/check')
+    await assertReplaced(service, first)
+  })
+
+  it('is not handed over when it is finished after it was given up, by the claim that waits for it', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 3600 })
+    const claiming = claimOverHttp(service)
+    await until(() => service.volumes().length === 1)
+    const [given] = service.volumes()
+    await service.rows("update backup_volumes set created_at = created_at - interval '11 minutes'")
+    const { body } = await service.call<{ dropped: number }>('POST', '/pool/check')
+    assert.equal(body.dropped, 1)
+    setStatus(service, given?.id ?? '', 'available')
+    const answer = await service.clock.during(claiming)
+    assert.equal(answer.status, 202)
     for (const _ of ['deleted', 'gone']) await service.call('POST', '/pool/check')
+    const { volume_id } = (await answer.json()) as { volume_id: string }
     assert.deepEqual(
-      service.volumes().map(({ id, status }) => [id, status]),
-      [[second.body.volume_id, 'available']]
+      service.volumes().map(({ id }) => id),
+      [volume_id]
     )
+    assert.notEqual(volume_id, given?.id)
   })
 
   it('is found again by its metadata when the answer to its creation was lost', async t => {

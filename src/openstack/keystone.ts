@@ -37,6 +37,7 @@ const EARLY_MS = 60_000
 const AHEAD_MS = 300_000
 const PAUSE_AFTER_FAILURE_MS = 15_000
 const TOKENS_MAX = 1_000
+const SECOND_OF_A_REVOCATION_MS = 1_000
 
 const keyOf = (scope: Scope): string => (scope === 'own' ? 'own' : `project ${scope.projectId}`)
 
@@ -67,8 +68,9 @@ export class Keystone {
     return await orAborted(this.#login(scope, call.requestId), call.signal)
   }
 
-  /** Another token in place of one that was refused. Of many callers with the same one, only the first logs in. */
-  async replace(scope: Scope, refused: string, call: LimitedCall): Promise<Token> {
+  /** Another token in place of one that was refused, after a pause. Of many callers with the same one, only the first logs in. */
+  async replace(scope: Scope, refused: string, call: LimitedCall, pauseMs: number): Promise<Token> {
+    if (pauseMs > 0) await this.#clock.sleep(pauseMs, call.signal)
     if (this.#held.get(keyOf(scope))?.token.value === refused) this.#held.delete(keyOf(scope))
     return await this.token(scope, call)
   }
@@ -182,20 +184,40 @@ function refusedLogin(error: unknown): never {
   throw new CloudError('unauthenticated', error.message, { status: error.status, cause: error })
 }
 
-/** Runs work with a token, and once more with another one if it is refused. */
+/**
+ * Runs work with a token, and again with another one where it is refused: at once, and then after a second, since Keystone
+ * revokes by the second, and a token that was issued within the second of a revocation is dead from the start.
+ */
 export async function withRenewal<T>(
   keystone: Keystone,
   scope: Scope,
   call: LimitedCall,
   work: (token: Token) => Promise<T>
 ): Promise<T> {
-  const token = await keystone.token(scope, call)
-  try {
-    return await work(token)
-  } catch (error) {
-    if (!isCloudError(error, 'unauthenticated')) throw error
+  let token = await keystone.token(scope, call)
+  for (const pauseMs of [0, SECOND_OF_A_REVOCATION_MS]) {
+    try {
+      return await work(token)
+    } catch (error) {
+      if (!isCloudError(error, 'unauthenticated')) throw error
+    }
+    token = await keystone.replace(scope, token.value, call, pauseMs)
   }
-  return await work(await keystone.replace(scope, token.value, call))
+  return await work(token).catch(freshTokenRefused)
+}
+
+/** No fault of the login, which Keystone has just let pass, nor of any caller's token. */
+function freshTokenRefused(error: unknown): never {
+  if (!(error instanceof CloudError) || error.code !== 'unauthenticated') throw error
+  const { message, status } = error
+  const what = 'The token of the service that was refused had only just been issued'
+  throw new CloudError('unavailable', `${what}. ${message}`, { status, cause: error })
+}
+
+/** Found in the middle of other work: it is the operator's to mend, and must not look like a refusal of a caller's token. */
+export function ownLoginRefused(error: unknown): never {
+  if (!(error instanceof CloudError) || error.code !== 'unauthenticated') throw error
+  throw new CloudError('failed', `Keystone refuses the service's own login. ${error.message}`, { cause: error })
 }
 
 function boundToOneProject(projectId: string): CloudError {

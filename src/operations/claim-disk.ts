@@ -28,8 +28,9 @@ export async function claimDisk(deps: Deps, request: ClaimRequest, call: Call): 
 }
 
 /** The caller's token was good a moment ago, and Cinder knows it no more: it has expired, or was revoked. */
-function ownTokenRefused({ caller }: ClaimRequest, error: unknown): PoolError | undefined {
-  if (!caller || !(error instanceof CloudError && error.code === 'unauthenticated')) return undefined
+function ownTokenRefused({ caller, projectId }: ClaimRequest, error: unknown): PoolError | undefined {
+  if (caller?.projectId !== projectId) return undefined // Then it is the service's user that acts there.
+  if (!(error instanceof CloudError && error.code === 'unauthenticated')) return undefined
   return new PoolError(
     'unauthenticated',
     `The cloud refuses the token in X-Auth-Token: get a new one. ${error.message}`

@@ -309,6 +309,17 @@ describe('access mode keystone', () => {
     assert.equal(service.volumes('tenant-a').length, claims)
   })
 
+  it('does not blame the caller’s token for a login of its own that is refused', async () => {
+    assert.equal((await service.claim({ hostname: aName() }, tenant)).status, 200)
+    const { cloud } = service.sandbox
+    const own = [...cloud.tokens.values()].filter(({ user }) => user.name === 'pool-svc')
+    for (const { id } of own) cloud.tokens.delete(id)
+    cloud.addFault({ operation: 'token_issue', kind: 'status', status: 401, count: 1 })
+    const { status, body } = await service.claim({ hostname: aName() }, tenant)
+    assert.deepEqual([status, body.code], [502, 'cloud_error'])
+    assert.match(body.detail, /^Keystone refuses the service's own login\. /)
+  })
+
   it('keeps alive and answers metrics without Keystone', async () => {
     service.sandbox.cloud.addFault({ kind: 'status', status: 503 })
     await checkOpenRoutes(service)

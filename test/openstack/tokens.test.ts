@@ -59,8 +59,8 @@ describe('logging in', () => {
     const { volumes } = await client.pool(CALL)
     const words = 'Could not find Application Credential: deleted.'
     cloud.on('POST /identity/v3/auth/tokens', fault(404, 'error', words))
-    await assert.rejects(volumes.find('v1', CALL), code('unauthenticated'))
-    await assert.rejects(volumes.delete('v1', CALL), code('unauthenticated'))
+    await assert.rejects(volumes.find('v1', CALL), code('failed'))
+    await assert.rejects(volumes.delete('v1', CALL), code('failed'))
     await assert.rejects(client.identify('callers', CALL), code('unavailable'))
   })
 
@@ -190,12 +190,21 @@ describe('renewing a token', () => {
     assert.equal((await volumes.create({ name: 'a', snapshotId: 's', sizeGib: 1 }, CALL)).id, 'v1')
   })
 
-  it('gives up when the new token is refused as well', async t => {
+  it('waits out the second of a revocation, in which new tokens are revoked too', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    cloud.onCinder(SHOW, unauthorised, unauthorised, { body: { volume: volumeBody('v1') } })
+    const { volumes } = await cloud.connect().pool(CALL)
+    assert.equal((await volumes.find('v1', CALL))?.id, 'v1')
+    assert.equal(cloud.logins, 3)
+    assert.deepEqual(cloud.clock.slept, [1000])
+  })
+
+  it('gives up when that one is refused as well, which is no refusal of a login or of a caller', async t => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder(SHOW, unauthorised)
     const { volumes } = await cloud.connect().pool(CALL)
-    await assert.rejects(volumes.find('v1', CALL), code('unauthenticated'))
-    assert.equal(cloud.logins, 2)
-    assert.equal(cloud.countCinder(SHOW), 2)
+    await assert.rejects(volumes.find('v1', CALL), code('unavailable'))
+    assert.equal(cloud.logins, 3)
+    assert.equal(cloud.countCinder(SHOW), 3)
   })
 })

@@ -10,6 +10,7 @@ export default defineConfig({
     globalSetup: ['test/openstack/setup.ts', 'test/support/build.ts', 'test/support/postgres.ts'],
     env: { CONTRACT_CLOUD: 'openstack' },
     fileParallelism: false,
+    isolate: true, // What one file has broken of the cloud may have cost the next one its logins.
     testTimeout: 300_000,
     hookTimeout: 300_000
   }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll } from 'vitest'
 import { type Environment, type Files, realFiles } from '../../src/openstack/clouds-yaml.ts'
 import { connect, type OpenStack } from '../../src/openstack/openstack.ts'
 import { cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
@@ -41,7 +40,6 @@ interface Ground {
   slowDown(): Promise<() => Promise<unknown>>
   /** What a snapshot holds is lost, though Cinder still lists it: no volume can be made from it any more. */
   spoil(snapshot: Body): Promise<unknown>
-  close(): Promise<void>
 }
 
 /** It does everything at once, so that only `rest` and `slowDown` take time. */
@@ -62,8 +60,7 @@ async function sandboxGround(): Promise<Ground> {
     files: { home: '/', read: path => (path === 'clouds.yaml' ? cloudsYaml(sandbox) : undefined) },
     rest: () => delayed({ creating: 1, creating_empty: 1, extending: 1, deleting: 1, snapshotting: 1 }, clock.rest()),
     slowDown: () => delayed({ creating: 800 }, () => undefined),
-    spoil: async () => sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 }),
-    close: () => sandbox.close()
+    spoil: async () => sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 })
   }
 }
 
@@ -111,13 +108,12 @@ async function realGround(): Promise<Ground> {
       const image = `volumes-ssd/volume-${volumeId}@snapshot-${id}`
       await ctl('rbd', 'snap', 'unprotect', image)
       await ctl('rbd', 'snap', 'rm', '--no-progress', image)
-    },
-    close: async () => undefined
+    }
   }
 }
 
+/** One for all files of a worker, as the real one is. */
 const ground = await (process.env['CONTRACT_CLOUD'] === 'openstack' ? realGround() : sandboxGround())
-afterAll(() => ground.close())
 
 // ---- Who there is ---------------------------------------------------------------------------------------------------
 
@@ -125,7 +121,7 @@ export const { authUrl, password } = ground
 
 export const loginAs = (user: string, project: string): Promise<Session> => logIn({ authUrl, user, password, project })
 
-/** The pool's user, those of two tenants, and an administrator in the pool's project; logged in once for each file. */
+/** The pool's user, those of two tenants, and an administrator in the pool's project. */
 export const [pool, tenant, rival, admin] = await Promise.all([
   loginAs('pool-svc', 'pool'),
   loginAs('tenant-a-user', 'tenant-a'),

@@ -2,7 +2,7 @@ import { CloudError } from '../pool/errors.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { Http, LimitedCall, Request } from './http.ts'
-import { type CatalogEndpoint, type Keystone, ownLoginRefused, type Token } from './keystone.ts'
+import type { CatalogEndpoint, Keystone, Token } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
 import { orAborted, Shared } from './waiting.ts'
 
@@ -33,7 +33,7 @@ export class Endpoints {
   }
 
   async endpoint(call: LimitedCall): Promise<Endpoint> {
-    const token = await this.#keystone.token('own', call).catch(ownLoginRefused)
+    const token = await this.#keystone.token('own', call)
     const url = this.#settings.blockStorageUrl ?? chosenUrl(token.catalog, this.#settings)
     const root = rootOf(url)
     return { root, minor: this.#minors.get(root) ?? (await this.#discover(root, token, call)) }

@@ -146,7 +146,9 @@ export class Keystone {
             return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeOf(token))
           })
         })
-        .catch(refusedLogin)
+        .catch((error: unknown) => {
+          throw refusalOf(scope, error)
+        })
     )
   }
 
@@ -176,12 +178,15 @@ export class Keystone {
 }
 
 /**
- * Keystone does not find an application credential or a trust that was deleted. Whoever asked for a volume must not take
- * that for the volume's being gone.
+ * Of a login, so that nobody takes it for one of a caller's token, or, where Keystone does not find an application credential
+ * or a trust that was deleted, for a volume's being gone.
  */
-function refusedLogin(error: unknown): never {
-  if (!(error instanceof CloudError) || error.code !== 'not_found') throw error
-  throw new CloudError('unauthenticated', error.message, { status: error.status, cause: error })
+function refusalOf(scope: Scope, error: unknown): unknown {
+  if (!(error instanceof CloudError && isCloudError(error, 'unauthenticated', 'not_found'))) return error
+  const { message, status } = error
+  return scope === 'own'
+    ? new CloudError('login_refused', `The service's own login is refused. ${message}`, { status, cause: error })
+    : new CloudError('project_refused', message, { status, cause: error })
 }
 
 /**
@@ -206,24 +211,18 @@ export async function withRenewal<T>(
   return await work(token).catch(freshTokenRefused)
 }
 
-/** No fault of the login, which Keystone has just let pass, nor of any caller's token. */
+/** No fault of the login, which Keystone has just let pass. */
 function freshTokenRefused(error: unknown): never {
-  if (!(error instanceof CloudError) || error.code !== 'unauthenticated') throw error
+  if (!(error instanceof CloudError && error.code === 'unauthenticated')) throw error
   const { message, status } = error
   const what = 'The token of the service that was refused had only just been issued'
   throw new CloudError('unavailable', `${what}. ${message}`, { status, cause: error })
 }
 
-/** Found in the middle of other work: it is the operator's to mend, and must not look like a refusal of a caller's token. */
-export function ownLoginRefused(error: unknown): never {
-  if (!(error instanceof CloudError) || error.code !== 'unauthenticated') throw error
-  throw new CloudError('failed', `Keystone refuses the service's own login. ${error.message}`, { cause: error })
-}
-
 function boundToOneProject(projectId: string): CloudError {
   const what = 'The service logs in with an application credential, which is bound to its own project'
   const advice = `let the caller claim with a token of its own, or give the service a user with a password and a role there`
-  return new CloudError('unauthenticated', `${what} and cannot reach project ${projectId}: ${advice}.`)
+  return new CloudError('project_refused', `${what} and cannot reach project ${projectId}: ${advice}.`)
 }
 
 /** In milliseconds. */

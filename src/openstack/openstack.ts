@@ -3,7 +3,7 @@ import { type Authorised, Cinder } from './cinder.ts'
 import { Endpoints } from './endpoint.ts'
 import { Http, type RequestReport } from './http.ts'
 import { Identities } from './identities.ts'
-import { Keystone, ownLoginRefused, type Scope, withRenewal } from './keystone.ts'
+import { Keystone, type Scope, withRenewal } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
 import { CinderSnapshots } from './snapshots.ts'
 import { CinderTransfers } from './transfers.ts'
@@ -70,10 +70,7 @@ export class OpenStack implements Cloud, CloudFacts {
 
   async #own(scope: Scope, call: Call): Promise<Project> {
     const { projectId, roles } = await this.#http.within(call, limited => this.#keystone.token(scope, limited))
-    const authorised: Authorised = async (call, work) => {
-      const working = withRenewal(this.#keystone, scope, call, token => work(token.value))
-      return await (scope === 'own' ? working.catch(ownLoginRefused) : working)
-    }
+    const authorised: Authorised = (call, work) => withRenewal(this.#keystone, scope, call, token => work(token.value))
     return this.#project(projectId, roles, authorised)
   }
 

@@ -21,16 +21,15 @@ export async function claimDisk(deps: Deps, request: ClaimRequest, call: Call): 
     }
     throw unsettled('the claim ended again and again while it was looked at')
   } catch (error) {
-    const failure = ownTokenRefused(request, error) ?? error
+    const failure = callersTokenRefused(request, error) ?? error
     if (failure instanceof PoolError || failure instanceof CloudError) deps.observer.claimFailed(request, failure)
     throw failure
   }
 }
 
 /** The caller's token was good a moment ago, and Cinder knows it no more: it has expired, or was revoked. */
-function ownTokenRefused({ caller, projectId }: ClaimRequest, error: unknown): PoolError | undefined {
-  if (caller?.projectId !== projectId) return undefined // Then it is the service's user that acts there.
-  if (!(error instanceof CloudError && error.code === 'unauthenticated')) return undefined
+function callersTokenRefused({ caller }: ClaimRequest, error: unknown): PoolError | undefined {
+  if (!caller || !(error instanceof CloudError && error.code === 'unauthenticated')) return undefined
   return new PoolError(
     'unauthenticated',
     `The cloud refuses the token in X-Auth-Token: get a new one. ${error.message}`

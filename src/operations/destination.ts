@@ -3,19 +3,6 @@ import type { Call, Identity, Project } from '../pool/ports.ts'
 import type { Deps } from './deps.ts'
 import { notAccessible } from './hand-over.ts'
 
-/** The service's own project. A login refused there is the operator's to mend, not the caller's. */
-export async function poolProject(deps: Deps, call: Call): Promise<Project> {
-  try {
-    return await deps.cloud.pool(call)
-  } catch (error) {
-    if (!(error instanceof CloudError && error.code === 'unauthenticated')) throw error
-    throw new PoolError('cloud_error', `Keystone refuses the service's own login. ${error.message}`, {
-      cause: error,
-      retryAfterSeconds: 30
-    })
-  }
-}
-
 /**
  * The project that a claim's disk goes to, seen with the caller's own token where it is scoped there (so that quota,
  * policy and owner are the caller's), else with the service's user. `caller` undefined: nobody's token but ours.
@@ -26,7 +13,7 @@ export async function destinationOf(
   caller: Identity | undefined,
   call: Call
 ): Promise<Project> {
-  const pool = await poolProject(deps, call)
+  const pool = await deps.cloud.pool(call)
   if (projectId === pool.id) return pool
   if (deps.settings.handover === 'rename') {
     throw new PoolError(
@@ -43,7 +30,7 @@ export async function serviceIn(deps: Deps, projectId: string, call: Call): Prom
   try {
     return await deps.cloud.project(projectId, call)
   } catch (error) {
-    if (!(error instanceof CloudError && error.code === 'unauthenticated')) throw error
+    if (!(error instanceof CloudError && error.code === 'project_refused')) throw error
     throw notAccessible(projectId, error.message)
   }
 }

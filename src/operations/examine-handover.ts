@@ -48,7 +48,7 @@ async function examineProject(examined: Examined, pool: Project, projectId: stri
   if (projectId === pool.id) return ok(check, "the pool's own: a claim only renames there")
   const project = await attempt(() => examined.cloud.project(projectId, call))
   if (project instanceof Error) {
-    const isRefused = project instanceof CloudError && project.code === 'unauthenticated'
+    const isRefused = project instanceof CloudError && project.code === 'project_refused'
     const callers = examined.callersAccept ? ', or have callers claim with tokens of that project' : ''
     const advice = isRefused
       ? `give the service's user the role member there (openstack role add --user … --project ${projectId} member)${callers}`

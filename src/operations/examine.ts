@@ -172,7 +172,7 @@ async function listOurs(pool: Project, deployment: string, call: Call): Promise<
 
 function loginAdvice(error: Error): string {
   const code = error instanceof CloudError ? error.code : undefined
-  if (code === 'unauthenticated') {
+  if (code === 'login_refused') {
     return 'check user, password, project and domains under openstack.auth: Keystone says the same of a wrong password, an unknown user or project, and a user without a role in the project'
   }
   return "check openstack.auth.auth_url, and that Keystone can be reached from here: it must answer on that address's /v3"

@@ -152,7 +152,7 @@ function finalRefusal({ code, message }: CloudError, { projectId }: Claim): Pool
       `Project ${projectId} may not use this disk's volume type. ${message} An admin must give it access to the type.`
     )
   }
-  if (code === 'unauthenticated' || code === 'forbidden') return notAccessible(projectId, message)
+  if (code === 'project_refused' || code === 'forbidden') return notAccessible(projectId, message)
   return undefined
 }
 

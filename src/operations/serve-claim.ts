@@ -6,7 +6,7 @@ import { type Spare, samePool } from '../pool/spare.ts'
 import { collect } from './concurrently.ts'
 import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
 import type { Deps } from './deps.ts'
-import { destinationOf, poolProject } from './destination.ts'
+import { destinationOf } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
 import { accept, type Handover, needsExtension, pause, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
 import { keepLease, Superseded } from './lease.ts'
@@ -18,7 +18,7 @@ type Unplaced = Omit<Work, 'pool' | 'destination'>
 /** Serves an open claim: the existing volume, else its spare, else a miss. What cannot be finished is undone. */
 export async function serveClaim(deps: Deps, work: Unplaced): Promise<ClaimResult> {
   try {
-    const pool = await poolProject(deps, work.call)
+    const pool = await deps.cloud.pool(work.call)
     const destination = await destinationOf(deps, work.claim.projectId, work.request.caller, work.call)
     return await serve(deps, { ...work, destination, pool })
   } catch (error) {
@@ -45,7 +45,7 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
     const claim = await deps.claims.find(work.claim.id)
     if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.holder))) return
     const spare = await deps.spares.ofClaim(claim.id)
-    if (spare) await letGo(deps, { ...work, claim, call, pool: await poolProject(deps, call) }, spare)
+    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare)
     await deps.claims.forget(claim.id)
   } catch (failure) {
     if (!(failure instanceof CloudError || failure instanceof PoolError)) throw failure

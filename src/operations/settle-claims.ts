@@ -4,7 +4,7 @@ import type { Call } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
-import { poolProject, serviceIn } from './destination.ts'
+import { serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
 import { newLease, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
@@ -83,7 +83,7 @@ async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void>
   const spare = await deps.spares.ofClaim(claim.id)
   if (spare?.volumeId && spare.availableAt !== undefined) {
     const how = { fit: claim.status === 'open', sent: true }
-    const isBack = await putBack(deps, await poolProject(deps, call), spare, how, call)
+    const isBack = await putBack(deps, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, claim, spare, call)
   } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now()) // Its creation may still turn up.
   await deps.claims.forget(claim.id)

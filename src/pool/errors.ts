@@ -43,12 +43,15 @@ export class PoolError extends Error {
 
 /**
  * How a call to the cloud failed.
- * `unauthenticated`: Keystone or Cinder refused the login or the token, after one renewal.
+ * `login_refused`: Keystone lets the service's user not in to its own project. `project_refused`: not in to another one.
+ * `unauthenticated`: Cinder refused a caller's token; for the service's own there is always another one.
  * `unavailable`: nobody answered, or a proxy or the auth middleware said 503: the call did not reach its handler.
  * `timeout`: no answer in time. `failed`: any other 5xx, a connection cut, or an answer that makes no sense.
  */
 export const CLOUD_ERROR_CODES = [
   'bad_request',
+  'login_refused',
+  'project_refused',
   'unauthenticated',
   'forbidden',
   'not_found',

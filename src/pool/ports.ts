@@ -21,9 +21,9 @@ export interface Call {
 
 /** The service's way into the cloud: one user, a token for each project that it works in. */
 export interface Cloud {
-  /** The service's own project, which holds the spares. */
+  /** The service's own project, which holds the spares. Keystone refusing its user there is a CloudError `login_refused`. */
   pool(call: Call): Promise<Project>
-  /** The service's user in another project. Keystone refusing it is a CloudError `unauthenticated`. */
+  /** The service's user in another project. Keystone refusing it there is a CloudError `project_refused`. */
   project(projectId: string, call: Call): Promise<Project>
   /** A caller's own token, used as it is, in the project that it is scoped to. */
   withToken(identity: Identity): Project

@@ -158,7 +158,7 @@ describe('logging in', () => {
     const client = () => clientWith(t, { auth_type: 'v3applicationcredential', auth })
     assert.equal((await client().pool(CALL)).id, pool.projectId)
     assert.equal((await own.keystone('DELETE', `${path}/${id}`)).status, 204)
-    await assert.rejects(client().pool(CALL), { code: 'unauthenticated', status: 404 })
+    await assert.rejects(client().pool(CALL), { code: 'login_refused', status: 404 })
     await assert.rejects(client().identify(tenant.token, CALL), { code: 'unavailable' })
     const withCredential = (credential: object) =>
       ask({ auth: { identity: { methods: ['application_credential'], application_credential: credential } } })

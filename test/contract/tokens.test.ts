@@ -92,7 +92,7 @@ describe("the service's client", () => {
     const client = clientOf(t, 'tenant-a-user')
     const own = await client.pool(CALL)
     assert.deepEqual([own.id, own.roles.toSorted()], [tenant.projectId, ['member', 'reader']])
-    await assert.rejects(client.project(pool.projectId, CALL), { code: 'unauthenticated' })
+    await assert.rejects(client.project(pool.projectId, CALL), { code: 'project_refused' })
     const service = clientOf(t, 'pool-svc')
     assert.equal((await service.project(tenant.projectId, CALL)).id, tenant.projectId)
     const names = (await service.projects(CALL)).map(({ name }) => name)

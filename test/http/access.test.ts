@@ -317,7 +317,7 @@ describe('access mode keystone', () => {
     cloud.addFault({ operation: 'token_issue', kind: 'status', status: 401, count: 1 })
     const { status, body } = await service.claim({ hostname: aName() }, tenant)
     assert.deepEqual([status, body.code], [502, 'cloud_error'])
-    assert.match(body.detail, /^Keystone refuses the service's own login\. /)
+    assert.match(body.detail, /^The service's own login is refused\. /)
   })
 
   it('keeps alive and answers metrics without Keystone', async () => {

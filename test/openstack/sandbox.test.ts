@@ -159,8 +159,8 @@ describe('a project', () => {
 
   it('in which the user has no role is refused', async t => {
     const { client, projectId } = await aSandbox(t, { user: 'tenant-a-user' })
-    await assert.rejects(client.project(projectId('tenant-b'), CALL), failing('unauthenticated', /^Keystone: /))
-    await assert.rejects(client.project('0'.repeat(32), CALL), failing('unauthenticated'))
+    await assert.rejects(client.project(projectId('tenant-b'), CALL), failing('project_refused', /^Keystone: /))
+    await assert.rejects(client.project('0'.repeat(32), CALL), failing('project_refused'))
   })
 
   it('tells the user’s roles', async t => {
@@ -214,7 +214,7 @@ describe('tokens in the sandbox', () => {
     assert.equal((await listed(pool.volumes)).length, 3)
     await assert.rejects(
       client.project(projectId('tenant-a'), CALL),
-      failing('unauthenticated', /application credential/)
+      failing('project_refused', /application credential/)
     )
   })
 })

@@ -45,8 +45,9 @@ describe('logging in', () => {
     const cloud = await ScriptedCloud.start(t)
     cloud.on('POST /identity/v3/auth/tokens', fault(401, 'error', 'No "top-secret" here.'))
     await assert.rejects(cloud.connect().pool(CALL), (error: CloudError) => {
-      assert.equal(error.code, 'unauthenticated')
-      assert.equal(error.message, 'Keystone: No "***" here. (token_issue, HTTP 401, req-cinder-1)')
+      assert.equal(error.code, 'login_refused')
+      const words = 'Keystone: No "***" here. (token_issue, HTTP 401, req-cinder-1)'
+      assert.equal(error.message, `The service's own login is refused. ${words}`)
       return true
     })
     assert.equal(cloud.logins, 1)
@@ -59,8 +60,8 @@ describe('logging in', () => {
     const { volumes } = await client.pool(CALL)
     const words = 'Could not find Application Credential: deleted.'
     cloud.on('POST /identity/v3/auth/tokens', fault(404, 'error', words))
-    await assert.rejects(volumes.find('v1', CALL), code('failed'))
-    await assert.rejects(volumes.delete('v1', CALL), code('failed'))
+    await assert.rejects(volumes.find('v1', CALL), code('login_refused'))
+    await assert.rejects(volumes.delete('v1', CALL), code('login_refused'))
     await assert.rejects(client.identify('callers', CALL), code('unavailable'))
   })
 
@@ -97,7 +98,7 @@ describe('logging in', () => {
       }
     })
     await assert.rejects(client.project(TENANT, CALL), (error: CloudError) => {
-      assert.equal(error.code, 'unauthenticated')
+      assert.equal(error.code, 'project_refused')
       assert.match(error.message, /application credential.*let the caller claim with a token of its own/)
       return true
     })
@@ -150,7 +151,7 @@ describe('renewing a token', () => {
     cloud.clock.pass(3600 - 240)
     await client.pool(CALL)
     cloud.clock.pass(200)
-    await assert.rejects(client.pool(CALL), code('unauthenticated'))
+    await assert.rejects(client.pool(CALL), code('login_refused'))
   })
 
   it('counts the life of a token from its own clock, whatever time Keystone has', async t => {

@@ -413,6 +413,16 @@ describe('a claim that cannot be finished', () => {
     assert.equal(await available(service), 4)
   })
 
+  it('is unauthenticated when that shows only as Cinder refuses it the accept', async t => {
+    const service = await aService(t)
+    const headers = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }
+    service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 401, count: 1 })
+    const { status, body } = await service.claim({}, headers)
+    assert.deepEqual([status, body.code], [401, 'unauthenticated'])
+    assert.equal(await available(service), 5)
+    assert.equal((await service.claim({}, headers)).body.source, 'pool')
+  })
+
   it('is cloud_unavailable when the cloud is down, and is given its disk afterwards', async t => {
     const service = await aService(t)
     service.sandbox.cloud.addFault({ operation: '*', kind: 'status', status: 503, count: 12 })

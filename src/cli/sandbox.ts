@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { systemClock } from '../clock.ts'
 import type { Sandbox, SandboxOptions } from '../sandbox/server.ts'
 
 interface Given {
@@ -39,7 +40,7 @@ export function sandboxCommand(): Command {
 async function run(given: Given): Promise<void> {
   const { cloudsYaml: file, ...options } = given
   const { cloudsYaml, startSandbox } = await import('../sandbox/server.ts')
-  const sandbox = await startSandbox(options satisfies SandboxOptions)
+  const sandbox = await startSandbox({ ...options, clock: systemClock } satisfies SandboxOptions)
   const stop = (): void => void sandbox.close()
   process.once('SIGTERM', stop).once('SIGINT', stop)
   if (file !== undefined) writeFileSync(file, cloudsYaml(sandbox), { mode: 0o600 })

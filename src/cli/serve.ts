@@ -19,7 +19,8 @@ export function serveCommand(): Command {
 async function runDemo(): Promise<void> {
   const { startSandbox } = await import('../sandbox/server.ts')
   // The database outlives this cloud: a volume of it must not bear the id of one that an earlier run had.
-  const sandbox = await startSandbox({ port: sandboxPort(process.env), delays: 'measured', run: newId() })
+  const port = sandboxPort(process.env)
+  const sandbox = await startSandbox({ clock: systemClock, port, delays: 'measured', run: newId() })
   const env = withoutOpenstack(process.env)
   const config = await demoConfig(sandbox.authUrl, env)
   await runUntilStopped(config, async startService => {

@@ -1,7 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyPluginCallback, type FastifyRequest } from 'fastify'
 import { cinderRoutes } from './cinder.ts'
-import { type Clock, Cloud, type CloudOptions } from './cloud.ts'
+import { Cloud, type CloudOptions } from './cloud.ts'
 import { keystoneRoutes } from './keystone-routes.ts'
 import { messageRoutes, quotaRoutes, typeRoutes } from './project-routes.ts'
 import { badRequest, INTERNAL, notExpected, Refusal } from './refusal.ts'
@@ -12,7 +11,7 @@ import { transferRoutes } from './transfer-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 import { send } from './wire.ts'
 
-export interface SandboxOptions extends Partial<CloudOptions> {
+export interface SandboxOptions extends CloudOptions {
   readonly host?: string
   /** 0, the default: any free one. */
   readonly port?: number
@@ -29,16 +28,10 @@ export interface Sandbox {
   close(): Promise<void>
 }
 
-/** The machine's own time. */
-const systemClock: Clock = {
-  now: () => new Date(),
-  sleep: async (ms, signal) => await pause(ms, undefined, { signal })
-}
-
 /** A Keystone and a Cinder over HTTP, with a cloud of their own behind them. */
-export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { host = '127.0.0.1', port = 0, ...rest } = options
-  const newCloud = (): Cloud => new Cloud({ clock: systemClock, ...rest })
+  const newCloud = (): Cloud => new Cloud(rest)
   let cloud = newCloud()
   const reset = (): void => {
     cloud.close()

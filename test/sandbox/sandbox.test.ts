@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
 import { parse } from 'yaml'
+import { systemClock } from '../../src/clock.ts'
 import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
 import { type Answer, aCloud, assertFault, type Cloud, passwordAuth, send, settled } from './support.ts'
 
@@ -259,7 +260,7 @@ describe('the sandbox', () => {
   })
 
   it('closes at once, whatever is on its way', async () => {
-    const sandbox = await startSandbox({ delays: 'measured' })
+    const sandbox = await startSandbox({ clock: systemClock, delays: 'measured' })
     const login = send('POST', `${sandbox.authUrl}/auth/tokens`, {}, passwordAuth('pool-svc', 'pool'))
     await Promise.all([assert.rejects(login), settled().then(() => sandbox.close())])
   })

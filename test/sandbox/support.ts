@@ -52,9 +52,9 @@ export interface Cloud {
 }
 
 /** A sandbox of a test's own, without delays on a clock that stands still, and everyone logged in. */
-export async function aCloud(t: TestContext, options: SandboxOptions = {}): Promise<Cloud> {
+export async function aCloud(t: TestContext, options: Omit<SandboxOptions, 'clock'> = {}): Promise<Cloud> {
   const clock = new TestClock()
-  const sandbox = await startSandbox({ clock, ...options })
+  const sandbox = await startSandbox({ ...options, clock })
   t.onTestFinished(() => sandbox.close())
   const delays = sandbox.cloud.delays
   sandbox.cloud.delays = { ...delays, token_issue: 0 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config.ts'
 import { examineConfig } from '../../src/doctor.ts'
 import type { Finding, Verdict } from '../../src/pool/examination.ts'
@@ -41,7 +42,7 @@ export class Findings {
 
 /** A service's surroundings in which nothing is amiss. */
 export async function aPatient(t: Lifetime): Promise<Patient> {
-  const sandbox = await startSandbox({ delays: 'none' })
+  const sandbox = await startSandbox({ clock: systemClock, delays: 'none' })
   t.onTestFinished(() => sandbox.close())
   const { url: databaseUrl } = await aDatabaseAddress(t)
   const folder = aFolder(t)

@@ -42,10 +42,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Who also may start the sandbox. */
-const STARTS_SANDBOX = ['src/cli/sandbox.ts', 'src/cli/demo.ts', 'src/cli/serve.ts', 'src/demo.ts']
+const STARTS_SANDBOX = ['src/cli/sandbox.ts', 'src/cli/serve.ts']
 
-/** Where time and chance come from: the service's clock, and the sandbox's own. */
-const READS_TIME = ['src/clock.ts', 'src/sandbox/clock.ts', 'src/sandbox/server.ts']
+/** Where time and chance come from. */
+const READS_TIME = ['src/clock.ts']
 
 const IGNORE_COMMENT =
   /@ts-(ignore|expect-error|nocheck)|(biome|c8|v8|istanbul|prettier)[- ]ignore|(oxlint|eslint)-disable/g

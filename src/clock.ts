@@ -11,7 +11,8 @@ export const systemClock: Clock = {
     } catch (error) {
       throw signal?.aborted ? signal.reason : error // Not the timer's own AbortError, which hides the reason.
     }
-  }
+  },
+  timeout: ms => AbortSignal.timeout(ms)
 }
 
 /** The one place that asks for chance: ids of spares, claims and requests. */

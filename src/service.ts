@@ -13,17 +13,10 @@ import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
 import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
 import { keyring, readSecret, secretProblems } from './secret.ts'
-import * as claimQueries from './store/claims.ts'
-import { bind, type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
+import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
-import * as imageQueries from './store/images.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
-import * as orphanQueries from './store/orphans.ts'
-import * as poolQueries from './store/pools.ts'
-import * as spareQueries from './store/spares.ts'
-import * as statisticsQueries from './store/statistics.ts'
-import * as stockQueries from './store/stock.ts'
-import * as tickQueries from './store/ticks.ts'
+import { storesOf } from './store/stores.ts'
 import { Ticker } from './ticker.ts'
 import { packageVersion } from './version.ts'
 
@@ -167,16 +160,6 @@ export async function addressOf(
   stops.push(() => postgres.stop())
   return postgres
 }
-
-const storesOf = (db: Database) => ({
-  spares: bind(db, { ...stockQueries, ...spareQueries }),
-  claims: bind(db, claimQueries),
-  images: bind(db, imageQueries),
-  pools: bind(db, poolQueries),
-  orphans: bind(db, orphanQueries),
-  history: bind(db, statisticsQueries),
-  ticks: bind(db, tickQueries)
-})
 
 type CloudRequest = Parameters<ReturnType<typeof createMetrics>['cloudRequest']>[0]
 

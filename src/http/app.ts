@@ -100,7 +100,7 @@ function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
     void reply.header('x-openstack-request-id', request.id)
     const { roles } = request.routeOptions.config
     if (!roles) return
-    request.caller = await authenticate(request, callOf(request, config.openstack.timeout_seconds))
+    request.caller = await authenticate(request, callOf(deps, request, config.openstack.timeout_seconds))
     requireRole(request.caller, roles)
   })
   app.addHook('onResponse', async (request, reply) => {
@@ -119,8 +119,8 @@ function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
 }
 
 /** Under which id a request calls the cloud, and until when. */
-export function callOf(request: FastifyRequest, seconds: number): Call {
-  const signal = AbortSignal.timeout(seconds * 1000)
+export function callOf({ clock }: Deps, request: FastifyRequest, seconds: number): Call {
+  const signal = clock.timeout(seconds * 1000)
   setMaxListeners(0, signal) // One for each call to the cloud under it.
   return { requestId: request.id, signal }
 }

@@ -54,6 +54,18 @@ export interface HttpOptions {
   readonly timeoutSeconds: number
   readonly connectionsMax: number
   readonly onRequest?: ((report: RequestReport) => void) | undefined
+  /** What carries the requests; default: sockets of our own. */
+  readonly carrier?: Carrier | undefined
+}
+
+/** Brings a request to the cloud, and its answer back. An undici Dispatcher is one. */
+export interface Carrier {
+  request(options: Dispatcher.RequestOptions): Promise<Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> & Text>
+  destroy(): Promise<void>
+}
+
+interface Text {
+  readonly body: { text(): Promise<string> }
 }
 
 const CONNECT_SECONDS = 10
@@ -64,7 +76,7 @@ const RETRY_AFTER_SECONDS_MAX = 5
 /** Sends requests to Keystone and Cinder: time limits, a bounded number of connections, and the safe repeats. */
 export class Http {
   readonly #options: HttpOptions
-  readonly #agent: Agent
+  readonly #carrier: Carrier
   readonly #slots: Record<Service, Slots>
 
   constructor(options: HttpOptions) {
@@ -72,18 +84,12 @@ export class Http {
     const { connectionsMax } = options
     // Apart from each other, so that a slow Cinder does not keep callers from being recognised.
     this.#slots = { keystone: new Slots(connectionsMax), cinder: new Slots(connectionsMax) }
-    this.#agent = new Agent({
-      connect: connector(options),
-      connections: 2 * connectionsMax, // Never fewer than the slots: undici's own queue does not heed signals.
-      headersTimeout: options.timeoutSeconds * 1000,
-      bodyTimeout: options.timeoutSeconds * 1000,
-      maxResponseSize: ANSWER_BYTES_MAX
-    })
+    this.#carrier = options.carrier ?? sockets(options)
   }
 
   /** Runs one call, with its waits, logins and repeats, under the time limit and the call's own signal. */
   async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
-    const limit = AbortSignal.timeout(this.#options.timeoutSeconds * 1000)
+    const limit = this.#options.clock.timeout(this.#options.timeoutSeconds * 1000)
     const stop = new AbortController()
     const sources = call.signal ? [limit, call.signal] : [limit]
     const heed = () => stop.abort(sources.find(source => source.aborted)?.reason)
@@ -126,7 +132,7 @@ export class Http {
 
   /** Cuts what is still under way: at the end that is only work for callers who are gone. */
   close(): Promise<void> {
-    return this.#agent.destroy()
+    return this.#carrier.destroy()
   }
 
   async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {
@@ -176,7 +182,7 @@ export class Http {
   }
 
   async #roundTrip(options: Dispatcher.RequestOptions): Promise<Answer> {
-    const { statusCode, headers, body } = await this.#agent.request(options)
+    const { statusCode, headers, body } = await this.#carrier.request(options)
     return { status: statusCode, headers, body: await body.text() }
   }
 }
@@ -212,6 +218,15 @@ class Failure {
     return code === 'unavailable' || (code === 'failed' && (status === undefined || status >= 500))
   }
 }
+
+const sockets = (options: HttpOptions): Agent =>
+  new Agent({
+    connect: connector(options),
+    connections: 2 * options.connectionsMax, // Never fewer than the slots: undici's own queue does not heed signals.
+    headersTimeout: options.timeoutSeconds * 1000,
+    bodyTimeout: options.timeoutSeconds * 1000,
+    maxResponseSize: ANSWER_BYTES_MAX
+  })
 
 /** Marks what fails before there is a connection. */
 function connector({ tls, timeoutSeconds }: HttpOptions): buildConnector.connector {

@@ -1,7 +1,7 @@
 import type { Call, Clock, Cloud, CloudFacts, Identity, Project } from '../pool/ports.ts'
 import { type Authorised, Cinder } from './cinder.ts'
 import { Endpoints } from './endpoint.ts'
-import { Http, type RequestReport } from './http.ts'
+import { type Carrier, Http, type RequestReport } from './http.ts'
 import { Identities } from './identities.ts'
 import { Keystone, type Scope, withRenewal } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
@@ -18,6 +18,8 @@ export interface ConnectOptions {
   readonly connectionsMax?: number | undefined
   /** Told of each request, for metrics. */
   readonly onRequest?: ((report: RequestReport) => void) | undefined
+  /** What carries the requests; default: sockets of our own. */
+  readonly carrier?: Carrier | undefined
 }
 
 /** Nothing is asked of the cloud before the first call. */
@@ -31,8 +33,8 @@ export class OpenStack implements Cloud, CloudFacts {
   readonly #endpoints: Endpoints
   readonly #identities: Identities
 
-  constructor({ settings, clock, timeoutSeconds = 70, connectionsMax = 64, onRequest }: ConnectOptions) {
-    this.#http = new Http({ clock, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
+  constructor({ settings, clock, timeoutSeconds = 70, connectionsMax = 64, onRequest, carrier }: ConnectOptions) {
+    this.#http = new Http({ clock, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest, carrier })
     this.#keystone = new Keystone(settings, this.#http, clock)
     this.#endpoints = new Endpoints(settings, this.#keystone, this.#http)
     this.#identities = new Identities(this.#keystone, this.#http, clock)

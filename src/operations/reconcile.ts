@@ -23,7 +23,8 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   const settled = await settleClaims(deps, call)
   const pool = await deps.cloud.pool(call)
   const volumes = await ourVolumes(deps, pool, call)
-  const { dropped, known, awaited } = await reviewStock(deps, pool, volumes, call)
+  const waiting = new Set(arms(deps) ? (await pool.transfers.list(undefined, call)).map(({ id }) => id) : [])
+  const { dropped, known, awaited } = await reviewStock(deps, { pool, volumes, waiting, call })
   const unknown = [...volumes.values()].filter(
     ({ id, metadata }) => !known.has(id) && !awaited.has(metadata[SPARE_ID_KEY] ?? '')
   )
@@ -48,6 +49,15 @@ async function ourVolumes(deps: Deps, pool: Project, call: Call): Promise<Map<st
 
 const PAGE = 1_000
 
+/** What one listing of each kind has shown: older than what the tables say by now. */
+interface Listed {
+  readonly pool: Project
+  readonly volumes: ReadonlyMap<string, Volume>
+  /** The transfers that wait, by id. */
+  readonly waiting: ReadonlySet<string>
+  readonly call: Call
+}
+
 interface Review {
   /** How many rows went. */
   readonly dropped: number
@@ -58,12 +68,7 @@ interface Review {
 }
 
 /** Compares every spare in stock with its volume. */
-async function reviewStock(
-  deps: Deps,
-  pool: Project,
-  volumes: ReadonlyMap<string, Volume>,
-  call: Call
-): Promise<Review> {
+async function reviewStock(deps: Deps, listed: Listed): Promise<Review> {
   const [known, awaited] = [new Set<string>(), new Set<string>()]
   let dropped = 0
   let marker: string | undefined
@@ -76,7 +81,7 @@ async function reviewStock(
     const inStock = page.rows.filter(({ status }) => status === 'available')
     await concurrently(inStock, 4, async spare => {
       const fields = { spare_id: spare.id, volume_id: spare.volumeId }
-      if (await tolerant(deps, fields, () => reviewSpare(deps, pool, spare, volumes, call))) dropped += 1
+      if (await tolerant(deps, fields, () => reviewSpare(deps, listed, spare))) dropped += 1
     })
     marker = page.nextMarker
   } while (marker)
@@ -84,23 +89,21 @@ async function reviewStock(
 }
 
 /** True: the spare is no longer in stock. */
-async function reviewSpare(
-  deps: Deps,
-  pool: Project,
-  spare: Spare,
-  volumes: ReadonlyMap<string, Volume>,
-  call: Call
-): Promise<boolean> {
-  const { volumeId } = spare
+async function reviewSpare(deps: Deps, listed: Listed, spare: Spare): Promise<boolean> {
+  const { pool, volumes, waiting, call } = listed
+  const { volumeId, transfer } = spare
   if (!volumeId) return false
+  const verdictOn = (volume: Volume | undefined, isWaiting: (transferId: string) => boolean): Verdict => {
+    if (volume && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) return 'drop'
+    const verdict = verdictOnAvailable(spare, volume, arms(deps))
+    // Two that armed it at once: the transfer that waits is the other one's.
+    return verdict === 'keep' && transfer && !isWaiting(transfer.id) ? 'rearm' : verdict
+  }
   // The listing may be older than a claim or a page of it may have moved: what looks wrong is asked for by itself.
-  const verdictOn = (volume: Volume | undefined): Verdict =>
-    volume && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)
-      ? 'drop'
-      : verdictOnAvailable(spare, volume, arms(deps))
-  if (verdictOn(volumes.get(volumeId)) === 'keep') return false
+  if (verdictOn(volumes.get(volumeId), id => waiting.has(id)) === 'keep') return false
   const volume = await pool.volumes.find(volumeId, call)
-  const verdict = verdictOn(volume)
+  const own = new Set(transfer ? (await pool.transfers.list(volumeId, call)).map(({ id }) => id) : [])
+  const verdict = verdictOn(volume, id => own.has(id))
   return await carryOut(deps, pool, spare, volumeId, verdict, volume?.status ?? 'gone', call)
 }
 

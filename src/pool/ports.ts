@@ -8,6 +8,8 @@ export interface Clock {
   now(): Date
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */
+  timeout(ms: number): AbortSignal
 }
 
 /** Under which request a call to the cloud is made, and until when. */

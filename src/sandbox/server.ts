@@ -37,7 +37,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     cloud.close()
     cloud = newCloud()
   }
-  const app = serveAll(() => cloud, reset)
+  const app = sandboxApp(() => cloud, reset)
   const url = await app.listen({ host, port })
   return {
     url,
@@ -53,7 +53,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-function serveAll(cloud: () => Cloud, reset: () => void): FastifyInstance {
+/** What answers for a cloud, whether it listens somewhere or requests are injected. */
+export function sandboxApp(cloud: () => Cloud, reset: () => void): FastifyInstance {
   // A call that hangs must not keep the server from closing.
   const app = fastify({
     forceCloseConnections: true,

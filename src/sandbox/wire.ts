@@ -45,16 +45,19 @@ export function serve(
 /** Answers errors in the words of one service. */
 export function answerErrors(app: FastifyInstance, bodyOf: (refusal: Refusal) => object): void {
   app.setErrorHandler((error, request, reply) => {
-    if (error instanceof ConnectionReset) {
-      reply.hijack()
-      request.raw.socket.resetAndDestroy()
-      return
-    }
+    if (error instanceof ConnectionReset) return cut(request, reply, error)
     const refusal = error instanceof Refusal ? error : refusalFor(error)
     if (refusal.status === 401) reply.header('www-authenticate', `Keystone uri="http://${request.host}/identity"`)
     if (refusal.status === 413) reply.header('retry-after', '0')
     send(reply, refusal.status, bodyOf(refusal))
   })
+}
+
+/** As a network fails, without a word. What was injected has no socket that could be reset. */
+function cut({ raw: { socket } }: FastifyRequest, reply: FastifyReply, error: ConnectionReset): void {
+  reply.hijack()
+  if ('resetAndDestroy' in socket) socket.resetAndDestroy()
+  else reply.raw.destroy(error)
 }
 
 /** An error of the HTTP layer, such as a body that is too large, or our own mistake. */

@@ -77,6 +77,10 @@ class RestingClock implements Clock {
     await this.#awake
   }
 
+  timeout(ms: number): AbortSignal {
+    return AbortSignal.timeout(ms)
+  }
+
   rest(): () => void {
     let wake: (() => void) | undefined
     this.#awake = new Promise(resolve => {

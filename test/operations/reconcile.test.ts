@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { describe, it } from 'vitest'
 import { loginAs, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
@@ -95,6 +96,18 @@ describe('reconcile, on the stock', () => {
     setStatus(service, spare?.volume_id ?? '', 'available')
     await reconcile(service)
     assert.equal(volumeIn(service, spare?.volume_id ?? '').status, 'awaiting-transfer')
+    assert.equal((await service.claim()).body.volume_id, spare?.volume_id)
+  })
+
+  it('arms again a spare that waits in another transfer than the one whose key is known', async t => {
+    const service = await aService(t, { config: { pools: [{ os: 'debian12', type: 'ssd', target: 1 }] } })
+    const [spare] = await service.spares()
+    const { transfers } = service.sandbox.cloud
+    const [ours] = transfers.ofVolume(spare?.volume_id ?? '')
+    assert.ok(ours)
+    transfers.remove(ours)
+    transfers.add({ ...ours, id: randomUUID() })
+    await reconcile(service)
     assert.equal((await service.claim()).body.volume_id, spare?.volume_id)
   })
 

@@ -17,4 +17,9 @@ export class ManualClock implements Clock {
     signal?.throwIfAborted()
     this.slept.push(ms)
   }
+
+  /** The machine's own: it is for what hangs. */
+  timeout(ms: number): AbortSignal {
+    return AbortSignal.timeout(ms)
+  }
 }

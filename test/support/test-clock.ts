@@ -1,48 +1,11 @@
 import { systemClock } from '../../src/clock.ts'
-import type { Clock } from '../../src/pool/ports.ts'
+import { SimulatedClock } from './simulated-clock.ts'
 
-interface Timer {
-  readonly due: number
-  readonly ring: () => void
-}
-
-/** Time that stands still until the test moves it; whoever sleeps wakes when their time has come. */
-export class TestClock implements Clock {
-  #now = Date.parse('2026-11-22T12:00:00Z')
-  readonly #timers = new Set<Timer>()
-
-  now(): Date {
-    return new Date(this.#now)
-  }
-
-  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted()
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#timers.delete(timer)
-        reject(signal?.reason)
-      }
-      const ring = (): void => {
-        signal?.removeEventListener('abort', onAbort)
-        resolve()
-      }
-      const timer: Timer = { due: this.#now + ms, ring }
-      this.#timers.add(timer)
-      signal?.addEventListener('abort', onAbort, { once: true })
-    })
-  }
-
-  /** Moves the time, waking the sleepers in their order. */
-  pass(seconds: number): void {
-    const until = this.#now + seconds * 1000
-    for (;;) {
-      const [next] = [...this.#timers].filter(({ due }) => due <= until).toSorted((a, b) => a.due - b.due)
-      if (!next) break
-      this.#timers.delete(next)
-      this.#now = Math.max(this.#now, next.due)
-      next.ring()
-    }
-    this.#now = until
+/** Time that stands still until the test moves it, for a service that talks to a real database and a cloud over HTTP. */
+export class TestClock extends SimulatedClock {
+  /** The machine's own: it is for what hangs. */
+  override timeout(ms: number): AbortSignal {
+    return AbortSignal.timeout(ms)
   }
 
   /** Lets the time run while the work goes on, faster than it does outside, and gives what comes of it. */

@@ -1,0 +1,20 @@
+import * as claimQueries from './claims.ts'
+import { bind, type Database } from './database.ts'
+import * as imageQueries from './images.ts'
+import * as orphanQueries from './orphans.ts'
+import * as poolQueries from './pools.ts'
+import * as spareQueries from './spares.ts'
+import * as statisticsQueries from './statistics.ts'
+import * as stockQueries from './stock.ts'
+import * as tickQueries from './ticks.ts'
+
+/** All queries of one database, as operations know them. */
+export const storesOf = (db: Database) => ({
+  spares: bind(db, { ...stockQueries, ...spareQueries }),
+  claims: bind(db, claimQueries),
+  images: bind(db, imageQueries),
+  pools: bind(db, poolQueries),
+  orphans: bind(db, orphanQueries),
+  history: bind(db, statisticsQueries),
+  ticks: bind(db, tickQueries)
+})

@@ -1,0 +1,126 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { createMetrics } from '../../src/metrics.ts'
+import type { Carrier } from '../../src/openstack/http.ts'
+import { connect } from '../../src/openstack/openstack.ts'
+import { cloudSettings } from '../../src/openstack/settings.ts'
+import { checkState } from '../../src/operations/check-state.ts'
+import { claimDisk } from '../../src/operations/claim-disk.ts'
+import type { Deps, Settings, TickName } from '../../src/operations/deps.ts'
+import { reconcile } from '../../src/operations/reconcile.ts'
+import { replenish } from '../../src/operations/replenish.ts'
+import { type SyncRequest, syncImages } from '../../src/operations/sync-images.ts'
+import type { ClaimRequest, ClaimResult } from '../../src/pool/claim.ts'
+import type { Call, Keyring } from '../../src/pool/ports.ts'
+import type { Database } from '../../src/store/database.ts'
+import { storesOf } from '../../src/store/stores.ts'
+import type { SimulatedClock } from '../support/simulated-clock.ts'
+import type { Actor, Scheduler } from './scheduler.ts'
+
+export const TIMEOUT_SECONDS = 70
+const CLAIM_SECONDS = 80
+const TICK_SECONDS = 600
+
+export interface Surroundings {
+  readonly scheduler: Scheduler
+  readonly clock: SimulatedClock
+  readonly cloud: FastifyInstance
+  readonly db: Database
+  readonly newId: () => string
+  readonly keyring: Keyring
+  readonly settings: Settings
+}
+
+/** All of the service but its door: what a request or a tick does, each statement and each call to the cloud in its turn. */
+export class Replica implements Actor {
+  readonly name: string
+  isDead = false
+  readonly #deps: Deps
+  readonly #ticks: Record<TickName, (deps: Deps, call: Call) => Promise<unknown>> = {
+    replenish,
+    check_state: checkState,
+    reconcile
+  }
+  readonly #running = new Set<string>()
+
+  constructor(name: string, around: Surroundings) {
+    const { scheduler, clock, cloud, db, newId, keyring, settings } = around
+    this.name = name
+    const auth = {
+      auth_url: 'http://localhost:80/identity/v3',
+      username: 'pool-svc',
+      password: 'sandbox',
+      project_name: 'pool',
+      user_domain_name: 'Default',
+      project_domain_name: 'Default'
+    }
+    this.#deps = {
+      ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, what, act)),
+      cloud: connect({
+        settings: cloudSettings({ auth }, {}),
+        clock,
+        timeoutSeconds: TIMEOUT_SECONDS,
+        carrier: carrierTo(cloud, (what, act) => scheduler.turn(this, what, act, true))
+      }),
+      keyring,
+      clock,
+      newId,
+      settings,
+      log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
+      observer: createMetrics('simulated').observer,
+      isStopping: () => false,
+      wake: () => undefined // The simulation runs every tick often enough.
+    }
+  }
+
+  claim(request: ClaimRequest): Promise<ClaimResult> {
+    return claimDisk(this.#deps, request, this.#call(CLAIM_SECONDS))
+  }
+
+  sync(request: SyncRequest): Promise<unknown> {
+    return syncImages(this.#deps, request, this.#call(TICK_SECONDS))
+  }
+
+  /** Runs a tick, unless it runs here already. */
+  tick(name: TickName): Promise<unknown> | undefined {
+    if (this.#running.has(name)) return undefined
+    this.#running.add(name)
+    return this.#ticks[name](this.#deps, this.#call(TICK_SECONDS)).finally(() => this.#running.delete(name))
+  }
+
+  #call(seconds: number): Call {
+    return { requestId: `req-${this.#deps.newId()}`, signal: this.#deps.clock.timeout(seconds * 1000) }
+  }
+}
+
+type InTurn = <T>(what: string, act: () => Promise<T>) => Promise<T>
+type Query = (...args: readonly unknown[]) => Promise<unknown>
+
+/** The same queries, each waiting for its turn. A transaction is one turn: nothing else comes between its statements. */
+function inTurn<Stores extends Readonly<Record<string, object>>>(stores: Stores, turn: InTurn): Stores {
+  const waiting = (of: string, queries: object): object =>
+    Object.fromEntries(
+      Object.entries(queries).map(([name, query]: [string, Query]) => [
+        name,
+        (...args: readonly unknown[]) => turn(`${of}.${name}`, () => query(...args))
+      ])
+    )
+  return Object.fromEntries(Object.entries(stores).map(([name, queries]) => [name, waiting(name, queries)])) as Stores
+}
+
+/** Every request is put into the cloud's hands in its turn; when the answer comes is the cloud's affair. */
+const carrierTo = (cloud: FastifyInstance, turn: InTurn): Carrier => ({
+  request: ({ method, path, headers, body }) =>
+    turn(`${method} ${path}`, async () => {
+      const payload = typeof body === 'string' ? { payload: body } : {}
+      const given = headers as Record<string, string>
+      const answer = await cloud.inject({ method: method as 'GET', url: path, headers: given, ...payload })
+      return {
+        statusCode: answer.statusCode,
+        headers: answer.headers as IncomingHttpHeaders,
+        body: { text: async () => answer.body }
+      }
+    }),
+  destroy: async () => undefined
+})

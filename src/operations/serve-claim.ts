@@ -166,10 +166,14 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
 }
 
 /** Retired under its own name and metadata, so that what is left of it is known for ours and deleted. */
-async function discard(deps: Deps, work: Work, { spare, claim }: Handover, error: UnfitSpare): Promise<void> {
+async function discard(deps: Deps, work: Work, handover: Handover, error: UnfitSpare): Promise<void> {
+  const { spare, claim } = handover
   const fields = { claim_id: claim.id, spare_id: spare.id, volume_id: spare.volumeId, error: error.message }
   deps.log.warn(fields, 'spare could not be handed over')
-  await letGo(deps, work, spare, false)
+  // What an earlier try had to do with may have moved: only what is in neither project is certainly gone.
+  const isGone = work.resumed && (await whereIs(handover)) === 'nowhere'
+  if (isGone) await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+  else await letGo(deps, work, spare, false)
 }
 
 async function serveMiss(deps: Deps, work: Work, triedSpares: boolean): Promise<ClaimResult> {

@@ -164,6 +164,20 @@ describe('a created disk', () => {
     await assertReplaced(service, first)
   })
 
+  it('is replaced when it is gone before it could be handed over', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 20 })
+    const first = await service.claim()
+    const { cloud } = service.sandbox
+    cloud.addFault({ operation: 'transfer_create', kind: 'status', status: 500 })
+    service.clock.pass(100)
+    await service.call('POST', '/pool/check')
+    cloud.faults.remove()
+    cloud.volumes.remove(volumeIn(service, first.body.volume_id))
+    service.clock.pass(20)
+    await service.call('POST', '/pool/reconcile')
+    await assertReplaced(service, first)
+  })
+
   it('is replaced when Cinder never finishes it, and deleted once an administrator has reset its state', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 5 })
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'stuck_creating', count: 1 })

@@ -34,7 +34,7 @@ const FAULTS: readonly FaultRule[] = [
 type Happening = (world: World) => unknown
 
 /** With how often each happens. */
-const HAPPENINGS: readonly (readonly [number, string, Happening])[] = [
+export const HAPPENINGS: readonly (readonly [number, string, Happening])[] = [
   [30, 'time passes', world => void world.clock.wakeNext(pick(world, [100, 1_000, 5_000, 30_000]))],
   [12, 'a claim', world => claim(world, newRequest(world))],
   [
@@ -59,17 +59,14 @@ const HAPPENINGS: readonly (readonly [number, string, Happening])[] = [
   [1, 'a new image', newImage],
   [1, 'a sync', sync]
 ]
-const TOTAL = HAPPENINGS.reduce((sum, [weight]) => sum + weight, 0)
+/** Each as often as it weighs. */
+const LOTS = HAPPENINGS.flatMap(([weight, name, what]) => Array.from({ length: weight }, () => [name, what] as const))
 
-export async function happen(world: World): Promise<void> {
-  let left = world.random.fraction() * TOTAL
-  for (const [weight, name, what] of HAPPENINGS) {
-    left -= weight
-    if (left >= 0) continue
-    world.scheduler.history.push(name)
-    await what(world)
-    return
-  }
+/** One thing that chance chooses; gives its name. */
+export async function happen(world: World): Promise<string> {
+  const [name, what] = pick(world, LOTS)
+  await what(world)
+  return name
 }
 
 function pick<T>({ random }: World, from: readonly T[]): T {

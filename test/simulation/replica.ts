@@ -56,12 +56,12 @@ export class Replica implements Actor {
       project_domain_name: 'Default'
     }
     this.#deps = {
-      ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, what, act)),
+      ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, 'store', what, act)),
       cloud: connect({
         settings: cloudSettings({ auth }, {}),
         clock,
         timeoutSeconds: TIMEOUT_SECONDS,
-        carrier: carrierTo(cloud, (what, act) => scheduler.turn(this, what, act, true))
+        carrier: carrierTo(cloud, (what, act) => scheduler.turn(this, 'cloud', what, act))
       }),
       keyring,
       clock,

@@ -7,8 +7,12 @@ export interface Actor {
   isDead: boolean
 }
 
+/** A statement ends in its turn; how long the cloud takes to answer is the cloud's affair. */
+export type Where = 'store' | 'cloud'
+
 interface Turn {
   readonly actor: Actor
+  readonly where: Where
   readonly what: string
   readonly go: () => Promise<void>
 }
@@ -33,24 +37,26 @@ export class Scheduler {
     return this.#turns.length === 0
   }
 
-  /** Waits for its turn and then for what comes of it, except where it is told that this may take simulated time. */
-  async turn<T>(actor: Actor, what: string, act: () => Promise<T>, takesTime = false): Promise<T> {
+  /** Waits for its turn, and for what comes of it. */
+  async turn<T>(actor: Actor, where: Where, what: string, act: () => Promise<T>): Promise<T> {
     return await new Promise<T>((resolve, reject) => {
       const go = async (): Promise<void> => {
         const done = act().then(
           result => void (actor.isDead || resolve(result)),
           error => void (actor.isDead || reject(error))
         )
-        if (!takesTime) await done
+        if (where === 'store') await done
       }
-      this.#turns.push({ actor, what, go })
+      this.#turns.push({ actor, where, what, go })
     })
   }
 
-  /** One turn, and all that follows from it. */
-  async step(): Promise<void> {
+  /** One turn, and all that follows from it; gives where it was. */
+  async step(): Promise<Where> {
     const [turn] = this.#turns.splice(Math.floor(this.#random.fraction() * this.#turns.length), 1)
-    if (turn) await this.#take(turn)
+    if (!turn) throw new Error('nobody waits for a turn')
+    await this.#take(turn)
+    return turn.where
   }
 
   /** What the actor has asked for is done, or not; it never learns which. */

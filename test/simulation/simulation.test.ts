@@ -1,22 +1,25 @@
+import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { aDatabase } from '../support/database.ts'
 import { seed } from '../support/seed.ts'
-import { World } from './world.ts'
+import { HAPPENINGS } from './happenings.ts'
+import { history, simulate } from './seeds.ts'
 
-const SEEDS = Number(process.env['SEEDS'] ?? 10)
-const HAPPENINGS = 250
+const SEEDS = 200
 
-describe('two replicas, whatever happens', () => {
-  it(`keep every promise, and mend it all: ${SEEDS} seeds`, async t => {
-    const db = await aDatabase(t)
-    for (let count = 0; count < SEEDS; count += 1) {
-      const world = new World(seed + count, db)
-      try {
-        await world.run(HAPPENINGS)
-      } catch (error) {
-        console.log(world.scheduler.history.slice(-80).join('\n'))
-        throw new Error(`seed ${seed + count}: ${String(error)}`, { cause: error })
-      }
-    }
+describe('two replicas on one database and one cloud, whatever happens to them', () => {
+  it(`keep every promise and mend it all, with ${SEEDS} seeds`, async t => {
+    const databases = await Promise.all(Array.from({ length: 4 }, () => aDatabase(t, { connections: 1 })))
+    const { counts } = await simulate({ databases, first: seed, seeds: SEEDS })
+    process.stdout.write(`${SEEDS} seeds from ${seed}: ${[...counts].map(([what, n]) => `${what} ${n}`).join(', ')}\n`)
+    for (const [, what] of HAPPENINGS) assert.ok(counts.get(what), `never happened: ${what}`)
+    for (const source of ['pool', 'created', 'existing'])
+      assert.ok(counts.get(`answered: ${source}`), `never ${source}`)
   }, 300_000)
+
+  it('do the same again when the seed is the same', async t => {
+    const [db, other] = [await aDatabase(t), await aDatabase(t)]
+    const [first, again] = [await history(seed, db), await history(seed, other)]
+    assert.deepEqual(again.scheduler.history, first.scheduler.history)
+  })
 })

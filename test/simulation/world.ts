@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict'
 import type { FastifyInstance } from 'fastify'
 import { parseConfig } from '../../src/config.ts'
-import { TICK_NAMES } from '../../src/operations/deps.ts'
+import type { TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { CloudError, PoolError } from '../../src/pool/errors.ts'
 import type { Identity } from '../../src/pool/ports.ts'
@@ -10,19 +9,19 @@ import { PRESETS } from '../../src/sandbox/delays.ts'
 import type { Caller, Volume } from '../../src/sandbox/model.ts'
 import { Random } from '../../src/sandbox/random.ts'
 import { sandboxApp } from '../../src/sandbox/server.ts'
-import { changeVolume } from '../../src/sandbox/volumes.ts'
 import { keyring } from '../../src/secret.ts'
 import { settingsOf } from '../../src/service.ts'
 import { type Database, query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { happen } from './happenings.ts'
+import { recover } from './recovery.ts'
 import { Replica } from './replica.ts'
-import { Scheduler } from './scheduler.ts'
+import { Scheduler, type Where } from './scheduler.ts'
 import { Watch } from './watch.ts'
 
-const CREATE_SECONDS = 4
-const REPLICAS = 2
+export const CREATE_SECONDS = 4
+export const REPLICAS = 2
 export const POOLS = [
   { os: 'debian12', type: 'ssd', target: 3 },
   { os: 'debian12', type: 'sas', target: 2 },
@@ -57,6 +56,8 @@ export class World {
   /** What an operator has laid hands on: the service must leave it alone. */
   readonly foreign = new Set<string>()
   replicas: Replica[] = []
+  /** What has happened, and how often. */
+  readonly counts = new Map<string, number>()
   readonly #app: FastifyInstance
   readonly #ids: Random
   readonly #keyring = keyring(Buffer.alloc(32, 7))
@@ -93,11 +94,10 @@ export class World {
   async run(happenings: number): Promise<void> {
     await this.#begin()
     for (let count = 0; count < happenings; count += 1) {
-      if (!this.scheduler.isIdle && this.random.fraction() < 0.8) await this.scheduler.step()
-      else await happen(this)
-      await this.look()
+      if (!this.scheduler.isIdle && this.random.fraction() < 0.8) await this.step()
+      else await this.#happen()
     }
-    await this.#recover()
+    await recover(this)
   }
 
   async #begin(): Promise<void> {
@@ -105,16 +105,34 @@ export class World {
     await storesOf(this.db).pools.ensure(POOLS)
     this.cloud.quotas.set(`${this.project('tenant-b')} volumes`, 4)
     this.identity = await this.#logIn('tenant-a-user', 'tenant-a')
-    while (this.replicas.length < REPLICAS) this.startReplica()
+    this.startReplicas()
   }
 
-  async look(): Promise<void> {
+  async step(): Promise<void> {
+    await this.look(await this.scheduler.step())
+  }
+
+  async #happen(): Promise<void> {
+    this.note(await happen(this))
     await this.scheduler.settle()
-    await this.watch.look()
+    await this.look('store')
+  }
+
+  /** Counts it, and writes it into the history. */
+  note(what: string): void {
+    this.scheduler.history.push(what)
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  }
+
+  async look(where: Where): Promise<void> {
+    await this.watch.look(where)
     if (this.#unexpected) throw this.#unexpected
   }
 
-  // ---- The service ---------------------------------------------------------------------------------------------------
+  /** As many as there should be. */
+  startReplicas(): void {
+    while (this.replicas.length < REPLICAS) this.startReplica()
+  }
 
   startReplica(): void {
     this.#started += 1
@@ -139,12 +157,13 @@ export class World {
   claim(replica: Replica, request: ClaimRequest): void {
     const claimed = async (): Promise<void> => {
       const { claim, usable } = await replica.claim(request)
+      this.note(`answered: ${usable ? claim.source : 'not there yet'}`)
       if (usable && claim.source !== 'existing') this.watch.answered(claim)
     }
     this.#expect(claimed())
   }
 
-  tick(replica: Replica, name: (typeof TICK_NAMES)[number]): void {
+  tick(replica: Replica, name: TickName): void {
     const running = replica.tick(name)
     if (running) this.#expect(running)
   }
@@ -156,11 +175,10 @@ export class World {
   /** What ends badly must do so in the service's own words. */
   #expect(work: Promise<unknown>): void {
     work.catch((error: unknown) => {
-      if (!(error instanceof PoolError || error instanceof CloudError)) this.#unexpected ??= error
+      if (error instanceof PoolError || error instanceof CloudError) this.note(`refused: ${error.code}`)
+      else this.#unexpected ??= error
     })
   }
-
-  // ---- The cloud -----------------------------------------------------------------------------------------------------
 
   project(name: string): string {
     return [...this.cloud.projects.values()].find(project => project.name === name)?.id ?? ''
@@ -190,98 +208,4 @@ export class World {
       expiresAt: new Date(token.expires_at)
     }
   }
-
-  // ---- The end -------------------------------------------------------------------------------------------------------
-
-  /** The faults are over: what is left of them the service mends by itself, save for what only an administrator can. */
-  async #recover(): Promise<void> {
-    this.cloud.faults.remove()
-    while (this.replicas.length < REPLICAS) this.startReplica()
-    for (const pool of POOLS) await storesOf(this.db).pools.setPaused(pool, false)
-    // What is lost is known for lost only after so long; whatever is not, is mended within two lead times.
-    const isWhole = (await this.#mend(8 * CREATE_SECONDS)) || (await this.#mend(GIVEN_UP_SECONDS))
-    assert.ok(isWhole || (await this.#mend(8 * CREATE_SECONDS)), `not whole again: ${this.#complaints().join('; ')}`)
-  }
-
-  /** Lets that much time pass, with all ticks and all turns. True: everything is as it should be. */
-  async #mend(seconds: number): Promise<boolean> {
-    const until = this.clock.now().getTime() + seconds * 1000
-    for (let round = 0; this.clock.now().getTime() < until; round += 1) {
-      for (const name of TICK_NAMES) this.tick(this.replicas[round % REPLICAS] as Replica, name)
-      await this.#runAll()
-      if (this.#complaints().length === 0) return true
-      this.#repair()
-      await this.#pass((until - this.clock.now().getTime()) / 1000, seconds > 100 ? 60 : 1)
-    }
-    return false
-  }
-
-  async #runAll(): Promise<void> {
-    while (!this.scheduler.isIdle) {
-      await this.scheduler.step()
-      await this.look()
-    }
-  }
-
-  async #pass(left: number, most: number): Promise<void> {
-    let ms = Math.min(left, most) * 1000
-    while (ms > 0) {
-      const before = this.clock.now().getTime()
-      this.clock.wakeNext(ms)
-      ms -= this.clock.now().getTime() - before
-      await this.scheduler.settle()
-      await this.#runAll()
-    }
-  }
-
-  /** What only an administrator of the cloud may do: reset what Cinder believes to be making or deleting for ever. */
-  #repair(): void {
-    const retiring = new Set(
-      this.watch.tables.spares.filter(({ status }) => status === 'retiring').map(one => one.volume_id)
-    )
-    for (const volume of this.disks('pool')) {
-      const isStuck = volume.status === 'creating' || volume.status === 'error_deleting'
-      if (isStuck && retiring.has(volume.id)) changeVolume(this.cloud, this.admin, volume, { status: 'error' })
-    }
-  }
-
-  /** What is not yet as it should be, by the tables and the cloud. */
-  #complaints(): string[] {
-    const { spares, claims } = this.watch.tables
-    const known = new Set([...spares, ...claims].map(({ volume_id }) => volume_id))
-    const full = POOLS.filter(({ os, type, target }) => {
-      const stock = spares.filter(spare => spare.os === os && spare.type === type && spare.status === 'available')
-      return stock.length >= target
-    })
-    return [
-      ...POOLS.filter(pool => !full.includes(pool)).map(({ os, type }) => `${os} on ${type} is not full`),
-      ...spares
-        .filter(({ status }) => status !== 'available')
-        .map(({ id, status }) => `rule 3: spare ${id} is ${status}`),
-      ...spares.filter(spare => spare.status === 'available').flatMap(spare => this.#faultsOf(spare)),
-      ...claims
-        .filter(({ status }) => status === 'open' || status === 'creating')
-        .map(({ name, status }) => `rule 7: claim ${name} is ${status}`),
-      ...this.disks('pool')
-        .filter(({ id }) => !known.has(id) && !this.foreign.has(id))
-        .map(({ id, name, status }) => `rule 3: nobody knows volume ${id} "${name}" ${status}`)
-    ]
-  }
-
-  /** In stock, a spare's volume bears its name and metadata, and waits in the one transfer whose key is known. */
-  #faultsOf({ id, name, volume_id, transfer_id }: (typeof this.watch.tables.spares)[number]): string[] {
-    const volume = this.volume(volume_id ?? undefined)
-    if (!volume) return [`rule 3: spare ${id} has no volume`]
-    const transfers = this.cloud.transfers.ofVolume(volume.id)
-    const isWhole =
-      volume.name === name &&
-      volume.metadata['spare_id'] === id &&
-      volume.status === 'awaiting-transfer' &&
-      transfers.length === 1 &&
-      transfers[0]?.id === transfer_id
-    return isWhole ? [] : [`rule 7: spare ${id} is not as it was: ${volume.name} ${volume.status}`]
-  }
 }
-
-/** The longest bound: creations are given up after ten minutes, lost ones after three. */
-const GIVEN_UP_SECONDS = 660

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { TICK_NAMES } from '../../src/operations/deps.ts'
+import { changeVolume } from '../../src/sandbox/volumes.ts'
+import { storesOf } from '../../src/store/stores.ts'
+import type { Replica } from './replica.ts'
+import type { SpareRow } from './tables.ts'
+import { CREATE_SECONDS, POOLS, REPLICAS, type World } from './world.ts'
+
+/** The faults are over: what is left of them the service mends by itself, save for what only an administrator can. */
+export async function recover(world: World): Promise<void> {
+  world.cloud.faults.remove()
+  world.startReplicas()
+  for (const pool of POOLS) await storesOf(world.db).pools.setPaused(pool, false)
+  // What was lost is known for lost only after a time, and counts until then; all else is mended within two lead times.
+  const isWhole = (await mend(world, TWO_LEAD_TIMES, 2)) || (await mend(world, GIVEN_UP_SECONDS, 60))
+  assert.ok(isWhole || (await mend(world, TWO_LEAD_TIMES, 2)), `not whole again: ${complaints(world).join('; ')}`)
+}
+
+/** Two volumes of one snapshot wait for each other, and so does what a claim needs before the stock. */
+const TWO_LEAD_TIMES = 2 * 4 * CREATE_SECONDS
+/** Creations are given up after ten minutes or three times the longest lead time, which the faults have made long. */
+const GIVEN_UP_SECONDS = 2_400
+
+/** Lets that much time pass, with all ticks every so often and all turns. True: everything is as it should be. */
+async function mend(world: World, seconds: number, everySeconds: number): Promise<boolean> {
+  const until = world.clock.now().getTime() + seconds * 1000
+  for (let round = 0; world.clock.now().getTime() < until; round += 1) {
+    for (const name of TICK_NAMES) world.tick(world.replicas[round % REPLICAS] as Replica, name)
+    await allTurns(world)
+    if (complaints(world).length === 0) return true
+    repair(world)
+    await pass(world, Math.min(everySeconds * 1000, until - world.clock.now().getTime()))
+  }
+  return false
+}
+
+async function allTurns(world: World): Promise<void> {
+  while (!world.scheduler.isIdle) await world.step()
+}
+
+async function pass(world: World, ms: number): Promise<void> {
+  const until = world.clock.now().getTime() + ms
+  while (world.clock.now().getTime() < until) {
+    world.clock.wakeNext(until - world.clock.now().getTime())
+    await world.scheduler.settle()
+    await world.look('cloud')
+    await allTurns(world)
+  }
+}
+
+/** What only an administrator of the cloud may do: reset what Cinder believes to be making or deleting for ever. */
+function repair(world: World): void {
+  const { watch, cloud, admin } = world
+  const retiring = new Set(watch.tables.spares.filter(({ status }) => status === 'retiring').map(one => one.volume_id))
+  for (const volume of world.disks('pool')) {
+    const isStuck = volume.status === 'creating' || volume.status === 'error_deleting'
+    if (isStuck && retiring.has(volume.id)) changeVolume(cloud, admin, volume, { status: 'error' })
+  }
+}
+
+/** What is not yet as it should be, by the tables and the cloud. */
+function complaints(world: World): string[] {
+  const { spares, claims } = world.watch.tables
+  const known = new Set([...spares, ...claims].map(({ volume_id }) => volume_id))
+  const heldOf = (pool: { os: string; type: string }): number =>
+    spares.filter(({ os, type, status }) => os === pool.os && type === pool.type && status === 'available').length
+  return [
+    ...POOLS.filter(pool => heldOf(pool) < pool.target).map(({ os, type }) => `${os} on ${type} is not full`),
+    ...spares
+      .filter(({ status }) => status !== 'available')
+      .map(
+        ({ id, status, volume_id }) =>
+          `rule 3: spare ${id} is ${status}, its volume ${world.volume(volume_id ?? '')?.status}`
+      ),
+    ...spares.filter(({ status }) => status === 'available').flatMap(spare => faultsOf(world, spare)),
+    ...claims
+      .filter(({ status }) => status === 'open' || status === 'creating')
+      .map(({ name, status }) => `rule 7: claim ${name} is ${status}`),
+    ...world
+      .disks('pool')
+      .filter(({ id }) => !known.has(id) && !world.foreign.has(id))
+      .map(({ id, name, status }) => `rule 3: nobody knows volume ${id} "${name}" ${status}`)
+  ]
+}
+
+/** In stock, a spare's volume bears its name and metadata, and waits in the one transfer whose key is known. */
+function faultsOf(world: World, { id, name, volume_id, transfer_id }: SpareRow): string[] {
+  const volume = world.volume(volume_id ?? undefined)
+  if (!volume) return [`rule 3: spare ${id} has no volume`]
+  const transfers = world.cloud.transfers.ofVolume(volume.id)
+  const isWhole =
+    volume.name === name &&
+    volume.metadata['spare_id'] === id &&
+    volume.status === 'awaiting-transfer' &&
+    transfers.length === 1 &&
+    transfers[0]?.id === transfer_id
+  return isWhole ? [] : [`rule 7: spare ${id} is not as it was: ${volume.name} ${volume.status}`]
+}

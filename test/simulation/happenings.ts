@@ -6,7 +6,8 @@ import { attachVolume, changeVolume, deleteVolume, updateVolume } from '../../sr
 import { query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import type { Replica } from './replica.ts'
-import { POOLS, type World } from './world.ts'
+import { POOLS } from './setting.ts'
+import type { World } from './world.ts'
 
 /** All that a cloud and a network do to those who use them. */
 const FAULTS: readonly FaultRule[] = [

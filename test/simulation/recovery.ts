@@ -3,8 +3,9 @@ import { TICK_NAMES } from '../../src/operations/deps.ts'
 import { changeVolume } from '../../src/sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import type { Replica } from './replica.ts'
+import { CREATE_SECONDS, POOLS, REPLICAS } from './setting.ts'
 import type { SpareRow } from './tables.ts'
-import { CREATE_SECONDS, POOLS, REPLICAS, type World } from './world.ts'
+import type { World } from './world.ts'
 
 /** The faults are over: what is left of them the service mends by itself, save for what only an administrator can. */
 export async function recover(world: World): Promise<void> {

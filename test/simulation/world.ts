@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import { parseConfig } from '../../src/config.ts'
 import type { TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { CloudError, PoolError } from '../../src/pool/errors.ts'
@@ -10,7 +9,6 @@ import type { Caller, Volume } from '../../src/sandbox/model.ts'
 import { Random } from '../../src/sandbox/random.ts'
 import { sandboxApp } from '../../src/sandbox/server.ts'
 import { keyring } from '../../src/secret.ts'
-import { settingsOf } from '../../src/service.ts'
 import { type Database, query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
@@ -18,27 +16,8 @@ import { happen } from './happenings.ts'
 import { recover } from './recovery.ts'
 import { Replica } from './replica.ts'
 import { Scheduler, type Where } from './scheduler.ts'
+import { CREATE_SECONDS, POOLS, REPLICAS, SETTINGS } from './setting.ts'
 import { Watch } from './watch.ts'
-
-export const CREATE_SECONDS = 4
-export const REPLICAS = 2
-export const POOLS = [
-  { os: 'debian12', type: 'ssd', target: 3 },
-  { os: 'debian12', type: 'sas', target: 2 },
-  { os: 'windows2022', type: 'ssd', target: 1 }
-]
-const SETTINGS = settingsOf(
-  parseConfig(
-    {
-      database: { url: 'postgres://simulated' },
-      openstack: { auth: { auth_url: 'http://simulated' } },
-      pools: POOLS,
-      limits: { creating_max: 4, creating_max_per_snapshot: 2, budget_gib: 400 }
-    },
-    {},
-    'the simulation'
-  )
-)
 
 /** One history of two replicas on one database and one cloud, as a seed decides it. */
 export class World {

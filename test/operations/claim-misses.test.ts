@@ -175,6 +175,17 @@ describe('a created disk', () => {
     await assertReplaced(service, first)
   })
 
+  it('is replaced when Cinder loses it, and the claim names the new one from then on', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 5 })
+    const first = await service.claim()
+    service.sandbox.cloud.volumes.remove(volumeIn(service, first.body.volume_id))
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    const second = await service.claim()
+    assert.deepEqual([second.status, second.body.volume_id], [202, service.volumes()[0]?.id])
+    assert.equal((await service.claims())[0]?.volume_id, second.body.volume_id)
+    await assertReplaced(service, first)
+  })
+
   it('is not handed over when it is finished after it was given up, by the claim that waits for it', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 3600 })
     const claiming = claimOverHttp(service)

@@ -175,6 +175,16 @@ describe('a created disk', () => {
     await assertReplaced(service, first)
   })
 
+  it('stays the claim’s when somebody makes a volume of its name before it is handed over', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 5 })
+    const first = await service.claim()
+    await makeVolume(service, 'web-01_sys')
+    service.clock.pass(30)
+    await service.call('POST', '/pool/check')
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.volume_id], [200, 'created', first.body.volume_id])
+  })
+
   it('is replaced when Cinder loses it, and the claim names the new one from then on', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 5 })
     const first = await service.claim()

@@ -1,4 +1,4 @@
-import type { Claim } from '../pool/claim.ts'
+import { type Claim, usabilityOf } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call, Project } from '../pool/ports.ts'
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
@@ -31,6 +31,7 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
     const spare = needsExtension(handover.claim, handover.spare) ? await extend(deps, handover) : handover.spare
     if (handover.destination.id === handover.pool.id) {
       if (spare.transfer) await release(deps, handover)
+      await requireUsable(handover)
       await rename(handover)
       return { ...spare, transfer: undefined }
     }
@@ -44,6 +45,13 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
 
 const rename = async ({ pool, volumeId, claim, call }: Handover): Promise<void> =>
   await pool.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
+
+/** Where nothing is accepted, Cinder has nothing to refuse: it renames a volume in error too. */
+async function requireUsable({ pool, volumeId, call }: Handover): Promise<void> {
+  const volume = await pool.volumes.find(volumeId, call)
+  if (volume && usabilityOf(volume.status) !== 'unusable') return
+  throw new UnfitSpare(`volume ${volumeId} is ${volume?.status ?? 'gone'}`)
+}
 
 /** Cinder says no to one volume, not to the claim. */
 function unfitIfRefused(error: unknown): unknown {

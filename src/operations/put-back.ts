@@ -1,11 +1,12 @@
 import type { Call, Project } from '../pool/ports.ts'
 import { type Spare, spareMetadata } from '../pool/spare.ts'
+import { verdictOnAvailable } from '../pool/verdict.ts'
 import { arms, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
 import { armNow } from './hand-over.ts'
 
 export interface PutBack {
-  /** False: it is retired instead. So is one that has grown, whatever is said here. */
+  /** False: it is retired instead. So is one that has grown or failed, whatever is said here. */
   readonly fit: boolean
   /** An accept may have been sent for it and still be on its way: it is disarmed first, and that comes to nothing. */
   readonly sent: boolean
@@ -27,7 +28,8 @@ export async function putBack(
   if (!volume) return false
   if (sent) await disarm(pool, volume.id, call)
   await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
-  const stays = fit && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined
+  const isWhole = ['keep', 'rearm'].includes(verdictOnAvailable(spare, volume, arms(deps)))
+  const stays = fit && isWhole && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined
   if (!stays) await deps.spares.retire(id, 'reserved', deps.clock.now())
   else {
     const armed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined

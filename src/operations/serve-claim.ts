@@ -111,8 +111,9 @@ async function lookAndPrepare(
 
 /** A volume of the claim's name in its project. With `check_existing: claims` only for a claim that was resumed. */
 async function existingVolume(deps: Deps, work: Work): Promise<Volume | undefined> {
-  const { claim, destination, call, resumed } = work
+  const { claim, destination, call, resumed, spare } = work
   if (deps.settings.checkExisting === 'claims' && !resumed) return undefined
+  if (claim.status === 'creating' && spare) return undefined // Its caller knows which disk is being made for it.
   const volumes = await collect(destination.volumes.pages({ name: claim.name }, call))
   // One that was made in the project for this very claim and failed is replaced, not in the way.
   return preferredVolume(volumes.filter(one => !(isMadeFor(work, one) && usabilityOf(one.status) === 'unusable')))

@@ -236,10 +236,16 @@ export async function retiring(db: Database, limit: number): Promise<Spare[]> {
 
 export async function drop(db: Database, id: string, from: SpareStatus): Promise<boolean> {
   requireNext(from, 'gone')
-  const rows = await query(db, 'delete from backup_volumes where id = :id and status = :from returning id', {
-    id,
-    from
-  })
+  const rows = await query(
+    db,
+    `with spare as (
+       delete from backup_volumes where id = :id and status = :from returning id, claim_id, volume_id
+     ), lost as (
+       ${DISK_LOST}
+     )
+     select id from spare`,
+    { id, from }
+  )
   return rows.length > 0
 }
 

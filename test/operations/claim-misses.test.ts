@@ -189,6 +189,27 @@ describe('a created disk', () => {
     await assertReplaced(service, first)
   })
 
+  it('stays the claim’s when somebody makes a volume of its name before it is handed over', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 5 })
+    const first = await service.claim()
+    await makeVolume(service, 'web-01_sys')
+    service.clock.pass(30)
+    await service.call('POST', '/pool/check')
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.volume_id], [200, 'created', first.body.volume_id])
+  })
+
+  it('is replaced when Cinder loses it, and the claim names the new one from then on', async t => {
+    const service = await aService(t, { ...EMPTY, createSeconds: 5 })
+    const first = await service.claim()
+    service.sandbox.cloud.volumes.remove(volumeIn(service, first.body.volume_id))
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    const second = await service.claim()
+    assert.deepEqual([second.status, second.body.volume_id], [202, service.volumes()[0]?.id])
+    assert.equal((await service.claims())[0]?.volume_id, second.body.volume_id)
+    await assertReplaced(service, first)
+  })
+
   it('is not handed over when it is finished after it was given up, by the claim that waits for it', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 3600 })
     const claiming = claimOverHttp(service)
@@ -339,6 +360,15 @@ describe('a claim that cannot be finished', () => {
     await assertUntouched(service)
   })
 
+  it('retires its spare when that turns out to be in error, and is over', async t => {
+    const service = await aService(t)
+    setQuota(service, 'tenant-a', 'volumes', 0)
+    setStatus(service, (await inOrder(service))[0] ?? '', 'error')
+    assert.equal((await service.claim()).body.code, 'quota_exceeded')
+    assert.deepEqual([await service.claims(), await available(service)], [[], 4])
+    assert.equal((await service.stats()).pools[0]?.spares['retiring'], 1)
+  })
+
   it('checks the quota for the whole of a larger disk, and retires the spare that has grown', async t => {
     const service = await aService(t)
     setQuota(service, 'tenant-a', 'gigabytes', 30)
@@ -417,6 +447,15 @@ describe('a claim that cannot be finished', () => {
     assert.deepEqual([status, body.source, body.volume_id], [200, 'existing', existing])
   })
 
+  it('gives an existing volume although the spare that it had taken is in error', async t => {
+    const service = await aService(t)
+    setStatus(service, (await inOrder(service))[0] ?? '', 'error')
+    const existing = await makeVolume(service, 'web-01_sys')
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.volume_id], [200, 'existing', existing])
+    assert.equal(await available(service), 4)
+  })
+
   it('is unauthenticated when the caller’s own token has just been revoked', async t => {
     const service = await aService(t)
     const headers = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }
@@ -483,6 +522,17 @@ describe('a spare that fails at hand-over', () => {
     for (let pass = 0; pass < 2; pass += 1) await service.call('POST', '/pool/check')
     assert.equal(service.sandbox.cloud.volumes.get(oldest ?? ''), undefined)
     assert.equal(service.volumes('pool').length, 3)
+  })
+
+  it('gives way to the next one when it is in error, in the pool’s own project too', async t => {
+    const service = await aService(t)
+    const ids = await inOrder(service)
+    setStatus(service, ids[0] ?? '', 'error')
+    const { body } = await service.claim({ project_id: service.project('pool') })
+    assert.deepEqual(
+      [body.source, body.volume_id, volumeIn(service, body.volume_id).status],
+      ['pool', ids[1], 'available']
+    )
   })
 
   it('leads to a created disk when three in a row fail', async t => {

@@ -28,6 +28,8 @@ export interface Service {
   readonly app: App
   readonly deps: Deps
   readonly db: Database
+  /** What the ticks use. */
+  readonly tickDb: Database
   /** Takes no new requests, ends those under way and the ticks, then stops what it had started. */
   stop(): Promise<void>
 }
@@ -67,7 +69,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const metrics = createMetrics(version)
   const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report))
   stops.push(() => cloud.close())
-  const db = await openStore(config, clock, log, stops)
+  const { db, tickDb } = await openStore(config, clock, log, stops)
   const tickers: Tickers = {}
   let stopping = false
   const deps: Deps = {
@@ -85,7 +87,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     }
   }
   await deps.pools.ensure(deps.settings.targets)
-  const { runs, all } = createTickers(deps, config, tickers)
+  const { runs, all } = createTickers({ ...deps, ...storesOf(tickDb) }, config, tickers)
   const app = await createApp({
     deps,
     config,
@@ -105,7 +107,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   })
   if (ticking) settleAtStart(clock, tickers, stops)
   log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
-  return { url, app, deps, db }
+  return { url, app, deps, db, tickDb }
 }
 
 /** At once, and again when the leases of a predecessor that was killed have run out: until then its claims are left alone. */
@@ -120,13 +122,21 @@ function settleAtStart(clock: Clock, tickers: Tickers, stops: Stops): void {
   )
 }
 
-/** An open, migrated database. */
-async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {
-  const db = openDatabase(await addressOf(database, clock, log, stops))
-  stops.push(async () => await db.destroy())
+/** Apart from each other, so that no request waits for a tick's statements: together they are what one replica needs. */
+const CONNECTIONS_MAX = { requests: 10, ticks: 5 }
+
+/** A migrated database, opened for requests and for ticks. */
+async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops) {
+  const address = await addressOf(database, clock, log, stops)
+  const open = (connectionsMax: number): Database => {
+    const opened = openDatabase({ ...address, connectionsMax })
+    stops.push(async () => await opened.destroy())
+    return opened
+  }
+  const [db, tickDb] = [open(CONNECTIONS_MAX.requests), open(CONNECTIONS_MAX.ticks)]
   const applied = await migrate(db, clock)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
-  return db
+  return { db, tickDb }
 }
 
 /** Brings a configuration's database up to date and closes it again; gives the migrations that it lacked. */
@@ -226,7 +236,7 @@ function createTickers(deps: Deps, config: Config, tickers: Tickers) {
       ...(deps satisfies { clock: Clock; log: Log; observer: Observer }),
       name,
       cron: config.ticks[name],
-      run: signal => run(deps, { requestId: `req-${deps.newId()}`, signal }),
+      run: signal => run(deps, { requestId: `req-${deps.newId()}`, signal, priority: 'background' }),
       limitSeconds: RUN_SECONDS[name]
     })
     tickers[name] = ticker

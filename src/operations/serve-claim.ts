@@ -37,10 +37,11 @@ function isFinal(claim: Claim, error: unknown): boolean {
 
 /**
  * The spare back into stock, the claim forgotten, for as long as it is ours. Judged by the claim as it is now: a disk may
- * be on its way by now. What does not succeed is left to reconcile. The request's own time may be up, so it does not count.
+ * be on its way by now. What does not succeed is left to reconcile. The request's own time may be up, so this has as long
+ * as one call, for all of it.
  */
 async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<void> {
-  const call = { requestId: work.call.requestId }
+  const call = { ...work.call, signal: deps.clock.timeout(deps.settings.cloudTimeoutSeconds * 1000) }
   try {
     const claim = await deps.claims.find(work.claim.id)
     if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.holder))) return

@@ -30,9 +30,13 @@ export async function serveClaim(deps: Deps, work: Unplaced): Promise<ClaimResul
 /** What ends a claim whose disk is being made: anything else may be over by its next repeat. */
 const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_type_hidden', 'image_not_found']
 
+/** After these Cinder may have moved the disk: the database failed, perhaps at recording just that. */
+const LEAVES_IT_OPEN: readonly PoolErrorCode[] = ['claim_unsettled', 'database_unavailable']
+
 function isFinal(claim: Claim, error: unknown): boolean {
   if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
-  return claim.status === 'open' && !(error instanceof PoolError && error.code === 'claim_unsettled')
+  if (error instanceof PoolError) return claim.status === 'open' && !LEAVES_IT_OPEN.includes(error.code)
+  return claim.status === 'open' && error instanceof CloudError
 }
 
 /**

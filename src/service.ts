@@ -15,6 +15,7 @@ import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './p
 import { keyring, readSecret, secretProblems } from './secret.ts'
 import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
+import { requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import { storesOf } from './store/stores.ts'
 import { Ticker } from './ticker.ts'
@@ -257,5 +258,7 @@ function createTickers(deps: Deps, config: Config, tickers: Tickers) {
 
 async function whyUnready(db: Database): Promise<string | undefined> {
   const pending = await pendingMigrations(db)
-  return pending.length > 0 ? `The database lacks the migrations ${pending.join(', ')}.` : undefined
+  if (pending.length > 0) return `The database lacks the migrations ${pending.join(', ')}.`
+  await requirePrimary(db)
+  return undefined
 }

@@ -15,6 +15,7 @@ import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './p
 import { keyring, readSecret, secretProblems } from './secret.ts'
 import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
+import { requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import { storesOf } from './store/stores.ts'
 import { Ticker } from './ticker.ts'
@@ -28,6 +29,8 @@ export interface Service {
   readonly app: App
   readonly deps: Deps
   readonly db: Database
+  /** What the ticks use. */
+  readonly tickDb: Database
   /** Takes no new requests, ends those under way and the ticks, then stops what it had started. */
   stop(): Promise<void>
 }
@@ -67,7 +70,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const metrics = createMetrics(version)
   const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report))
   stops.push(() => cloud.close())
-  const db = await openStore(config, clock, log, stops)
+  const { db, tickDb } = await openStore(config, clock, log, stops)
   const tickers: Tickers = {}
   let stopping = false
   const deps: Deps = {
@@ -85,7 +88,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     }
   }
   await deps.pools.ensure(deps.settings.targets)
-  const { runs, all } = createTickers(deps, config, tickers)
+  const { runs, all } = createTickers({ ...deps, ...storesOf(tickDb) }, config, tickers)
   const app = await createApp({
     deps,
     config,
@@ -105,7 +108,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   })
   if (ticking) settleAtStart(clock, tickers, stops)
   log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
-  return { url, app, deps, db }
+  return { url, app, deps, db, tickDb }
 }
 
 /** At once, and again when the leases of a predecessor that was killed have run out: until then its claims are left alone. */
@@ -120,13 +123,21 @@ function settleAtStart(clock: Clock, tickers: Tickers, stops: Stops): void {
   )
 }
 
-/** An open, migrated database. */
-async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops): Promise<Database> {
-  const db = openDatabase(await addressOf(database, clock, log, stops))
-  stops.push(async () => await db.destroy())
+/** Apart from each other, so that no request waits for a tick's statements: together they are what one replica needs. */
+const CONNECTIONS_MAX = { requests: 10, ticks: 5 }
+
+/** A migrated database, opened for requests and for ticks. */
+async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops) {
+  const address = await addressOf(database, clock, log, stops)
+  const open = (connectionsMax: number): Database => {
+    const opened = openDatabase({ ...address, connectionsMax })
+    stops.push(async () => await opened.destroy())
+    return opened
+  }
+  const [db, tickDb] = [open(CONNECTIONS_MAX.requests), open(CONNECTIONS_MAX.ticks)]
   const applied = await migrate(db, clock)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
-  return db
+  return { db, tickDb }
 }
 
 /** Brings a configuration's database up to date and closes it again; gives the migrations that it lacked. */
@@ -226,7 +237,7 @@ function createTickers(deps: Deps, config: Config, tickers: Tickers) {
       ...(deps satisfies { clock: Clock; log: Log; observer: Observer }),
       name,
       cron: config.ticks[name],
-      run: signal => run(deps, { requestId: `req-${deps.newId()}`, signal }),
+      run: signal => run(deps, { requestId: `req-${deps.newId()}`, signal, priority: 'background' }),
       limitSeconds: RUN_SECONDS[name]
     })
     tickers[name] = ticker
@@ -247,5 +258,7 @@ function createTickers(deps: Deps, config: Config, tickers: Tickers) {
 
 async function whyUnready(db: Database): Promise<string | undefined> {
   const pending = await pendingMigrations(db)
-  return pending.length > 0 ? `The database lacks the migrations ${pending.join(', ')}.` : undefined
+  if (pending.length > 0) return `The database lacks the migrations ${pending.join(', ')}.`
+  await requirePrimary(db)
+  return undefined
 }

@@ -7,7 +7,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequ
 import type { Config, Role } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../operations/deps.ts'
-import type { Call } from '../pool/ports.ts'
+import type { Call, Priority } from '../pool/ports.ts'
 import { authenticator, type Caller, requireRole } from './access.ts'
 import { claimRoutes } from './claims.ts'
 import { healthRoutes } from './health.ts'
@@ -100,7 +100,7 @@ function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
     void reply.header('x-openstack-request-id', request.id)
     const { roles } = request.routeOptions.config
     if (!roles) return
-    request.caller = await authenticate(request, callOf(deps, request, config.openstack.timeout_seconds))
+    request.caller = await authenticate(request, callOf(deps, request, config.openstack.timeout_seconds, 'claim'))
     requireRole(request.caller, roles)
   })
   app.addHook('onResponse', async (request, reply) => {
@@ -118,9 +118,9 @@ function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
   })
 }
 
-/** Under which id a request calls the cloud, and until when. */
-export function callOf({ clock }: Deps, request: FastifyRequest, seconds: number): Call {
+/** Under which id a request calls the cloud, until when, and whether it outranks others. */
+export function callOf({ clock }: Deps, request: FastifyRequest, seconds: number, priority: Priority): Call {
   const signal = clock.timeout(seconds * 1000)
   setMaxListeners(0, signal) // One for each call to the cloud under it.
-  return { requestId: request.id, signal }
+  return { requestId: request.id, signal, priority }
 }

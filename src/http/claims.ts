@@ -80,7 +80,7 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
   app.post('/pool/claim', { schema: claimDiskSchema, config: claimers }, async (request, reply) => {
     const body = request.body as ClaimBody
     const seconds = config.openstack.timeout_seconds + (body.wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS
-    const call = callOf(deps, request, seconds)
+    const call = callOf(deps, request, seconds, 'claim')
     if (inFlight >= config.server.claims_in_flight_max) throw overloaded(inFlight)
     inFlight += 1
     try {

@@ -42,6 +42,6 @@ export const imageRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     const body = request.body as Static<typeof SyncBody> | null | undefined
     const { purge = deps.settings.purgeOnSync, dry_run = false, allow_empty = false } = body ?? {}
     const wish = { purge, dryRun: dry_run, allowEmpty: allow_empty }
-    return toSyncView(await syncImages(deps, wish, callOf(deps, request, SYNC_SECONDS)))
+    return toSyncView(await syncImages(deps, wish, callOf(deps, request, SYNC_SECONDS, 'background')))
   })
 }

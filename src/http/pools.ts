@@ -60,7 +60,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { d
   )
 
   app.get('/pool/plan', { schema: planSchema, config: readers }, async request => {
-    const plans = await planNext(deps, callOf(deps, request, config.openstack.timeout_seconds))
+    const plans = await planNext(deps, callOf(deps, request, config.openstack.timeout_seconds, 'background'))
     return { pools: plans.map(toPlanView) }
   })
 

@@ -73,7 +73,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 const PAUSES_MS = [200, 800] as const
 const RETRY_AFTER_SECONDS_MAX = 5
 
-/** Sends requests to Keystone and Cinder: time limits, a bounded number of connections, and the safe repeats. */
+/** Sends requests to Keystone and Cinder: time limits, a bounded number of connections, claims first, and the safe repeats. */
 export class Http {
   readonly #options: HttpOptions
   readonly #carrier: Carrier
@@ -100,7 +100,8 @@ export class Http {
     }
     try {
       if (call.signal?.aborted) heed()
-      return await work({ requestId: call.requestId, signal: stop.signal })
+      const { requestId, priority = 'claim' } = call
+      return await work({ requestId, priority, signal: stop.signal })
     } catch (error) {
       throw stop.signal.aborted && !(error instanceof CloudError) ? unsentFailure(stop.signal) : error
     } finally {
@@ -137,7 +138,7 @@ export class Http {
 
   async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {
     const slots = this.#slots[request.service]
-    if (!(await slots.take(call.signal))) return new Failure(unsentFailure(call.signal))
+    if (!(await slots.take(call.priority, call.signal))) return new Failure(unsentFailure(call.signal))
     const startedAt = this.#options.clock.now().getTime()
     try {
       const result = await this.#exchange(request, call)
@@ -146,7 +147,7 @@ export class Http {
       this.#options.onRequest?.({ service: request.service, operation: request.operation, outcome, seconds })
       return result
     } finally {
-      slots.give()
+      slots.give(call.priority)
     }
   }
 

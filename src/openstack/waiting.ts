@@ -1,3 +1,5 @@
+import type { Priority } from '../pool/ports.ts'
+
 /** Whoever waits here stops waiting when its signal fires, and leaves the others alone. */
 
 /** Rejects with the signal's reason as soon as it fires, whatever becomes of the promise. */
@@ -28,43 +30,53 @@ export class Shared<T> {
   }
 }
 
-/** A number of places, given out in the order of asking. */
+/** Claims go first, each kind in the order of asking; what is done in the background never has more than half of the places. */
 export class Slots {
-  #free: number
-  readonly #queue = new Set<() => void>()
+  readonly #max: Record<Priority, number>
+  readonly #taken: Record<Priority, number> = { claim: 0, background: 0 }
+  readonly #waiting: Record<Priority, Set<() => void>> = { claim: new Set(), background: new Set() }
 
-  constructor(free: number) {
-    this.#free = free
+  constructor(places: number) {
+    this.#max = { claim: places, background: Math.max(1, Math.floor(places / 2)) }
   }
 
   /** False: the signal fired first. */
-  async take(signal: AbortSignal): Promise<boolean> {
+  async take(priority: Priority, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
-    if (this.#free > 0) {
-      this.#free--
-      return true
-    }
     return await new Promise<boolean>(resolve => {
+      const waiting = this.#waiting[priority]
       const giveUp = () => {
-        this.#queue.delete(admit)
+        waiting.delete(admit)
         resolve(false)
       }
       const admit = () => {
         signal.removeEventListener('abort', giveUp)
         resolve(true)
       }
-      this.#queue.add(admit)
+      waiting.add(admit)
       signal.addEventListener('abort', giveUp, { once: true })
+      this.#admit()
     })
   }
 
-  give(): void {
-    const [next] = this.#queue
-    if (!next) {
-      this.#free++
-      return
+  give(priority: Priority): void {
+    this.#taken[priority] -= 1
+    this.#admit()
+  }
+
+  #admit(): void {
+    for (const priority of ['claim', 'background'] as const) {
+      for (const admit of this.#waiting[priority]) {
+        if (!this.#hasPlace(priority)) break
+        this.#waiting[priority].delete(admit)
+        this.#taken[priority] += 1
+        admit()
+      }
     }
-    this.#queue.delete(next)
-    next()
+  }
+
+  #hasPlace(priority: Priority): boolean {
+    const { claim, background } = this.#taken
+    return claim + background < this.#max.claim && this.#taken[priority] < this.#max[priority]
   }
 }

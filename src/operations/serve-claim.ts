@@ -30,17 +30,22 @@ export async function serveClaim(deps: Deps, work: Unplaced): Promise<ClaimResul
 /** What ends a claim whose disk is being made: anything else may be over by its next repeat. */
 const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_type_hidden', 'image_not_found']
 
+/** After these Cinder may have moved the disk: the database failed, perhaps at recording just that. */
+const LEAVES_IT_OPEN: readonly PoolErrorCode[] = ['claim_unsettled', 'database_unavailable']
+
 function isFinal(claim: Claim, error: unknown): boolean {
   if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
-  return claim.status === 'open' && !(error instanceof PoolError && error.code === 'claim_unsettled')
+  if (error instanceof PoolError) return claim.status === 'open' && !LEAVES_IT_OPEN.includes(error.code)
+  return claim.status === 'open' && error instanceof CloudError
 }
 
 /**
  * The spare back into stock, the claim forgotten, for as long as it is ours. Judged by the claim as it is now: a disk may
- * be on its way by now. What does not succeed is left to reconcile. The request's own time may be up, so it does not count.
+ * be on its way by now. What does not succeed is left to reconcile. The request's own time may be up, so this has as long
+ * as one call, for all of it.
  */
 async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<void> {
-  const call = { requestId: work.call.requestId }
+  const call = { ...work.call, signal: deps.clock.timeout(deps.settings.cloudTimeoutSeconds * 1000) }
   try {
     const claim = await deps.claims.find(work.claim.id)
     if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.holder))) return

@@ -12,11 +12,16 @@ export interface Clock {
   timeout(ms: number): AbortSignal
 }
 
+/** Claims outrank all that only refills and checks. */
+export type Priority = 'claim' | 'background'
+
 /** Under which request a call to the cloud is made, and until when. */
 export interface Call {
   /** `req-<uuid>`, sent to Keystone and Cinder as `X-Openstack-Request-Id`. */
   readonly requestId: string
   readonly signal?: AbortSignal
+  /** Absent: `claim`, so that what is done for all who wait, such as a login, is held up by nobody. */
+  readonly priority?: Priority
 }
 
 // ---- The cloud ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,11 @@ import { type Database, query } from './database.ts'
 import { pendingMigrations, whyRefused } from './migrate.ts'
 import { stock } from './stock.ts'
 
+/** Throws on a standby, to which the connections are given up then. Changes nothing. */
+export async function requirePrimary(db: Database): Promise<void> {
+  await query(db, 'update ticks set holder = holder where false')
+}
+
 /** What a database is, without changing it. */
 export async function inspectDatabase(db: Database) {
   const [server] = await query<{ version: string; standby: boolean }>(

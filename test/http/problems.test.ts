@@ -250,7 +250,7 @@ describe('without the database', () => {
   let other: TestService
   beforeAll(async () => {
     other = await aService(u, { filled: false })
-    await other.service.db.destroy()
+    for (const db of [other.service.db, other.service.tickDb]) await db.destroy()
   })
 
   it.for([

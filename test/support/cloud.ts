@@ -49,11 +49,12 @@ export async function cloudRequests(service: TestService): Promise<Map<string, n
 /** Counts the service's statements from now on. */
 export function countStatements({ service }: TestService): () => number {
   let count = 0
-  const { client } = service.db
-  const acquire = client.acquireConnection.bind(client)
-  client.acquireConnection = async (...args: unknown[]) => {
-    count += 1
-    return await acquire(...args)
+  for (const { client } of [service.db, service.tickDb]) {
+    const acquire = client.acquireConnection.bind(client)
+    client.acquireConnection = async (...args: unknown[]) => {
+      count += 1
+      return await acquire(...args)
+    }
   }
   return () => count
 }

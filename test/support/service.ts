@@ -38,6 +38,8 @@ export interface TestServiceOptions {
   readonly onLog?: (line: string) => void
   /** A second replica: the same database and cloud. */
   readonly beside?: TestService
+  /** Whether its ticks run by themselves, by the machine's own time; default: no. */
+  readonly ticking?: boolean
 }
 
 export interface Answer<T> {
@@ -81,7 +83,7 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
   const log = options.onLog
     ? createLog('trace', { write: options.onLog })
     : pino({ level: process.env['TEST_LOG'] ?? 'silent' })
-  const service = await startService({ config, env: {}, clock, log, ticking: false })
+  const service = await startService({ config, env: {}, clock, log, ticking: options.ticking ?? false })
   t.onTestFinished(() => clock.during(service.stop()))
   if (options.connections) await warmUp(service.db, options.connections)
   const it = handles(service, sandbox, clock, url, config)

@@ -6,7 +6,7 @@ export async function take(db: Database, name: string, holder: string, until: Da
     db,
     `insert into ticks (name, holder, lease_until) values (:name, :holder, :until)
      on conflict (name) do update set holder = :holder, lease_until = :until
-        where ticks.lease_until is null or ticks.lease_until < :at
+        where ticks.lease_until is null or ticks.lease_until < :at or ticks.holder = :holder
      returning name`,
     { name, holder, until, at }
   )

@@ -22,8 +22,14 @@ describe('the lease of a tick', () => {
   it('is free again after its time, whoever died with it', async () => {
     assert.ok(await ticks.take('replenish', ME, noon(10), NOON))
     assert.equal(await ticks.take('replenish', YOU, noon(20), noon(10)), false)
-    const taken = await rivals(RIVALS, () => ticks.take('replenish', YOU, noon(30), noon(11)))
+    const taken = await rivals(RIVALS, () => ticks.take('replenish', newId(), noon(30), noon(11)))
     assert.equal(taken.filter(Boolean).length, 1)
+  })
+
+  it('is renewed by who holds it', async () => {
+    assert.ok(await ticks.take('replenish', ME, noon(10), NOON))
+    assert.ok(await ticks.take('replenish', ME, noon(13), noon(3)))
+    assert.equal(await ticks.take('replenish', YOU, noon(30), noon(12)), false)
   })
 
   it('ends with the run of who holds it', async () => {

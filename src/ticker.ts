@@ -9,7 +9,7 @@ export interface TickerOptions<T> {
   /** Six fields, seconds first, in UTC. */
   readonly cron: string
   readonly run: (signal: AbortSignal) => Promise<T>
-  /** The longest a run may take; after it the lease is free for another replica, and the signal is aborted. */
+  /** The longest a run may take; after it the signal is aborted. */
   readonly limitSeconds: number
   readonly ticks: Ticks
   readonly clock: Clock
@@ -17,6 +17,10 @@ export interface TickerOptions<T> {
   readonly log: Log
   readonly observer: Observer
 }
+
+/** How long others wait for a replica that died in a run, however long a run may take. */
+const LEASE_MS = 10_000
+const RENEWAL_MS = 3_000
 
 /** Why `now` gave no result of its own. */
 const stopped = (): PoolError =>
@@ -71,13 +75,33 @@ export class Ticker<T> {
 
   async #onCron(): Promise<void> {
     if (this.#running || this.#stopping.signal.aborted) return
-    const { ticks, clock, name, limitSeconds, log } = this.#options
+    const { name, log } = this.#options
     try {
-      const now = clock.now()
-      const until = new Date(now.getTime() + limitSeconds * 1000)
-      if (await ticks.take(name, this.#holder, until, now)) await this.now()
+      if (await this.#takeLease()) await this.now()
     } catch (error) {
       if (!this.#stopping.signal.aborted) log.debug({ tick: name, error: String(error) }, 'tick ended early')
+    }
+  }
+
+  /** Or renews it. False: another replica has it. */
+  async #takeLease(): Promise<boolean> {
+    const { ticks, clock, name } = this.#options
+    const now = clock.now()
+    return await ticks.take(name, this.#holder, new Date(now.getTime() + LEASE_MS), now)
+  }
+
+  /** While a run lasts; one that began without the lease gets it too, once it is free. */
+  async #keepLease(ended: AbortSignal): Promise<void> {
+    const { clock, name, log } = this.#options
+    while (!ended.aborted) {
+      try {
+        await clock.sleep(RENEWAL_MS, ended)
+      } catch {
+        return // The run has ended.
+      }
+      await this.#takeLease().catch((error: unknown) => {
+        log.warn({ tick: name, error: String(error) }, 'lease not renewed')
+      })
     }
   }
 
@@ -98,6 +122,7 @@ export class Ticker<T> {
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#stopping.signal, this.#limit(ended.signal)])
     setMaxListeners(0, signal) // One for each call to the cloud under it.
+    const renewal = this.#keepLease(ended.signal)
     let error: string | undefined
     try {
       return await run(signal)
@@ -107,6 +132,7 @@ export class Ticker<T> {
       throw failure
     } finally {
       ended.abort()
+      await renewal
       const endedAt = clock.now()
       observer.ticked(name, (endedAt.getTime() - startedAt.getTime()) / 1000, error === undefined, endedAt)
       await this.#record(startedAt, endedAt, error)

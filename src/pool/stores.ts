@@ -180,7 +180,7 @@ export interface TickRecord {
 }
 
 export interface Ticks {
-  /** Takes the lease of a tick, or of a sync; its holder's own may be left of a run that broke off. False: another holds it. */
+  /** Takes the lease of a tick, or of a sync, or renews it. False: another holds it. */
   take(name: string, holder: string, until: Date, at: Date): Promise<boolean>
   /** Ends the lease and records how the run went; `error` undefined: well. */
   finish(

@@ -26,10 +26,10 @@ describe('the lease of a tick', () => {
     assert.equal(taken.filter(Boolean).length, 1)
   })
 
-  it('is its holder’s again, whose last run could not record its end', async () => {
-    assert.ok(await ticks.take('replenish', ME, noon(100), NOON))
-    assert.ok(await ticks.take('replenish', ME, noon(200), noon(1)))
-    assert.equal(await ticks.take('replenish', YOU, noon(300), noon(150)), false)
+  it('is renewed by who holds it, and taken again where its last run could not give it back', async () => {
+    assert.ok(await ticks.take('replenish', ME, noon(10), NOON))
+    assert.ok(await ticks.take('replenish', ME, noon(13), noon(3)))
+    assert.equal(await ticks.take('replenish', YOU, noon(30), noon(12)), false)
   })
 
   it('ends with the run of who holds it', async () => {

@@ -29,7 +29,8 @@ const stopped = (): PoolError =>
 export class Ticker<T> {
   readonly #options: TickerOptions<T>
   readonly #holder: string
-  readonly #stopping = new AbortController()
+  readonly #hurry = new AbortController()
+  #stopped = false
   #stopCron: (() => void) | undefined
   #running: Promise<T> | undefined
   #again = false
@@ -51,33 +52,34 @@ export class Ticker<T> {
 
   /** Joins the run under way, else starts one; gives its result. */
   async now(): Promise<T> {
-    if (this.#stopping.signal.aborted) throw stopped()
+    if (this.#stopped) throw stopped()
     return await (this.#running ?? this.#run())
   }
 
   /** Starts a run, or another one after that under way, and does not wait for it. */
   soon(): void {
-    if (this.#stopping.signal.aborted) return
+    if (this.#stopped) return
     if (this.#running) this.#again = true
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
   }
 
-  /** No new run; the one under way is told to end, and awaited. */
-  async stop(): Promise<void> {
+  /** No new run; the one under way is awaited, and told to end once `hurry` fires. */
+  async end(hurry: AbortSignal): Promise<void> {
     this.#stopCron?.()
-    this.#stopping.abort(stopped())
+    this.#stopped = true
+    hurry.addEventListener('abort', () => this.#hurry.abort(hurry.reason))
     await this.#running?.catch(() => undefined)
   }
 
   async #onCron(): Promise<void> {
-    if (this.#running || this.#stopping.signal.aborted) return
+    if (this.#running || this.#stopped) return
     const { ticks, clock, name, limitSeconds, log } = this.#options
     try {
       const now = clock.now()
       const until = new Date(now.getTime() + limitSeconds * 1000)
       if (await ticks.take(name, this.#holder, until, now)) await this.now()
     } catch (error) {
-      if (!this.#stopping.signal.aborted) log.debug({ tick: name, error: String(error) }, 'tick ended early')
+      if (!this.#stopped) log.debug({ tick: name, error: String(error) }, 'tick ended early')
     }
   }
 
@@ -96,14 +98,14 @@ export class Ticker<T> {
     const { name, clock, run, log, observer } = this.#options
     const startedAt = clock.now()
     const ended = new AbortController()
-    const signal = AbortSignal.any([this.#stopping.signal, this.#limit(ended.signal)])
+    const signal = AbortSignal.any([this.#hurry.signal, this.#limit(ended.signal)])
     setMaxListeners(0, signal) // One for each call to the cloud under it.
     let error: string | undefined
     try {
       return await run(signal)
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure)
-      if (!this.#stopping.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')
+      if (!this.#hurry.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')
       throw failure
     } finally {
       ended.abort()

@@ -63,7 +63,8 @@ export const ConfigSchema = Type.Object(
         host: Type.String({ minLength: 1, default: '127.0.0.1' }),
         port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8790 }),
         shutdown_seconds: Seconds(20),
-        claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 })
+        claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 }),
+        rate_limit: Type.Optional(Type.Object({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict))
       },
       section
     ),

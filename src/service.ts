@@ -1,13 +1,14 @@
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
+import { stopping, UnderWay } from './http/under-way.ts'
 import type { CloudState } from './http/views.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
 import { cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { checkState } from './operations/check-state.ts'
-import type { Deps, Settings, TickName } from './operations/deps.ts'
+import { type Deps, RUN_SECONDS, type Settings, type TickName } from './operations/deps.ts'
 import { LEASE_MS } from './operations/lease.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
@@ -72,7 +73,8 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   stops.push(() => cloud.close())
   const { db, tickDb } = await openStore(config, clock, log, stops)
   const tickers: Tickers = {}
-  let stopping = false
+  const underWay = new UnderWay(clock)
+  let isStopping = false
   const deps: Deps = {
     ...storesOf(db),
     cloud,
@@ -82,7 +84,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     settings: settingsOf(config),
     log,
     observer: metrics.observer,
-    isStopping: () => stopping,
+    isStopping: () => isStopping,
     wake: name => {
       if (ticking) tickers[name]?.soon()
     }
@@ -96,15 +98,16 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     log,
     metrics,
     tickRuns: runs,
-    unready: async () => (stopping ? 'The service is stopping.' : await whyUnready(db)),
+    underWay,
+    unready: async () => (isStopping ? stopping().message : await whyUnready(db)),
     cloudState: () => cloud.state()
   })
-  stops.push(() => app.close())
+  stops.push(() => close(app, clock))
   const url = await app.listen({ host: config.server.host, port: config.server.port })
   if (ticking) for (const ticker of all) ticker.start()
   stops.push(async () => {
-    stopping = true
-    await Promise.all(all.map(ticker => ticker.stop()))
+    isStopping = true // Readiness ends here; whoever asks whether we are ready is still answered.
+    await endInTime(clock, config.server.shutdown_seconds, [underWay, ...all], () => cloud.close())
   })
   if (ticking) settleAtStart(clock, tickers, stops)
   log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
@@ -228,9 +231,6 @@ export const settingsOf = (config: Config): Settings => ({
   cloudTimeoutSeconds: config.openstack.timeout_seconds
 })
 
-/** Generous: a run that takes longer has hung. */
-const RUN_SECONDS = { replenish: 120, check_state: 120, reconcile: 600 } as const
-
 function createTickers(deps: Deps, config: Config, tickers: Tickers) {
   const create = <T>(name: TickName, run: (deps: Deps, call: Call) => Promise<T>): Ticker<T> => {
     const ticker = new Ticker<T>({
@@ -254,6 +254,43 @@ function createTickers(deps: Deps, config: Config, tickers: Tickers) {
       reconcile: () => reconciling.now()
     }
   }
+}
+
+interface Work {
+  end(hurry: AbortSignal): Promise<void>
+}
+
+/**
+ * What is under way may finish. After half of the time it is told to end, and takes back what it can; soon afterwards
+ * the cloud is no longer listened to, so that all still ends in good order.
+ */
+async function endInTime(
+  clock: Clock,
+  seconds: number,
+  works: readonly Work[],
+  cut: () => Promise<void>
+): Promise<void> {
+  const [hurry, ended] = [new AbortController(), new AbortController()]
+  const after = (share: number, act: () => void): void => {
+    clock.sleep(share * seconds * 1000, ended.signal).then(act, () => undefined) // All has ended before.
+  }
+  after(0.5, () => hurry.abort(stopping()))
+  after(0.6, () => void cut())
+  await Promise.all(works.map(work => work.end(hurry.signal)))
+  ended.abort()
+}
+
+const LAST_ANSWERS_MS = 1000
+
+/** No work is under way any more: a client that is slow to send or to read must not hold up the stop. */
+async function close(app: App, clock: Clock): Promise<void> {
+  const closed = new AbortController()
+  clock.sleep(LAST_ANSWERS_MS, closed.signal).then(
+    () => app.server.closeAllConnections(),
+    () => undefined
+  )
+  await app.close()
+  closed.abort()
 }
 
 async function whyUnready(db: Database): Promise<string | undefined> {

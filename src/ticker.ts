@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { schedule } from 'node-cron'
+import { endOfLease, renewWhile } from './operations/lease.ts'
 import { PoolError } from './pool/errors.ts'
 import type { Clock, Log, Observer } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
@@ -18,10 +19,6 @@ export interface TickerOptions<T> {
   readonly observer: Observer
 }
 
-/** How long others wait for a replica that died in a run, however long a run may take. */
-const LEASE_MS = 10_000
-const RENEWAL_MS = 3_000
-
 /** Why `now` gave no result of its own. */
 const stopped = (): PoolError =>
   new PoolError('database_unavailable', 'The service is stopping: ask another replica, or this one when it is back.')
@@ -33,7 +30,8 @@ const stopped = (): PoolError =>
 export class Ticker<T> {
   readonly #options: TickerOptions<T>
   readonly #holder: string
-  readonly #stopping = new AbortController()
+  readonly #hurry = new AbortController()
+  #stopped = false
   #stopCron: (() => void) | undefined
   #running: Promise<T> | undefined
   #again = false
@@ -55,54 +53,39 @@ export class Ticker<T> {
 
   /** Joins the run under way, else starts one; gives its result. */
   async now(): Promise<T> {
-    if (this.#stopping.signal.aborted) throw stopped()
+    if (this.#stopped) throw stopped()
     return await (this.#running ?? this.#run())
   }
 
   /** Starts a run, or another one after that under way, and does not wait for it. */
   soon(): void {
-    if (this.#stopping.signal.aborted) return
+    if (this.#stopped) return
     if (this.#running) this.#again = true
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
   }
 
-  /** No new run; the one under way is told to end, and awaited. */
-  async stop(): Promise<void> {
+  /** No new run; the one under way is awaited, and told to end once `hurry` fires. */
+  async end(hurry: AbortSignal): Promise<void> {
     this.#stopCron?.()
-    this.#stopping.abort(stopped())
+    this.#stopped = true
+    hurry.addEventListener('abort', () => this.#hurry.abort(hurry.reason))
     await this.#running?.catch(() => undefined)
   }
 
   async #onCron(): Promise<void> {
-    if (this.#running || this.#stopping.signal.aborted) return
+    if (this.#running || this.#stopped) return
     const { name, log } = this.#options
     try {
       if (await this.#takeLease()) await this.now()
     } catch (error) {
-      if (!this.#stopping.signal.aborted) log.debug({ tick: name, error: String(error) }, 'tick ended early')
+      if (!this.#stopped) log.debug({ tick: name, error: String(error) }, 'tick ended early')
     }
   }
 
-  /** Or renews it. False: another replica has it. */
+  /** Or renews it, so that others wait but shortly for a replica that died in a run. False: another replica has it. */
   async #takeLease(): Promise<boolean> {
     const { ticks, clock, name } = this.#options
-    const now = clock.now()
-    return await ticks.take(name, this.#holder, new Date(now.getTime() + LEASE_MS), now)
-  }
-
-  /** While a run lasts; one that began without the lease gets it too, once it is free. */
-  async #keepLease(ended: AbortSignal): Promise<void> {
-    const { clock, name, log } = this.#options
-    while (!ended.aborted) {
-      try {
-        await clock.sleep(RENEWAL_MS, ended)
-      } catch {
-        return // The run has ended.
-      }
-      await this.#takeLease().catch((error: unknown) => {
-        log.warn({ tick: name, error: String(error) }, 'lease not renewed')
-      })
-    }
+    return await ticks.take(name, this.#holder, endOfLease(clock), clock.now())
   }
 
   #run(): Promise<T> {
@@ -120,15 +103,16 @@ export class Ticker<T> {
     const { name, clock, run, log, observer } = this.#options
     const startedAt = clock.now()
     const ended = new AbortController()
-    const signal = AbortSignal.any([this.#stopping.signal, this.#limit(ended.signal)])
+    const signal = AbortSignal.any([this.#hurry.signal, this.#limit(ended.signal)])
     setMaxListeners(0, signal) // One for each call to the cloud under it.
-    const renewal = this.#keepLease(ended.signal)
+    // One that began without the lease gets it too, once it is free.
+    const renewal = renewWhile(this.#options, { tick: name }, () => this.#takeLease(), ended.signal)
     let error: string | undefined
     try {
       return await run(signal)
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure)
-      if (!this.#stopping.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')
+      if (!this.#hurry.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')
       throw failure
     } finally {
       ended.abort()

@@ -30,7 +30,7 @@ function aReplica(t: TestContext, db: Database, clock: TestClock) {
   })
   t.onTestFinished(() => {
     end.open()
-    return ticker.stop()
+    return ticker.end(new AbortController().signal)
   })
   ticker.start()
   return { begun, end, ticker }
@@ -60,7 +60,7 @@ describe('a tick', () => {
       await until(async () => (await secondsLeft(db, clock)) > 0)
     }
     end.open()
-    await ticker.stop()
+    await ticker.end(new AbortController().signal)
     assert.ok((await secondsLeft(db, clock)) < 0)
   })
 })

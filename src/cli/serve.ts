@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { newId, systemClock } from '../clock.ts'
 import { type Config, ConfigError } from '../config.ts'
+import type { Log } from '../pool/ports.ts'
 import type { Service } from '../service.ts'
 import { configOption, demoConfig, loadServiceConfig } from './config.ts'
 
@@ -64,26 +65,26 @@ type Start = (startService: typeof import('../service.ts').startService) => Prom
 async function runUntilStopped(config: Config, start: Start): Promise<void> {
   const [{ createLog }, { startService }] = await Promise.all([import('../log.ts'), import('../service.ts')])
   const log = createLog(config.log.level)
-  let signals = 0
-  let stopAsked: (signal: NodeJS.Signals) => void = () => undefined
-  const asked = new Promise<NodeJS.Signals>(resolve => {
-    stopAsked = resolve
+  const asked = new Promise<void>(resolve => {
+    let signals = 0
+    const onSignal = (signal: NodeJS.Signals): void => {
+      signals += 1
+      if (signals > 1) process.exit(1)
+      log.info({ signal }, 'service stopping')
+      void exitWhenLate(config.server.shutdown_seconds, log) // Also while it has not started yet.
+      resolve()
+    }
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   })
-  const onSignal = (signal: NodeJS.Signals): void => {
-    signals += 1
-    if (signals > 1) process.exit(1)
-    stopAsked(signal)
-  }
-  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   const service = await start(startService)
-  const signal = await asked
-  log.info({ signal }, 'service stopping')
-  const seconds = config.server.shutdown_seconds
-  const late = systemClock.sleep(seconds * 1000).then(() => {
-    log.error({ seconds }, 'service did not stop in time')
-    process.exit(1)
-  })
-  await Promise.race([service.stop(), late])
+  await asked
+  await service.stop()
   log.info({}, 'service stopped')
   process.exit(0)
+}
+
+async function exitWhenLate(seconds: number, log: Log): Promise<void> {
+  await systemClock.sleep(seconds * 1000)
+  log.error({ seconds }, 'service did not stop in time')
+  process.exit(1)
 }

@@ -6,6 +6,8 @@ import type { Call, Cloud, Identity } from '../pool/ports.ts'
 
 /** Who sends a request, and what it may do. */
 export interface Caller {
+  /** Whom its requests count against; undefined: nobody knows, beyond its address. */
+  readonly id: string | undefined
   readonly roles: readonly Role[]
   /** The project that it claims into by default; a claimer has no other. */
   readonly projectId: string | undefined
@@ -20,7 +22,7 @@ export function authenticator(access: Config['access'], cloud: Cloud): Authentic
     case 'none':
       return async (request, call) => {
         const identity = await identified(cloud, header(request, 'x-auth-token'), call)
-        return { roles: ['admin'], projectId: identity?.projectId, identity }
+        return { id: identity && userOf(identity), roles: ['admin'], projectId: identity?.projectId, identity }
       }
     case 'token':
       return (request, call) => byToken(access, cloud, request, call)
@@ -28,6 +30,9 @@ export function authenticator(access: Config['access'], cloud: Cloud): Authentic
       return (request, call) => byKeystone(access, cloud, request, call)
   }
 }
+
+/** However many tokens it has. */
+const userOf = ({ userId, projectId }: Identity): string => `user ${userId} in ${projectId}`
 
 const header = (request: FastifyRequest, name: string): string | undefined => {
   const value = request.headers[name]
@@ -59,7 +64,8 @@ async function byToken(
   const [known] = tokens.filter(({ sha256 }) => timingSafeEqual(hash, Buffer.from(sha256, 'hex')))
   if (!known) throw unauthenticated('The token is not in access.tokens.')
   const identity = other === given ? undefined : await identified(cloud, other, call) // Some send it in both headers.
-  return { roles: [known.role], projectId: known.project_id ?? identity?.projectId, identity }
+  const id = `token ${known.name}`
+  return { id, roles: [known.role], projectId: known.project_id ?? identity?.projectId, identity }
 }
 
 /** A Keystone token: its roles are ours by `access.roles`, its project counts. */
@@ -75,6 +81,7 @@ async function byKeystone(
   const granted = (['claimer', 'service', 'admin'] as const).filter(has)
   const ownProject = has('reader') && identity.projectId === (await cloud.pool(call)).id
   return {
+    id: userOf(identity),
     roles: ownProject ? [...granted, 'reader'] : granted,
     projectId: identity.projectId,
     identity

@@ -1,24 +1,25 @@
-import { setMaxListeners } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Config, Role } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../operations/deps.ts'
-import type { Call, Priority } from '../pool/ports.ts'
 import { authenticator, type Caller, requireRole } from './access.ts'
 import { claimRoutes } from './claims.ts'
+import { keepDeadlines } from './deadline.ts'
 import { healthRoutes } from './health.ts'
 import { imageRoutes } from './images.ts'
 import { describe } from './openapi.ts'
 import { poolRoutes } from './pools.ts'
 import { answerBadAddress, answerNoHttp, answerProblems } from './problem.ts'
+import { createRateLimit, type RateLimit } from './rate-limit.ts'
 import { SHARED_SCHEMAS } from './schemas.ts'
 import { spareRoutes } from './spares.ts'
 import { takeOnlyJson, validateStrictly } from './strictness.ts'
 import { type TickRuns, tickRoutes } from './ticks.ts'
+import { stopping, type UnderWay } from './under-way.ts'
 import type { CloudState } from './views.ts'
 
 declare module 'fastify' {
@@ -39,6 +40,7 @@ export interface AppOptions {
   readonly log: FastifyBaseLogger
   readonly metrics: Metrics
   readonly tickRuns: TickRuns
+  readonly underWay: UnderWay
   /** Why requests cannot be served now; undefined: they can. */
   readonly unready: () => Promise<string | undefined>
   readonly cloudState: () => CloudState
@@ -47,7 +49,18 @@ export interface AppOptions {
 export type App = FastifyInstance
 
 const PUBLIC = fileURLToPath(new URL('../../public/', import.meta.url))
+
+/** What one client may take of us, however slow it is. */
 const BODY_BYTES_MAX = 64 * 1024
+const HEADER_BYTES_MAX = 16 * 1024
+/** A whole request, head and body: from one that sends a byte at a time too. */
+const REQUEST_MS_MAX = 30_000
+const HEAD_MS_MAX = 15_000
+/** Above the 60 s that load balancers keep a connection open, so that it is they who close it, between two requests. */
+const IDLE_MS_MAX = 72_000
+/** Without a byte either way, as from a client that reads no answer: longer than any request may take. */
+const STILL_MS_MAX = 15 * 60_000
+const CHECKED_EACH_MS = 1000
 
 /** The REST interface: schema in, operation, view out. */
 export async function createApp(options: AppOptions): Promise<App> {
@@ -56,6 +69,14 @@ export async function createApp(options: AppOptions): Promise<App> {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    keepAliveTimeout: IDLE_MS_MAX,
+    connectionTimeout: STILL_MS_MAX,
+    http: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEAD_MS_MAX,
+      connectionsCheckingInterval: CHECKED_EACH_MS
+    },
     requestIdHeader: false,
     genReqId: ({ headers }) => requestId(headers['x-openstack-request-id'], deps.newId),
     return503OnClosing: false,
@@ -66,7 +87,8 @@ export async function createApp(options: AppOptions): Promise<App> {
   validateStrictly(app)
   takeOnlyJson(app)
   answerProblems(app)
-  addHooks(app, options)
+  addHooks(app, options, await createRateLimit(app, options.config.server.rate_limit))
+  keepDeadlines(app, options)
   for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY }, hsts: false })
   await describe(app, options.version)
@@ -93,14 +115,19 @@ const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const requestId = (given: string | string[] | undefined, newId: () => string): string =>
   typeof given === 'string' && REQUEST_ID.test(given) ? given : `req-${newId()}`
 
-function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
+function addHooks(app: FastifyInstance, { config, deps, underWay }: AppOptions, limit: RateLimit): void {
   const authenticate = authenticator(config.access, deps.cloud)
   app.decorateRequest('caller')
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-openstack-request-id', request.id)
     const { roles } = request.routeOptions.config
     if (!roles) return
-    request.caller = await authenticate(request, callOf(deps, request, config.openstack.timeout_seconds, 'claim'))
+    if (deps.isStopping()) throw stopping()
+    await limit.stranger(request)
+    request.caller = await underWay.run(config.openstack.timeout_seconds * 1000, signal =>
+      authenticate(request, { requestId: request.id, signal })
+    )
+    await limit.caller(request)
     requireRole(request.caller, roles)
   })
   app.addHook('onResponse', async (request, reply) => {
@@ -108,19 +135,8 @@ function addHooks(app: FastifyInstance, { config, deps }: AppOptions): void {
     const ms = Math.round(reply.elapsedTime)
     request.log.debug({ method, url: url.split('?', 1)[0], ip, status: reply.statusCode, ms }, 'request answered')
   })
-  let closing = false
-  app.addHook('preClose', async () => {
-    closing = true
-  })
   // A kept-alive connection would hold up the stop until its client lets go of it.
   app.addHook('onSend', async (_request, reply) => {
-    if (closing) void reply.header('connection', 'close')
+    if (deps.isStopping()) void reply.header('connection', 'close')
   })
-}
-
-/** Under which id a request calls the cloud, until when, and whether it outranks others. */
-export function callOf({ clock }: Deps, request: FastifyRequest, seconds: number, priority: Priority): Call {
-  const signal = clock.timeout(seconds * 1000)
-  setMaxListeners(0, signal) // One for each call to the cloud under it.
-  return { requestId: request.id, signal, priority }
 }

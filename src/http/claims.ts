@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { claimDisk } from '../operations/claim-disk.ts'
+import { unsettled } from '../operations/hand-over.ts'
 import { type ClaimRequest, volumeName } from '../pool/claim.ts'
 import { PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
 import type { Caller } from './access.ts'
 import { projectFor } from './access.ts'
-import { type AppOptions, callOf } from './app.ts'
+import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
 import { type ClaimBody, next_marker, Page, strict, Word } from './schemas.ts'
 import { toClaimRecord, toClaimView } from './views.ts'
@@ -71,22 +72,33 @@ const listClaimsSchema = {
   }
 }
 
-/** Beyond the cloud's own limit: a few calls one after the other, and the wait. */
+/** Beyond the cloud's own limit: a few calls one after the other. */
 const CLAIM_MARGIN_SECONDS = 10
+
+const claiming = ({ openstack }: AppOptions['config']) => ({
+  roles: ['claimer', 'service'] as const,
+  priority: 'claim' as const,
+  seconds: (body: unknown) =>
+    openstack.timeout_seconds + ((body as ClaimBody).wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS,
+  whenLate: () => unsettled('the database did not answer in time')
+})
 
 export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config }) => {
   let inFlight = 0
-  const claimers = { roles: ['claimer', 'service'] as const }
-  app.post('/pool/claim', { schema: claimDiskSchema, config: claimers }, async (request, reply) => {
-    const body = request.body as ClaimBody
-    const seconds = config.openstack.timeout_seconds + (body.wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS
-    const call = callOf(deps, request, seconds, 'claim')
+  app.post('/pool/claim', { schema: claimDiskSchema, config: claiming(config) }, async (request, reply) => {
+    const { call } = request
     if (inFlight >= config.server.claims_in_flight_max) throw overloaded(inFlight)
     inFlight += 1
     try {
-      const claim = await toClaimRequest(request.caller, body, request.headers['idempotency-key'], call)
+      const claim = await toClaimRequest(
+        request.caller,
+        request.body as ClaimBody,
+        request.headers['idempotency-key'],
+        call
+      )
       const result = await claimDisk(deps, claim, call)
-      return await reply.code(result.usable ? 200 : 202).send(toClaimView(result))
+      void reply.code(result.usable ? 200 : 202)
+      return toClaimView(result)
     } finally {
       inFlight -= 1
     }

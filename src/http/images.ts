@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
 import { syncImages } from '../operations/sync-images.ts'
-import { type AppOptions, callOf } from './app.ts'
+import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
 import { type SyncBody, strict } from './schemas.ts'
 import { toImageView, toSyncView } from './views.ts'
@@ -38,10 +38,10 @@ export const imageRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     images: (await deps.images.list()).map(toImageView)
   }))
 
-  app.post('/os/sync', { schema: syncSchema, config: { roles: [] } }, async request => {
+  app.post('/os/sync', { schema: syncSchema, config: { roles: [], seconds: SYNC_SECONDS } }, async request => {
     const body = request.body as Static<typeof SyncBody> | null | undefined
     const { purge = deps.settings.purgeOnSync, dry_run = false, allow_empty = false } = body ?? {}
     const wish = { purge, dryRun: dry_run, allowEmpty: allow_empty }
-    return toSyncView(await syncImages(deps, wish, callOf(deps, request, SYNC_SECONDS, 'background')))
+    return toSyncView(await syncImages(deps, wish, request.call))
   })
 }

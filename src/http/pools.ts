@@ -4,7 +4,7 @@ import { pausePools } from '../operations/pause-pools.ts'
 import { planNext } from '../operations/replenish.ts'
 import { showStats } from '../operations/show-stats.ts'
 import { PoolError } from '../pool/errors.ts'
-import { type AppOptions, callOf } from './app.ts'
+import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
 import { PoolFilter, strict, Text } from './schemas.ts'
 import { toPlanView, toStatsView } from './views.ts'
@@ -51,7 +51,7 @@ const UNITS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
 const toSeconds = (window: string): number => Number(window.slice(0, -1)) * (UNITS[window.slice(-1)] ?? 0)
 
-export const poolRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config, cloudState }) => {
+export const poolRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, cloudState }) => {
   const readers = { roles: ['reader'] as const }
   const admins = { roles: [] }
 
@@ -60,7 +60,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { d
   )
 
   app.get('/pool/plan', { schema: planSchema, config: readers }, async request => {
-    const plans = await planNext(deps, callOf(deps, request, config.openstack.timeout_seconds, 'background'))
+    const plans = await planNext(deps, request.call)
     return { pools: plans.map(toPlanView) }
   })
 

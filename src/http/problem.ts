@@ -8,6 +8,7 @@ import type { Problem } from './schemas.ts'
 const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
   invalid_request: { status: 400, title: 'Invalid request' },
   unauthenticated: { status: 401, title: 'Not authenticated' },
+  rate_limited: { status: 429, title: 'Too many requests' },
   forbidden: { status: 403, title: 'Not allowed' },
   quota_exceeded: { status: 403, title: "The project's quota is exceeded" },
   project_not_accessible: { status: 403, title: 'The project cannot be reached' },
@@ -67,9 +68,7 @@ export function answerBadAddress(_error: Error, request: FastifyRequest, reply: 
 /** What is no HTTP reaches no request at all. */
 export function answerNoHttp(error: Error & { code?: string }, socket: Socket, requestId: string): void {
   if (socket.writable && error.code !== 'ECONNRESET') {
-    const body = JSON.stringify(
-      problemOf(new PoolError('invalid_request', `This is no HTTP request: ${error.message}`), requestId)
-    )
+    const body = JSON.stringify(problemOf(new PoolError('invalid_request', whyNoHttp(error)), requestId))
     const head = [
       'HTTP/1.1 400 Bad Request',
       'content-type: application/problem+json',
@@ -80,6 +79,12 @@ export function answerNoHttp(error: Error & { code?: string }, socket: Socket, r
     socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
   }
   socket.destroy(error)
+}
+
+function whyNoHttp({ code, message }: Error & { code?: string }): string {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'The request did not come in whole within the time that it may take.'
+  if (code === 'HPE_HEADER_OVERFLOW') return 'The headers are too large.'
+  return `This is no HTTP request: ${message}`
 }
 
 /** Which addresses take which methods; Fastify itself finds a route by its pattern only. */
@@ -140,7 +145,15 @@ function send(reply: FastifyReply, request: FastifyRequest, error: PoolError, st
 
 /** The error answers of a route, by status, for its schema: its own, and those of every route that asks for a token. */
 export const problems = (...codes: readonly PoolErrorCode[]): Record<number, unknown> =>
-  openProblems('invalid_request', 'unauthenticated', 'forbidden', 'database_unavailable', ...KEYSTONE_FAILS, ...codes)
+  openProblems(
+    'invalid_request',
+    'unauthenticated',
+    'rate_limited',
+    'forbidden',
+    'database_unavailable',
+    ...KEYSTONE_FAILS,
+    ...codes
+  )
 
 const KEYSTONE_FAILS = ['cloud_error', 'cloud_unavailable', 'cloud_timeout'] as const
 

@@ -54,7 +54,8 @@ export const spareRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     async (request, reply) => {
       const { volume_id } = request.params
       await retireSpare(deps, volume_id)
-      return await reply.code(202).send({ volume_id, status: 'retiring' })
+      void reply.code(202)
+      return { volume_id, status: 'retiring' as const }
     }
   )
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { CheckResult } from '../operations/check-state.ts'
+import { RUN_SECONDS, type TickName } from '../operations/deps.ts'
 import type { ReconcileResult } from '../operations/reconcile.ts'
 import type { ReplenishResult } from '../operations/replenish.ts'
 import type { AppOptions } from './app.ts'
@@ -38,9 +39,9 @@ const replenishSchema = {
 }
 
 export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { tickRuns }) => {
-  const admins = { roles: [] }
+  const admins = (tick: TickName) => ({ roles: [], seconds: RUN_SECONDS[tick] })
 
-  app.post('/pool/replenish', { schema: replenishSchema, config: admins }, async () => {
+  app.post('/pool/replenish', { schema: replenishSchema, config: admins('replenish') }, async () => {
     const { requested, pools } = await tickRuns.replenish()
     return { requested, pools: pools.map(toPlanView) }
   })
@@ -50,7 +51,9 @@ export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { t
     available: Count,
     dropped: Count
   })
-  app.post('/pool/check', { schema: check, config: admins }, async () => ({ ...(await tickRuns.checkState()) }))
+  app.post('/pool/check', { schema: check, config: admins('check_state') }, async () => ({
+    ...(await tickRuns.checkState())
+  }))
 
   const reconcile = tickSchema('reconcile', 'Make the database and the cloud agree', {
     settled: Count,
@@ -58,5 +61,7 @@ export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { t
     removed: Count,
     dropped: Count
   })
-  app.post('/pool/reconcile', { schema: reconcile, config: admins }, async () => ({ ...(await tickRuns.reconcile()) }))
+  app.post('/pool/reconcile', { schema: reconcile, config: admins('reconcile') }, async () => ({
+    ...(await tickRuns.reconcile())
+  }))
 }

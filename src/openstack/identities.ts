@@ -9,6 +9,8 @@ import { orAborted, Shared } from './waiting.ts'
 
 const KEPT_MS = 300_000
 const KEPT_MAX = 10_000
+/** Looked up at once. Beyond it there would be a queue that only grows, in front of all who come after. */
+const LOOKUPS_MAX = 256
 
 /** What may stand in a header; anything else is no token, and Keystone need not be asked. */
 const TOKEN = /^[\x21-\x7e]{1,8192}$/
@@ -20,6 +22,7 @@ export class Identities {
   readonly #clock: Clock
   readonly #kept = new Map<string, { identity: Identity; until: number }>()
   readonly #lookups = new Shared<Identity | undefined>()
+  #waiting = 0
   /** The last token of ours that may not look at others'. */
   #unfit: string | undefined
 
@@ -40,8 +43,14 @@ export class Identities {
         return kept.identity
       }
     }
-    const lookup = () => this.#lookups.join(key, () => this.#lookUp(key, token, call.requestId))
-    return await this.#http.within(call, limited => orAborted(lookup(), limited.signal))
+    if (this.#waiting >= LOOKUPS_MAX) throw tooMany()
+    this.#waiting += 1
+    try {
+      const lookup = () => this.#lookups.join(key, () => this.#lookUp(key, token, call.requestId))
+      return await this.#http.within(call, limited => orAborted(lookup(), limited.signal))
+    } finally {
+      this.#waiting -= 1
+    }
   }
 
   async #lookUp(key: string, token: string, requestId: string): Promise<Identity | undefined> {
@@ -90,6 +99,9 @@ export class Identities {
     }
   }
 }
+
+const tooMany = (): CloudError =>
+  new CloudError('unavailable', `Keystone is being asked for ${LOOKUPS_MAX} tokens already. Repeat the request.`)
 
 function toIdentity(token: string, body: Fields): Identity | undefined {
   if (!body.has('project')) return undefined

@@ -25,6 +25,9 @@ export interface Settings {
 export const TICK_NAMES = ['replenish', 'check_state', 'reconcile'] as const
 export type TickName = (typeof TICK_NAMES)[number]
 
+/** The longest that a run may take. Generous: one that takes longer has hung. */
+export const RUN_SECONDS: Record<TickName, number> = { replenish: 120, check_state: 120, reconcile: 600 }
+
 /** All that operations work with. */
 export interface Deps {
   readonly cloud: Cloud

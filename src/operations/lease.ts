@@ -1,20 +1,21 @@
 import type { Claim, Lease } from '../pool/claim.ts'
+import type { Clock } from '../pool/ports.ts'
 import type { Deps } from './deps.ts'
 
-/** How long a claim waits for somebody who died at it. */
+/** How long a claim, or a tick, waits for somebody who died at it. */
 export const LEASE_MS = 10_000
 const RENEWAL_MS = 3_000
 
 /** Another request has taken the claim over, since ours was too long silent: look again at how it stands. */
 export class Superseded extends Error {}
 
-const endOf = ({ clock }: Deps): Date => new Date(clock.now().getTime() + LEASE_MS)
+export const endOfLease = (clock: Clock): Date => new Date(clock.now().getTime() + LEASE_MS)
 
-export const newLease = (deps: Deps): Lease => ({ holder: deps.newId(), until: endOf(deps) })
+export const newLease = (deps: Deps): Lease => ({ holder: deps.newId(), until: endOfLease(deps.clock) })
 
 /** False: it is ours no more. */
 export const keepLease = async (deps: Deps, claimId: string, holder: string): Promise<boolean> =>
-  await deps.claims.renew(claimId, { holder, until: endOf(deps) })
+  await deps.claims.renew(claimId, { holder, until: endOfLease(deps.clock) })
 
 /**
  * Works on a claim whose lease was taken just now, renewing it while that lasts. A settled claim has no lease any more;
@@ -27,7 +28,7 @@ export async function underLease<T extends { claim: Claim }>(
   work: () => Promise<T>
 ): Promise<T> {
   const ended = new AbortController()
-  const renewal = renew(deps, claim.id, holder, ended.signal)
+  const renewal = renewWhile(deps, { claim_id: claim.id }, () => keepLease(deps, claim.id, holder), ended.signal)
   let settled = false
   try {
     const result = await work()
@@ -40,15 +41,21 @@ export async function underLease<T extends { claim: Claim }>(
   }
 }
 
-async function renew(deps: Deps, claimId: string, holder: string, ended: AbortSignal): Promise<void> {
+/** Renews a lease every so often, until its work has ended. */
+export async function renewWhile(
+  { clock, log }: Pick<Deps, 'clock' | 'log'>,
+  of: object,
+  renew: () => Promise<boolean>,
+  ended: AbortSignal
+): Promise<void> {
   while (!ended.aborted) {
     try {
-      await deps.clock.sleep(RENEWAL_MS, ended)
+      await clock.sleep(RENEWAL_MS, ended)
     } catch {
       return // The work has ended.
     }
-    await keepLease(deps, claimId, holder).catch((error: unknown) => {
-      deps.log.warn({ claim_id: claimId, error: String(error) }, 'lease not renewed')
+    await renew().catch((error: unknown) => {
+      log.warn({ ...of, error: String(error) }, 'lease not renewed')
     })
   }
 }

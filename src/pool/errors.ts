@@ -2,6 +2,7 @@
 export const POOL_ERROR_CODES = [
   'invalid_request',
   'unauthenticated',
+  'rate_limited',
   'forbidden',
   'quota_exceeded',
   'project_not_accessible',

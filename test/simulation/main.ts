@@ -52,7 +52,8 @@ async function run(server: EmbeddedPostgres): Promise<void> {
         if (done % 100 === 0) process.stderr.write(`${done} of ${seeds} seeds\n`)
       }
     })
-    for (const [what, count] of [...counts].toSorted()) process.stdout.write(`${String(count).padStart(9)}  ${what}\n`)
+    for (const [what, count] of [...counts].toSorted(([a], [b]) => a.localeCompare(b)))
+      process.stdout.write(`${String(count).padStart(9)}  ${what}\n`)
     const seconds = Math.round((performance.now() - startedAt) / 1000)
     process.stdout.write(`${seeds} seeds from ${from} in ${seconds} s: no rule was broken, and everything was mended\n`)
   } catch (error) {

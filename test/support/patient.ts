@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config.ts'
 import { examineConfig } from '../../src/doctor.ts'
 import type { Finding, Verdict } from '../../src/pool/examination.ts'
+import type { Clock } from '../../src/pool/ports.ts'
 import type { Cloud } from '../../src/sandbox/cloud.ts'
 import type { User } from '../../src/sandbox/model.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
@@ -41,8 +42,8 @@ export class Findings {
 }
 
 /** A service's surroundings in which nothing is amiss. */
-export async function aPatient(t: Lifetime): Promise<Patient> {
-  const sandbox = await startSandbox({ clock: systemClock, delays: 'none' })
+export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise<Patient> {
+  const sandbox = await startSandbox({ clock, delays: 'none' })
   t.onTestFinished(() => sandbox.close())
   const { url: databaseUrl } = await aDatabaseAddress(t)
   const folder = aFolder(t)

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { beforeAll, describe, it, type TestContext } from 'vitest'
+import type { Problem } from '../../src/http/schemas.ts'
+import { whileTestsRun } from '../support/lifetime.ts'
+import { aService, DEBIAN, type TestService } from '../support/service.ts'
+
+const t = whileTestsRun()
+let service: TestService
+beforeAll(async () => {
+  service = await aService(t, { filled: false })
+})
+
+/** What a server says to such bytes until it hangs up. */
+async function answerTo(bytes: string): Promise<{ head: string; problem: Problem }> {
+  const { hostname, port } = new URL(service.service.url)
+  const socket = connect(Number(port), hostname).setEncoding('utf8')
+  socket.write(bytes)
+  let text = ''
+  for await (const chunk of socket) text += chunk
+  const [head = '', body = ''] = text.split('\r\n\r\n')
+  return { head, problem: JSON.parse(body) }
+}
+
+describe('a client that is slow', () => {
+  /** As short as the server's own look at its connections allows; what they are in earnest is checked below. */
+  const hurry = (u: TestContext): void => {
+    const { server } = service.service.app
+    const { requestTimeout, headersTimeout } = server
+    Object.assign(server, { requestTimeout: 10, headersTimeout: 10 })
+    u.onTestFinished(async () => void Object.assign(server, { requestTimeout, headersTimeout }))
+  }
+
+  it.for([
+    ['in its headers', 'POST /pool/claim HTTP/1.1\r\nhost: a\r\n'],
+    [
+      'in its body',
+      'POST /pool/claim HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{'
+    ]
+  ] as const)('%s is told so, and let go', async ([, bytes], u) => {
+    hurry(u)
+    const { head, problem } = await answerTo(bytes)
+    assert.match(head, /^HTTP\/1\.1 400 /)
+    assert.equal(problem.code, 'invalid_request')
+    assert.match(problem.detail, /did not come in whole/)
+    assert.deepEqual(await service.claims(), [])
+  })
+
+  it('has half a minute for a request, and a quarter of an hour in silence', () => {
+    const { requestTimeout, headersTimeout, keepAliveTimeout, timeout } = service.service.app.server
+    assert.deepEqual([requestTimeout, headersTimeout, keepAliveTimeout, timeout], [30_000, 15_000, 72_000, 900_000])
+  })
+})
+
+describe('a request that is large', () => {
+  it('in its headers, is told so', async () => {
+    const { head, problem } = await answerTo(`GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(17_000)}\r\n\r\n`)
+    assert.match(head, /^HTTP\/1\.1 400 /)
+    assert.deepEqual([problem.code, problem.detail], ['invalid_request', 'The headers are too large.'])
+  })
+
+  it('in its body, is refused at a byte above 64 KiB', async () => {
+    const empty = JSON.stringify({ hostname: '', ...DEBIAN })
+    const sized = (bytes: number) => JSON.stringify({ hostname: 'a'.repeat(bytes - empty.length), ...DEBIAN })
+    for (const [bytes, status] of [
+      [65_536, 400],
+      [65_537, 413]
+    ] as const) {
+      const answer = await service.call('POST', '/pool/claim', sized(bytes), { 'content-type': 'application/json' })
+      assert.deepEqual([answer.status, answer.body.code], [status, 'invalid_request'])
+    }
+  })
+})
+
+describe('the headers of', () => {
+  it.for(['/', '/docs', '/docs/static/index.html', '/pool/stats', '/nowhere'])('%s keep a browser safe', async path => {
+    const { headers } = await service.call('GET', path)
+    const policy = String(headers['content-security-policy'])
+    assert.match(policy, /default-src 'self'/)
+    assert.match(policy, /frame-ancestors 'none'/)
+    assert.doesNotMatch(policy, /script-src|unsafe-eval|\*|https?:/, 'scripts come from nowhere else')
+    assert.equal(headers['x-content-type-options'], 'nosniff')
+    assert.equal(headers['referrer-policy'], 'no-referrer')
+    assert.match(String(headers['x-frame-options']), /DENY|SAMEORIGIN/)
+    assert.equal(headers['cross-origin-opener-policy'], 'same-origin')
+    assert.equal(headers['x-powered-by'], undefined)
+  })
+})

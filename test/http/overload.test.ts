@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { beforeAll, beforeEach, describe, it } from 'vitest'
+import { newId } from '../../src/clock.ts'
+import { fillAs } from '../support/access.ts'
+import { loginAs } from '../support/cloud.ts'
+import { whileTestsRun } from '../support/lifetime.ts'
+import { aService, DEBIAN, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+
+const PLACES = 4
+
+interface Sent {
+  readonly headers?: Record<string, string>
+  readonly body?: string
+  readonly signal?: AbortSignal
+}
+
+/** A claim over the network, as any client sends it. */
+const claimOver = (service: TestService, { headers, ...options }: Sent = {}): Promise<Response> =>
+  fetch(`${service.service.url}/pool/claim`, {
+    method: 'POST',
+    body: JSON.stringify({ hostname: newId(), ...DEBIAN, project_id: service.project('tenant-a') }),
+    ...options,
+    headers: { 'content-type': 'application/json', ...headers }
+  })
+
+/** Claims stand still in their last call to Cinder until the test lets the time go on. */
+const holdAccepts = ({ sandbox }: TestService): void =>
+  sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'delay', ms: 1000 })
+
+const held = ({ sandbox }: TestService): number => sandbox.cloud.faults.list()[0]?.strikes ?? 0
+
+async function takeAllPlaces(service: TestService, options: Sent = {}): Promise<Promise<Response>[]> {
+  holdAccepts(service)
+  const claims = Array.from({ length: PLACES }, () => claimOver(service, options))
+  for (const claim of claims) claim.catch(() => undefined)
+  await until(() => held(service) === PLACES)
+  return claims
+}
+
+async function assertFull(service: TestService): Promise<void> {
+  const answer = await claimOver(service)
+  assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '1'])
+  assert.equal(((await answer.json()) as { code: string }).code, 'claim_unsettled')
+}
+
+/** All of them are free: as many claims as there are places are served side by side. */
+async function assertFree(service: TestService): Promise<void> {
+  service.sandbox.cloud.faults.remove()
+  const claims = Array.from({ length: PLACES }, () => claimOver(service))
+  const answers = await service.clock.during(Promise.all(claims))
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    claims.map(() => 200)
+  )
+}
+
+const t = whileTestsRun()
+let service: TestService
+beforeAll(async () => {
+  const config = { server: { port: 0, claims_in_flight_max: PLACES }, pools: [{ ...DEBIAN, target: 50 }] }
+  service = await aService(t, { config })
+})
+beforeEach(() => service.sandbox.cloud.faults.remove())
+
+describe('of forty claims at once for four places', () => {
+  it('four are served, and the others are refused while the time stands still', async () => {
+    holdAccepts(service)
+    const refused: Response[] = []
+    const claims = Array.from({ length: 40 }, async () => {
+      const answer = await claimOver(service)
+      if (answer.status === 503) refused.push(answer)
+      return answer.status
+    })
+    await until(() => refused.length === 36)
+    assert.ok(held(service) <= PLACES)
+    for (const { headers } of refused) assert.equal(headers.get('retry-after'), '1')
+    const statuses = await service.clock.during(Promise.all(claims))
+    assert.equal(statuses.filter(status => status === 200).length, PLACES)
+    assert.equal((await service.claims()).length, PLACES)
+    assert.equal(service.volumes('tenant-a').length, PLACES)
+    await assertFree(service)
+  })
+})
+
+describe('a place is held as long as the work lasts, and no longer:', () => {
+  it('when the client is gone', async () => {
+    const gone = new AbortController()
+    const claims = await takeAllPlaces(service, { signal: gone.signal })
+    gone.abort()
+    for (const claim of claims) await assert.rejects(claim)
+    await assertFull(service)
+    const settled = async () => (await service.claims()).every(({ status }) => status === 'available')
+    await service.clock.during(until(settled))
+    await assertFree(service)
+  })
+
+  it('when Cinder refuses', async () => {
+    service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'over_quota', count: PLACES })
+    const claims = Array.from({ length: PLACES }, () => claimOver(service))
+    for (const { status } of await service.clock.during(Promise.all(claims))) assert.equal(status, 403)
+    await assertFree(service)
+  })
+
+  it('when the request is wrong in what only the handler sees', async () => {
+    const body = JSON.stringify({ ...DEBIAN, hostname: 'w'.repeat(252) })
+    const claims = Array.from({ length: 2 * PLACES }, () => claimOver(service, { body }))
+    for (const { status } of await Promise.all(claims)) assert.ok([400, 503].includes(status))
+    await assertFree(service)
+  })
+
+  it('when Cinder hangs until the time is up', async () => {
+    const patient = service.clock.timeout.bind(service.clock)
+    service.clock.timeout = ms => AbortSignal.timeout(ms / 20)
+    service.sandbox.cloud.addFault({ operation: 'volume_list', kind: 'hang' })
+    const claims = Array.from({ length: PLACES }, () => claimOver(service))
+    for (const { status } of await service.clock.during(Promise.all(claims))) assert.ok([503, 504].includes(status))
+    service.clock.timeout = patient
+    await assertFree(service)
+  })
+})
+
+describe('callers whom Keystone has yet to identify', () => {
+  const u = whileTestsRun()
+  let guarded: TestService
+  beforeAll(async () => {
+    guarded = await aService(u, { filled: false, config: { access: { mode: 'keystone' } } })
+  })
+
+  it('are 256 at once, those beyond are refused at once, and callers known already are served meanwhile', async () => {
+    const known = { 'x-auth-token': await loginAs(guarded, 'tenant-a-user', 'tenant-a') }
+    await fillAs(guarded, { 'x-auth-token': await loginAs(guarded, 'admin', 'pool') })
+    assert.equal((await claimOver(guarded, { headers: known })).status, 200)
+    guarded.sandbox.cloud.addFault({ operation: 'token_validate', kind: 'delay', ms: 1000 })
+    const refused: Response[] = []
+    const strangers = Array.from({ length: 300 }, async (_, n) => {
+      const answer = await claimOver(guarded, { headers: { 'x-auth-token': `unknown-${n}` } })
+      if (answer.status === 503) refused.push(answer)
+      return answer.status
+    })
+    await until(() => refused.length === 300 - 256)
+    const [first] = refused
+    assert.ok(first)
+    assert.equal(((await first.json()) as { code: string }).code, 'cloud_unavailable')
+    assert.ok(Number(first.headers.get('retry-after')) > 0)
+    assert.equal((await claimOver(guarded, { headers: known })).status, 200)
+    guarded.sandbox.cloud.faults.remove()
+    const statuses = await guarded.clock.during(Promise.all(strangers))
+    assert.equal(statuses.filter(status => status === 401).length, 256)
+    const stranger = claimOver(guarded, { headers: { 'x-auth-token': 'unknown' } })
+    assert.equal((await guarded.clock.during(stranger)).status, 401)
+  })
+})

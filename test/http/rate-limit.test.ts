@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { createHash, randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, describe, it, type TestContext, vi } from 'vitest'
+import { as } from '../support/access.ts'
+import { loginAs } from '../support/cloud.ts'
+import { type Answer, aService, type TestService } from '../support/service.ts'
+
+type Headers = Record<string, string>
+
+const PER_MINUTE = 5
+const aLimited = (t: TestContext, access: object): Promise<TestService> =>
+  aService(t, { filled: false, config: { access, server: { port: 0, rate_limit: { per_minute: PER_MINUTE } } } })
+
+/** Uses up what is left of a caller's minute; gives the refusal. */
+async function exhaust(
+  service: TestService,
+  headers: Headers,
+  allowed: number,
+  served = 200
+): Promise<Answer<unknown>> {
+  for (let n = 0; n < allowed; n += 1) {
+    assert.equal((await service.call('GET', '/pool/claims', undefined, headers)).status, served, `request ${n + 1}`)
+  }
+  const refused = await service.call('GET', '/pool/claims', undefined, headers)
+  assert.deepEqual([refused.status, refused.body.code], [429, 'rate_limited'])
+  const wait = Number(refused.headers['retry-after'])
+  assert.ok(wait > 0 && wait <= 60, `Retry-After: ${wait}`)
+  return refused
+}
+
+const isServed = async (service: TestService, headers: Headers): Promise<boolean> =>
+  (await service.call('GET', '/pool/claims', undefined, headers)).status === 200
+
+describe('server.rate_limit', () => {
+  // The limit's own minute is the machine's.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  const tokens = ['one', 'two'].map(name => ({
+    name,
+    sha256: createHash('sha256').update(name).digest('hex'),
+    role: 'service'
+  }))
+  const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
+
+  it('counts a token of ours by itself, and anew after a minute', async t => {
+    const service = await aLimited(t, { mode: 'token', tokens })
+    await exhaust(service, bearer('one'), PER_MINUTE)
+    assert.equal(await isServed(service, bearer('two')), true)
+    vi.setSystemTime(Date.now() + 59_000)
+    assert.equal(await isServed(service, bearer('one')), false)
+    vi.setSystemTime(Date.now() + 1_000)
+    await exhaust(service, bearer('one'), PER_MINUTE)
+  })
+
+  it('counts a user in a project, however many tokens it has', async t => {
+    const service = await aLimited(t, { mode: 'keystone' })
+    const login = async (user: string): Promise<Headers> => ({
+      'x-auth-token': await loginAs(service, user, 'tenant-a')
+    })
+    await exhaust(service, await login('tenant-a-user'), PER_MINUTE)
+    assert.equal(await isServed(service, await login('tenant-a-user')), false)
+    assert.equal(await isServed(service, await as(service, 'tenant-a', 'member')), true)
+  })
+
+  it('counts wrong tokens by address, so that a flood of them does not reach Keystone, and harms nobody known', async t => {
+    const service = await aLimited(t, { mode: 'keystone' })
+    const known = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }
+    assert.equal(await isServed(service, known), true)
+    service.sandbox.cloud.addFault({ operation: 'token_validate', kind: 'delay', ms: 0 })
+    for (let n = 0; n < 50; n += 1) {
+      const { status } = await service.call('GET', '/pool/claims', undefined, { 'x-auth-token': `wrong-${n}` })
+      assert.equal(status, n < PER_MINUTE - 1 ? 401 : 429)
+    }
+    assert.equal(service.sandbox.cloud.faults.list()[0]?.strikes, PER_MINUTE - 1, 'that Keystone was asked')
+    assert.equal(await isServed(service, known), true)
+  })
+
+  it('counts those who say nothing of themselves by address', async t => {
+    const service = await aLimited(t, { mode: 'none' })
+    await exhaust(service, {}, PER_MINUTE)
+    const elsewhere = { method: 'GET', url: '/pool/claims', remoteAddress: '10.0.0.7' } as const
+    assert.equal((await service.service.app.inject(elsewhere)).statusCode, 200)
+    const guarded = await aLimited(t, { mode: 'token', tokens })
+    await exhaust(guarded, {}, PER_MINUTE, 401)
+  })
+
+  it('leaves alone what needs no token', async t => {
+    const service = await aLimited(t, { mode: 'none' })
+    await exhaust(service, {}, PER_MINUTE)
+    for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/']) {
+      assert.equal((await service.call('GET', path)).status, 200, path)
+    }
+  })
+
+  it('refuses before anything is done, and does nothing without the key', async t => {
+    const limited = await aLimited(t, { mode: 'none' })
+    await exhaust(limited, {}, PER_MINUTE)
+    const { status } = await limited.claim({ hostname: randomUUID() })
+    assert.equal(status, 429)
+    assert.deepEqual(await limited.rows('select id from claims'), [])
+    const free = await aService(t, { filled: false })
+    for (let n = 0; n < 50; n += 1) assert.equal(await isServed(free, {}), true)
+  })
+})

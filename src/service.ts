@@ -1,7 +1,7 @@
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type App, createApp } from './http/app.ts'
-import { stopping, UnderWay } from './http/under-way.ts'
+import { UnderWay } from './http/under-way.ts'
 import type { CloudState } from './http/views.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -12,8 +12,10 @@ import { type Deps, RUN_SECONDS, type Settings, type TickName } from './operatio
 import { LEASE_MS } from './operations/lease.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
+import { stopping } from './pool/errors.ts'
 import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
 import { keyring, readSecret, secretProblems } from './secret.ts'
+import { close, endInTime } from './shutdown.ts'
 import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import { requirePrimary } from './store/inspect.ts'
@@ -254,43 +256,6 @@ function createTickers(deps: Deps, config: Config, tickers: Tickers) {
       reconcile: () => reconciling.now()
     }
   }
-}
-
-interface Work {
-  end(hurry: AbortSignal): Promise<void>
-}
-
-/**
- * What is under way may finish. After half of the time it is told to end, and takes back what it can; soon afterwards
- * the cloud is no longer listened to, so that all still ends in good order.
- */
-async function endInTime(
-  clock: Clock,
-  seconds: number,
-  works: readonly Work[],
-  cut: () => Promise<void>
-): Promise<void> {
-  const [hurry, ended] = [new AbortController(), new AbortController()]
-  const after = (share: number, act: () => void): void => {
-    clock.sleep(share * seconds * 1000, ended.signal).then(act, () => undefined) // All has ended before.
-  }
-  after(0.5, () => hurry.abort(stopping()))
-  after(0.6, () => void cut())
-  await Promise.all(works.map(work => work.end(hurry.signal)))
-  ended.abort()
-}
-
-const LAST_ANSWERS_MS = 1000
-
-/** No work is under way any more: a client that is slow to send or to read must not hold up the stop. */
-async function close(app: App, clock: Clock): Promise<void> {
-  const closed = new AbortController()
-  clock.sleep(LAST_ANSWERS_MS, closed.signal).then(
-    () => app.server.closeAllConnections(),
-    () => undefined
-  )
-  await app.close()
-  closed.abort()
 }
 
 async function whyUnready(db: Database): Promise<string | undefined> {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { schedule } from 'node-cron'
 import { endOfLease, renewWhile } from './operations/lease.ts'
-import { PoolError } from './pool/errors.ts'
+import { stopping } from './pool/errors.ts'
 import type { Clock, Log, Observer } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
 
@@ -18,10 +18,6 @@ export interface TickerOptions<T> {
   readonly log: Log
   readonly observer: Observer
 }
-
-/** Why `now` gave no result of its own. */
-const stopped = (): PoolError =>
-  new PoolError('database_unavailable', 'The service is stopping: ask another replica, or this one when it is back.')
 
 /**
  * A job that never overlaps itself. Cron starts it where no other replica holds its lease; `now` and `soon` start it
@@ -53,7 +49,7 @@ export class Ticker<T> {
 
   /** Joins the run under way, else starts one; gives its result. */
   async now(): Promise<T> {
-    if (this.#stopped) throw stopped()
+    if (this.#stopped) throw stopping()
     return await (this.#running ?? this.#run())
   }
 

@@ -6,6 +6,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Config, Role } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../operations/deps.ts'
+import { stopping } from '../pool/errors.ts'
 import { authenticator, type Caller, requireRole } from './access.ts'
 import { claimRoutes } from './claims.ts'
 import { keepDeadlines } from './deadline.ts'
@@ -19,7 +20,7 @@ import { SHARED_SCHEMAS } from './schemas.ts'
 import { spareRoutes } from './spares.ts'
 import { takeOnlyJson, validateStrictly } from './strictness.ts'
 import { type TickRuns, tickRoutes } from './ticks.ts'
-import { stopping, type UnderWay } from './under-way.ts'
+import type { UnderWay } from './under-way.ts'
 import type { CloudState } from './views.ts'
 
 declare module 'fastify' {

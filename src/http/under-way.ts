@@ -1,10 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import { PoolError } from '../pool/errors.ts'
+import { stopping } from '../pool/errors.ts'
 import type { Clock } from '../pool/ports.ts'
-
-/** What whoever comes too late is told. */
-export const stopping = (): PoolError =>
-  new PoolError('database_unavailable', 'The service is stopping: ask another replica, or this one when it is back.')
 
 /**
  * All that requests have begun. It outlasts a caller who is gone, and an answer that could not wait for it, so that what it

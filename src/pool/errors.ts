@@ -42,6 +42,10 @@ export class PoolError extends Error {
   }
 }
 
+/** What whoever comes too late is told. */
+export const stopping = (): PoolError =>
+  new PoolError('database_unavailable', 'The service is stopping: ask another replica, or this one when it is back.')
+
 /**
  * How a call to the cloud failed.
  * `login_refused`: Keystone lets the service's user not in to its own project. `project_refused`: not in to another one.

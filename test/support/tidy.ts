@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   openstack: ['openstack', 'pool'],
   sandbox: ['sandbox'],
   clock: ['pool'],
-  root: ['root', 'pool', 'clock'],
+  root: ['root', 'operations', 'pool', 'clock'],
   http: ['http', 'operations', 'pool', 'root', 'clock'],
   cli: ['cli', 'http', 'operations', 'pool', 'service', 'root', 'clock'],
   main: ['cli', 'root'],

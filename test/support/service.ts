@@ -38,6 +38,7 @@ export interface TestServiceOptions {
   readonly onLog?: (line: string) => void
   /** A second replica: the same database and cloud. */
   readonly beside?: TestService
+  readonly clock?: TestClock
 }
 
 export interface Answer<T> {
@@ -74,7 +75,7 @@ export const POOLS = [{ os: 'debian12', type: 'ssd', target: 5 }]
 export const DEBIAN = { os: 'debian12', type: 'ssd' }
 
 export async function aService(t: Lifetime, options: TestServiceOptions = {}): Promise<TestService> {
-  const clock = options.beside?.clock ?? new TestClock()
+  const clock = options.beside?.clock ?? options.clock ?? new TestClock()
   const sandbox = options.beside?.sandbox ?? (await aSandboxCloud(t, clock, options))
   const url = options.beside?.url ?? (await aDatabaseAddress(t)).url
   const config = options.beside?.config ?? aConfig(t, sandbox, url, options)

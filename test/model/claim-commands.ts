@@ -10,13 +10,14 @@ export const claims = record({
   project: constantFrom('tenant-a', 'tenant-b', 'pool'),
   pool: constantFrom(...POOLS, 'windows2022 ssd'),
   onEmpty: constantFrom('create' as const, 'fail' as const),
+  gib: constantFrom(undefined, undefined, 30),
+  key: constantFrom(undefined, undefined, 'key-1', 'key-2'),
   clients: constantFrom(1, 4),
   replica
 }).map(({ hostname, clients, replica, ...rest }) => {
   const request = { name: `${hostname}_sys`, ...rest }
-  const how = `${request.onEmpty === 'fail' ? ' or fail' : ''}${clients > 1 ? ` (${clients} at once)` : ''}`
   return command({
-    name: `claim ${request.name} for ${request.project} of ${request.pool}${how}`,
+    name: `claim ${inWords(request)}${atOnce(clients)}`,
     replica,
     run: (model, real) => claim(model, real, request, replica, clients)
   })
@@ -25,31 +26,43 @@ export const claims = record({
 export const repeats = record({ pick: nat(9), clients: constantFrom(1, 4), replica }).map(
   ({ pick, clients, replica }) =>
     command({
-      name: `repeat claim ${pick}${clients > 1 ? ` (${clients} at once)` : ''}`,
+      name: `repeat claim ${pick}${atOnce(clients)}`,
       replica,
       when: model => model.claims.length > 0,
-      run: (model, real) => {
-        const { project, name, pool } = at(model.claims, pick)
-        return claim(model, real, { project, name, pool, onEmpty: 'create' }, replica, clients)
-      }
+      run: (model, real) => claim(model, real, at(model.claims, pick).request, replica, clients)
     })
 )
+
+const inWords = ({ name, project, pool, onEmpty, gib, key }: Request): string =>
+  [`${name} for ${project} of ${pool}`, gib && `in ${gib} GiB`, key && `by ${key}`, onEmpty === 'fail' && 'or fail']
+    .filter(Boolean)
+    .join(' ')
+
+const atOnce = (clients: number): string => (clients > 1 ? ` (${clients} at once)` : '')
 
 /** Rivals go to both replicas; only where each is given the same, since after a failure the next one has another try. */
 async function claim(
   model: Model,
   real: Real,
-  { project, name, pool, onEmpty }: Request,
+  request: Request,
   replica: number,
   clients: number
 ): Promise<Afterwards | undefined> {
+  const { project, name, pool, onEmpty, gib, key } = request
   const isOnItsWay = model.claims.some(one => one.name === name && one.project === project && one.status === 'creating')
-  const expected = model.claim({ project, name, pool, onEmpty })
+  const expected = model.claim(request)
   const rivals = 'code' in expected || isOnItsWay ? 1 : clients
   const hostname = name.replace('_sys', '')
-  const body = { hostname, ...toPool(pool), on_empty: onEmpty, project_id: real.project(project) }
+  const body = {
+    hostname,
+    ...toPool(pool),
+    on_empty: onEmpty,
+    project_id: real.project(project),
+    ...(gib && { size: gib })
+  }
+  const headers = key ? { 'idempotency-key': key } : {}
   const answers = await Promise.all(
-    Array.from({ length: rivals }, (_, number) => real.replica((replica + number) % 2).claim(body))
+    Array.from({ length: rivals }, (_, number) => real.replica((replica + number) % 2).claim(body, headers))
   )
   for (const { status, body } of answers) {
     assert.deepEqual([status < 300 ? status : body.code], ['code' in expected ? expected.code : expected.status])
@@ -59,10 +72,10 @@ async function claim(
   return () => {
     const { id, volume, source, missReason = null } = expected.claim
     for (const { body } of answers) {
-      const { claim_id, volume_id, status, miss_reason } = body
+      const { claim_id, volume_id, status, size, miss_reason } = body
       assert.deepEqual(
-        [claim_id, volume_id, status, body.source, miss_reason],
-        [id, volume?.id, volumeStatus, source, missReason]
+        [claim_id, volume_id, status, size, body.source, miss_reason],
+        [id, volume?.id, volumeStatus, volume?.gib, source, missReason]
       )
     }
   }

@@ -47,7 +47,7 @@ export const tenantMakes = record({
     run(model, real) {
       const name = `${hostname}_sys`
       const id = real.makeVolume(project, name)
-      model.volumes.add({ id, project, name, status: 'available', madeAt: model.now })
+      model.volumes.add({ id, project, name, status: 'available', gib: 3, madeAt: model.now })
       return undefined
     }
   })

@@ -74,7 +74,9 @@ function linesOfSeen({ stats, spares, claims, volumes, projectName }: Seen): str
       `${one.status} ${one.source} ${one.miss_reason} volume ${one.volume_id}`
     ])
   )
-  const disks = volumes.map(one => `volume ${one.id} ${projectName(one.projectId)} ${one.name} ${one.status}`)
+  const disks = volumes.map(
+    one => `volume ${one.id} ${projectName(one.projectId)} ${one.name} ${one.status} ${one.sizeGib} GiB`
+  )
   return [...pools, ...[...rows, ...records, ...disks].toSorted(), `orphans ${stats.orphans}`]
 }
 
@@ -94,7 +96,7 @@ function linesOfModel(model: Model): string[] {
       `${one.status} ${one.source} ${one.missReason ?? null} volume ${one.volume?.id ?? null}`
     ])
   )
-  const disks = [...volumes].map(one => `volume ${one.id} ${one.project} ${one.name} ${one.status}`)
+  const disks = [...volumes].map(one => `volume ${one.id} ${one.project} ${one.name} ${one.status} ${one.gib} GiB`)
   const pools = model.pools.filter(({ target }) => target !== undefined).map(pool => lineOfPool(model, pool))
   return [...pools, ...[...rows, ...records, ...disks].toSorted(), 'orphans 0']
 }

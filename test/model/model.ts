@@ -24,6 +24,7 @@ export class Model extends Stock {
   // ---- Claims --------------------------------------------------------------------------------------------------------
 
   claim(request: Request): Answer {
+    if (this.#isKeyReused(request)) return { code: 'idempotency_key_reused' }
     const known = this.claims.find(one => isSame(one, request) && one.status !== 'gone')
     if (known?.status === 'creating') return this.#finish(known)
     if (known && this.has(known.volume)) return answerOf(known)
@@ -31,8 +32,16 @@ export class Model extends Stock {
     return this.#serve(request)
   }
 
+  /** By another body, for as long as its claim is remembered. */
+  #isKeyReused({ project, key, ...body }: Request): boolean {
+    const earlier = this.claims.findLast(({ request }) => request.project === project && request.key === key)
+    if (!key || !earlier) return false
+    const { name, pool, onEmpty, gib } = earlier.request
+    return name !== body.name || pool !== body.pool || onEmpty !== body.onEmpty || gib !== body.gib
+  }
+
   #serve(request: Request): Answer {
-    const { project, pool, onEmpty } = request
+    const { project, pool, onEmpty, gib = 0 } = request
     const claim = newClaim(request)
     const existing = this.#existing(request)
     const stock = this.stock(pool).slice(0, onEmpty === 'fail' ? 6 : 3)
@@ -41,12 +50,12 @@ export class Model extends Stock {
       return this.#giveExisting(claim, existing)
     }
     for (const spare of stock) {
-      if (this.has(spare.volume) && this.full.has(project)) {
-        if (!this.isFit(spare)) this.setRetiring(spare)
-        return { code: 'quota_exceeded' }
-      }
-      if (this.isFit(spare)) return this.#handOver(claim, spare)
-      this.setRetiring(spare)
+      const grows = gib > spare.gib // First of all, so that the quota is checked for the whole of it.
+      const isRefused = this.has(spare.volume) && this.full.has(project) && (this.isFit(spare) || !grows)
+      if (this.isFit(spare) && !isRefused) return this.#handOver(claim, spare)
+      if (grows || !this.isFit(spare)) this.setRetiring(spare)
+      if (isRefused && grows) spare.volume.gib = gib
+      if (isRefused) return { code: 'quota_exceeded' }
     }
     this.findImages()
     if (onEmpty === 'fail') return { code: 'pool_empty' }
@@ -95,7 +104,8 @@ export class Model extends Stock {
     }
     const { volume } = spare
     this.drop(spare)
-    Object.assign(volume, { project: claim.project, name: claim.name, status: 'available' })
+    const gib = Math.max(volume.gib, claim.request.gib ?? 0)
+    Object.assign(volume, { project: claim.project, name: claim.name, status: 'available', gib })
     return this.#record(claim, { status: 'available', volume })
   }
 

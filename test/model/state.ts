@@ -6,6 +6,7 @@ export interface Volume {
   project: string
   name: string
   status: 'creating' | 'available' | 'awaiting-transfer' | 'in-use' | 'error'
+  gib: number
   readonly madeAt: number
 }
 
@@ -14,6 +15,8 @@ export interface Spare {
   readonly pool: string
   readonly version: number
   readonly volume: Volume
+  /** As it was made. */
+  readonly gib: number
   readonly since: number
   status: 'creating' | 'available' | 'reserved' | 'retiring'
   isFinished: boolean
@@ -23,6 +26,7 @@ export interface Spare {
 
 export interface Claim extends Named {
   id: string
+  readonly request: Request
   readonly pool: string
   status: 'creating' | 'available' | 'gone'
   source: 'existing' | 'pool' | 'created'
@@ -38,6 +42,9 @@ export interface Named {
 export interface Request extends Named {
   readonly pool: string
   readonly onEmpty: 'create' | 'fail'
+  /** Undefined: as it comes. */
+  readonly gib: number | undefined
+  readonly key: string | undefined
 }
 
 /** Of a claim: what it was given, or why not. */
@@ -54,7 +61,7 @@ export interface Pool {
   newerInCinder: number | undefined
 }
 
-export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, budgetGib: 180 }
+export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, budgetGib: 120 }
 /** What one disk takes. */
 export const GIB: Record<string, number> = { 'debian12 ssd': 20, 'debian12 sas': 20, 'windows2022 ssd': 40 }
 export const FIRST_VERSION = 20261101
@@ -65,10 +72,11 @@ export const oldestFirst = (a: Spare, b: Spare): number => a.since - b.since || 
 
 export const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1)
 
-export const newClaim = ({ project, name, pool }: Request): Claim => ({
-  project,
-  name,
-  pool,
+export const newClaim = (request: Request): Claim => ({
+  project: request.project,
+  name: request.name,
+  pool: request.pool,
+  request,
   id: '',
   status: 'available',
   source: 'pool',

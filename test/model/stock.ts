@@ -57,16 +57,17 @@ export class Stock {
   protected hasRoom({ name }: Pool): boolean {
     const making = this.spares.filter(({ isFinished, status }) => !isFinished && status !== 'retiring')
     const ofSnapshot = making.filter(spare => spare.pool === name && this.isCurrent(spare))
-    const gib = [...this.spares.map(({ pool }) => pool), name].reduce((sum, pool) => sum + (GIB[pool] ?? 0), 0)
+    const gib = this.spares.reduce((sum, spare) => sum + spare.gib, GIB[name] ?? 0)
     const { creatingMax, creatingMaxPerSnapshot, budgetGib } = LIMITS
     return making.length < creatingMax && ofSnapshot.length < creatingMaxPerSnapshot && gib <= budgetGib
   }
 
   protected make(pool: string, claim?: Claim): Spare {
-    const volume: Volume = { id: '', project: 'pool', name: '', status: 'creating', madeAt: this.now }
+    const gib = Math.max(claim?.request.gib ?? 0, GIB[pool] ?? 0)
+    const volume: Volume = { id: '', project: 'pool', name: '', status: 'creating', gib, madeAt: this.now }
     const [version, since] = [this.images.get(pool) ?? 0, this.now]
     const status = claim ? 'reserved' : 'creating'
-    const spare: Spare = { id: '', pool, version, volume, since, status, claim, isFinished: false, isKept: false }
+    const spare: Spare = { id: '', pool, version, volume, gib, since, status, claim, isFinished: false, isKept: false }
     this.volumes.add(volume)
     this.spares.push(spare)
     return spare

@@ -38,6 +38,7 @@ export interface TestServiceOptions {
   readonly onLog?: (line: string) => void
   /** A second replica: the same database and cloud. */
   readonly beside?: TestService
+  /** Default: one that runs while a request does. */
   readonly clock?: TestClock
 }
 

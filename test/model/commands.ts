@@ -26,5 +26,5 @@ export const anyCommand: Arbitrary<Command> = oneof<WeightedArbitrary<Command>[]
   often(1, cloud.tenantMakes),
   often(2, cloud.quotas),
   often(2, cloud.snapshots),
-  often(2, cloud.passes)
+  often(4, cloud.passes)
 )

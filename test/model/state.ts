@@ -61,7 +61,7 @@ export interface Pool {
   newerInCinder: number | undefined
 }
 
-export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, budgetGib: 120 }
+export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, budgetGib: 80 }
 /** What one disk takes. */
 export const GIB: Record<string, number> = { 'debian12 ssd': 20, 'debian12 sas': 20, 'windows2022 ssd': 40 }
 export const FIRST_VERSION = 20261101

@@ -40,6 +40,8 @@ export interface TestServiceOptions {
   readonly beside?: TestService
   /** Whether its ticks run by themselves, by the machine's own time; default: no. */
   readonly ticking?: boolean
+  /** Default: one that runs while a request does. */
+  readonly clock?: TestClock
 }
 
 export interface Answer<T> {
@@ -76,7 +78,7 @@ export const POOLS = [{ os: 'debian12', type: 'ssd', target: 5 }]
 export const DEBIAN = { os: 'debian12', type: 'ssd' }
 
 export async function aService(t: Lifetime, options: TestServiceOptions = {}): Promise<TestService> {
-  const clock = options.beside?.clock ?? new TestClock()
+  const clock = options.beside?.clock ?? options.clock ?? new TestClock()
   const sandbox = options.beside?.sandbox ?? (await aSandboxCloud(t, clock, options))
   const url = options.beside?.url ?? (await aDatabaseAddress(t)).url
   const config = options.beside?.config ?? aConfig(t, sandbox, url, options)

@@ -1,0 +1,105 @@
+/** What operators and clocks ask of the service. */
+import assert from 'node:assert/strict'
+import { type Arbitrary, constant, constantFrom, nat, record } from 'fast-check'
+import { at, type Command, command, type Parts, POOLS, replica } from './command.ts'
+import type { Model } from './model.ts'
+import { type Targets, toPool } from './real.ts'
+import { oldestFirst } from './state.ts'
+
+const tick = (path: string, expect: (model: Model) => object, when?: Parts['when']): Arbitrary<Command> =>
+  replica.map(replica =>
+    command({
+      name: path,
+      replica,
+      ...(when && { when }),
+      async run(model, real) {
+        const { body } = await real.replica(replica).call<Record<string, unknown>>('POST', `/pool/${path}`)
+        const expected = expect(model)
+        assert.deepEqual(Object.fromEntries(Object.keys(expected).map(key => [key, body[key]])), expected)
+        return undefined
+      }
+    })
+  )
+
+/** At most one disk of a pool that is not simply on its way: they are settled side by side, in no order. */
+const isOrdered = (model: Readonly<Model>): boolean => {
+  const ended = model.spares.filter(one => one.claim && !(model.has(one.volume) && one.volume.status === 'creating'))
+  return new Set(ended.map(({ pool }) => pool)).size === ended.length
+}
+
+export const replenishTwice = constant(
+  command({
+    name: 'replenish at both replicas at once',
+    async run(model, real) {
+      const answers = await Promise.all(
+        [0, 1].map(number => real.replica(number).call<{ requested: number }>('POST', '/pool/replenish'))
+      )
+      const requested = answers.reduce((sum, { body }) => sum + body.requested, 0)
+      assert.deepEqual({ requested }, model.replenish())
+      return undefined
+    }
+  })
+)
+
+export const syncs = record({ purge: constantFrom('all' as const, 'stale' as const, 'none' as const), replica }).map(
+  ({ purge, replica }) =>
+    command({
+      name: `sync, purge ${purge}`,
+      replica,
+      async run(model, real) {
+        const { body } = await real.replica(replica).sync({ purge })
+        assert.deepEqual({ retired: body.retired }, model.sync(purge))
+        return undefined
+      }
+    })
+)
+
+export const pauses = record({ pool: constantFrom(...POOLS), verb: constantFrom('pause', 'resume'), replica }).map(
+  ({ pool, verb, replica }) =>
+    command({
+      name: `${verb} ${pool}`,
+      replica,
+      async run(model, real) {
+        const { status } = await real.replica(replica).call('POST', `/pool/${verb}`, toPool(pool))
+        assert.equal(status, 200)
+        model.setPaused(pool, verb === 'pause')
+        return undefined
+      }
+    })
+)
+
+export const retirements = record({ pick: nat(9), replica }).map(({ pick, replica }) =>
+  command({
+    name: `retire spare ${pick}`,
+    replica,
+    when: model => model.spares.length > 0,
+    async run(model, real) {
+      const spare = at(model.spares.toSorted(oldestFirst), pick)
+      const { body } = await real.replica(replica).call<{ code?: string }>('DELETE', `/pool/volumes/${spare.volume.id}`)
+      assert.equal(body.code, model.retire(spare))
+      return undefined
+    }
+  })
+)
+
+/** Few, since each is a pair of services to start. */
+const TARGETS: readonly Targets[] = [
+  { 'debian12 ssd': 3, 'debian12 sas': 2 },
+  { 'debian12 ssd': 1, 'debian12 sas': 3 },
+  { 'debian12 ssd': 4, 'debian12 sas': 0 }
+]
+
+export const targetChanges = constantFrom(...TARGETS).map(targets =>
+  command({
+    name: `the targets are ${Object.values(targets).join(' and ')}`,
+    async run(model, real) {
+      await real.replace(targets)
+      for (const pool of model.pools) pool.target = targets[pool.name]
+      return undefined
+    }
+  })
+)
+
+export const replenishments = tick('replenish', model => model.replenish())
+export const checks = tick('check', model => model.check())
+export const reconciliations = tick('reconcile', model => model.reconcile(), isOrdered)

@@ -26,8 +26,8 @@ const command = new Command('soak')
   .option('--seed <n>', 'of the faults', wholeNumber(0), randomInt(2 ** 31))
 
 const WARM_UP_SECONDS = 60
-/** Longer than leases, idle connections to the cloud, and everything that an unfinished claim waits for. */
-const REST_SECONDS = 40
+/** Longer than everything that an unfinished claim waits for, and than the 72 s that the cloud keeps idle connections. */
+const REST_SECONDS = 80
 /** What may be more at the end than at the start: noise, which does not grow with the minutes. */
 const BOUNDS = { rssBytes: 32 * 2 ** 20, heapBytes: 8 * 2 ** 20, openFiles: 16, handles: 16 } as const
 

@@ -27,7 +27,7 @@ export interface Told {
 /** To be repeated: by what a cloud with faults may answer, and a service that is killed. */
 const REPEATED = /^(202|401 unauthenticated|403 quota_exceeded|50[234] \w+|no answer)$/
 /** However long the service asks for: the test is to be over soon. */
-const RETRY_AFTER_MS_MAX = 500
+const RETRY_AFTER_MS_MAX = 1_000
 /** After a reply that was lost; somebody may have died with the claim, and then nobody may go on with it for ten seconds. */
 const NO_ANSWER_MS = 4_000
 /** Then the caller gives up, and comes back later. */

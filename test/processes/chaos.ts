@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Random } from '../../src/sandbox/random.ts'
+import type { Tables } from '../simulation/tables.ts'
 import { readTables } from '../simulation/watch.ts'
 import { audit, type Findings, stockOf } from './audit.ts'
 import { Callers, type Told, type Wish } from './callers.ts'
@@ -29,6 +30,8 @@ export interface Outcome {
   readonly restarts: number
   readonly strikes: ReadonlyMap<string, number>
   readonly inStock: number
+  /** Of the disks that claims were given. */
+  readonly sources: ReadonlyMap<string, number>
   readonly target: number
   readonly findings: Findings
   readonly exitCodes: readonly unknown[]
@@ -44,7 +47,7 @@ const POOLS: readonly PoolTarget[] = [
 
 /** Two service processes, many callers, and everything that can go wrong; then the time to mend it. */
 export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome> {
-  const { seed, claims, callers, secondsMax } = options
+  const { seed, claims, secondsMax } = options
   const stage = await aStage(t, seed, POOLS)
   const wishes = wishesOf(claims, new Random(seed, 'wishes'))
   const foreign = await makeForeign(stage, existingOf(wishes))
@@ -54,22 +57,9 @@ export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome
   const asking = new Callers(stage, replicas, new Random(seed, 'callers'))
   const requests = requestsFor(wishes, new Random(seed, 'requests'))
 
-  const [begun, over, late] = [performance.now(), new AbortController(), AbortSignal.timeout(secondsMax * 1_000)]
-  const progress: Progress = async count => {
-    const [goal, until] = [asking.served + count, performance.now() + PROGRESS_SECONDS_MAX * 1_000]
-    while (!over.signal.aborted && asking.served < goal && performance.now() < until) await pause(10)
-    return !over.signal.aborted
-  }
-  const trouble = [
-    changeFaults(faults, progress),
-    every(700, over.signal, () => mend(stage, replicas)),
-    killAtRandom(replicas, new Random(seed, 'kills'), progress),
-    restartPostgres(stage, options.restarts, requests.length, progress)
-  ]
-  await asking.ask(requests, callers, late)
+  const begun = performance.now()
+  const restarts = await askInTrouble({ stage, replicas, faults, asking, requests }, options)
   await asking.close()
-  over.abort()
-  const [, , , restarts = 0] = await Promise.all(trouble)
   faults.end()
   const asked = performance.now()
 
@@ -77,9 +67,10 @@ export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome
   let findings = await audit(audited)
   while (isAny(findings) && performance.now() - asked < secondsMax * 1_000) {
     await mend(stage, replicas)
-    await pause(500)
+    await pause(MEND_MS)
     findings = await audit(audited)
   }
+  const tables = await readTables(stage.db)
   const exitCodes = await Promise.all(replicas.map(replica => replica.stop()))
   return {
     told: asking.told,
@@ -90,12 +81,50 @@ export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome
     crashes: replicas.flatMap(({ crashes }) => crashes),
     restarts,
     strikes: faults.strikes,
-    inStock: stockOf(await readTables(stage.db)),
+    inStock: stockOf(tables),
+    sources: sourcesOf(tables),
     target: sum(POOLS.map(({ target }) => target)),
     findings,
     exitCodes,
     seconds: [(asked - begun) / 1_000, (performance.now() - asked) / 1_000]
   }
+}
+
+interface Scene {
+  readonly stage: Stage
+  readonly replicas: readonly ServiceProcess[]
+  readonly faults: CloudFaults
+  readonly asking: Callers
+  readonly requests: readonly Wish[]
+}
+
+/** Has all claims asked for while everything goes wrong; gives how often PostgreSQL was restarted. */
+async function askInTrouble(scene: Scene, { seed, callers, restarts, secondsMax }: ChaosOptions): Promise<number> {
+  const { stage, replicas, faults, asking, requests } = scene
+  const [over, late] = [new AbortController(), AbortSignal.timeout(secondsMax * 1_000)]
+  const progress: Progress = async count => {
+    const [goal, until] = [asking.served + count, performance.now() + PROGRESS_SECONDS_MAX * 1_000]
+    while (!over.signal.aborted && asking.served < goal && performance.now() < until) await pause(10)
+    return !over.signal.aborted
+  }
+  try {
+    const [restarted] = await Promise.all([
+      restartPostgres(stage, restarts, requests.length, progress),
+      changeFaults(faults, progress),
+      killAtRandom(replicas, new Random(seed, 'kills'), progress),
+      mendUntil(over.signal, stage, replicas),
+      asking.ask(requests, callers, late).finally(() => over.abort())
+    ])
+    return restarted
+  } finally {
+    over.abort()
+  }
+}
+
+function sourcesOf({ claims }: Tables): Map<string, number> {
+  const sources = new Map<string, number>()
+  for (const { source } of claims) sources.set(String(source), (sources.get(String(source)) ?? 0) + 1)
+  return sources
 }
 
 const isAny = (findings: Findings): boolean => Object.values(findings).some(found => found.length > 0)
@@ -135,10 +164,12 @@ function requestsFor(wishes: readonly Wish[], random: Random): Wish[] {
   return requests
 }
 
-async function every(ms: number, over: AbortSignal, act: () => Promise<void>): Promise<void> {
+const MEND_MS = 700
+
+async function mendUntil(over: AbortSignal, stage: Stage, replicas: readonly ServiceProcess[]): Promise<void> {
   while (!over.aborted) {
-    await act()
-    await pause(ms, undefined, { signal: over }).catch(() => undefined)
+    await mend(stage, replicas)
+    await pause(MEND_MS)
   }
 }
 

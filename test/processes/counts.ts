@@ -6,7 +6,7 @@ export function counts(outcome: Outcome): string {
   const struck = [...strikes.values()].reduce((sum, count) => sum + count, 0)
   const [asked, mended] = seconds.map(Math.round)
   return [
-    `claims ${wishes}`,
+    `claims ${wishes} (${shown(outcome.sources)})`,
     `requests ${requests}`,
     `answers ${shown(told.answers)}`,
     `kills ${kills}`,

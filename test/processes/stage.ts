@@ -9,9 +9,10 @@ import { login } from '../../src/sandbox/identity.ts'
 import type { Caller, User } from '../../src/sandbox/model.ts'
 import { setQuota } from '../../src/sandbox/quotas.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
-import { type Database, openDatabase } from '../../src/store/database.ts'
+import { type Database, openDatabase, query } from '../../src/store/database.ts'
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
 import { aConfigFile, aFolder } from '../support/command-line.ts'
+import { until } from '../support/until.ts'
 
 export interface Lifetime {
   onTestFinished(finish: () => Promise<void>): void
@@ -26,6 +27,9 @@ export interface PoolTarget {
 export const DEPLOYMENT = 'processes'
 /** The longest that a call to the cloud may take. Small, since much here waits for it. */
 export const TIMEOUT_SECONDS = 4
+
+/** Of PostgreSQL, on a busy machine. */
+const START_SECONDS_MAX = 60
 
 export interface Stage {
   readonly cloud: Cloud
@@ -55,8 +59,17 @@ export async function aStage(t: Lifetime, seed: number, pools: readonly PoolTarg
   t.onTestFinished(async () => await db.destroy())
   const url = `postgres://${user}@/${database}?host=${encodeURIComponent(socketDir)}`
   const configFile = aConfigFile(t, configFor(sandbox.authUrl, url, join(dataDir, 'secret'), pools))
-  const postmaster = async (): Promise<number> =>
-    Number((await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n', 1)[0])
+  const postmaster = async (): Promise<number> => {
+    const answers = (): Promise<boolean> =>
+      query(db, 'select').then(
+        () => true,
+        () => false
+      )
+    await until(answers, START_SECONDS_MAX)
+    const pid = Number((await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n', 1)[0])
+    assert.ok(pid > 1)
+    return pid
+  }
   return { cloud, db, pools, configFile, postmaster, ...peopleOf(cloud) }
 }
 

@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
-import { mend } from '../test/processes/mend.ts'
+import { mend, operate } from '../test/processes/mend.ts'
 import { ServiceProcess } from '../test/processes/service-process.ts'
 import { aStage, type Lifetime, type Stage } from '../test/processes/stage.ts'
 import { withLifetime } from './lifetime.ts'
@@ -57,7 +57,8 @@ const newLoaded = (): Loaded => ({ claims: 0, answers: new Map(), strikes: new M
 async function readAtRest(stage: Stage, service: ServiceProcess): Promise<Reading> {
   say(`at rest for ${REST_SECONDS} s`)
   for (let second = 0; second < REST_SECONDS; second += 1) {
-    await mend(stage, [service])
+    await mend(stage)
+    await operate(stage, [service], '/pool/resume')
     await pause(1_000)
   }
   await collectGarbage(service)

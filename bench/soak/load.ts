@@ -3,7 +3,7 @@ import { Random } from '../../src/sandbox/random.ts'
 import { deleteVolume } from '../../src/sandbox/volumes.ts'
 import { Callers, type Wish } from '../../test/processes/callers.ts'
 import { CloudFaults } from '../../test/processes/cloud-faults.ts'
-import { mend } from '../../test/processes/mend.ts'
+import { mend, operate } from '../../test/processes/mend.ts'
 import type { ServiceProcess } from '../../test/processes/service-process.ts'
 import type { PoolTarget, Stage } from '../../test/processes/stage.ts'
 
@@ -38,7 +38,8 @@ export async function load(
   const trouble = async (): Promise<void> => {
     while (!over.aborted) {
       faults.change()
-      await mend(stage, [service])
+      await mend(stage)
+      await operate(stage, [service], '/pool/resume')
       await pause(FAULTS_CHANGE_MS)
     }
   }

@@ -9,6 +9,8 @@ import { DEPLOYMENT, type PoolTarget, type Stage } from './stage.ts'
 export interface Findings {
   readonly givenTwice: readonly string[]
   readonly withTwoDisks: readonly string[]
+  /** A repeat was answered with another claim, or another source. */
+  readonly withTwoRecords: readonly string[]
   readonly withoutDisk: readonly string[]
   readonly lost: readonly string[]
   readonly foreignTouched: readonly string[]
@@ -21,12 +23,13 @@ export interface Findings {
 export interface Audited {
   readonly stage: Stage
   readonly wishes: ReadonlySet<Wish>
-  readonly given: Told['given']
+  readonly told: Told
   readonly foreign: Foreign
 }
 
 /** Everything that is known of what happened: from callers, from the cloud and its journal, and from the tables. */
 interface Evidence extends Audited {
+  readonly given: Told['given']
   readonly tables: Tables
   /** All volumes but the golden ones. */
   readonly volumes: readonly Volume[]
@@ -39,6 +42,9 @@ export async function audit(audited: Audited): Promise<Findings> {
   return {
     givenTwice: givenTwice(evidence),
     withTwoDisks: withTwoDisks(evidence),
+    withTwoRecords: [...audited.told.records]
+      .filter(([, records]) => records.size > 1)
+      .map(([wish, records]) => `${shown(wish)} is ${[...records].join(' and ')}`),
     withoutDisk: withoutDisk(evidence),
     lost: [...unknownToTheService(evidence), ...goneThoughGiven(evidence)],
     foreignTouched: foreignTouched(evidence),
@@ -60,7 +66,7 @@ async function gather(audited: Audited): Promise<Evidence> {
     if (change === 'volume.moved') moves.set(id, [...(moves.get(id) ?? []), String(to)])
   }
   const volumes = [...cloud.volumes.of()].filter(({ id }) => !golden.has(id))
-  return { ...audited, tables: await readTables(db), volumes, moves }
+  return { ...audited, given: audited.told.given, tables: await readTables(db), volumes, moves }
 }
 
 /** By what callers were told, by the tables, and by where the cloud has put it. */

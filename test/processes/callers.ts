@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import type { ClaimView, Problem } from '../../src/http/schemas.ts'
 import type { Random } from '../../src/sandbox/random.ts'
 import type { ServiceProcess } from './service-process.ts'
 import type { Stage } from './stage.ts'
@@ -18,11 +19,16 @@ export interface Wish {
 export interface Told {
   /** Every volume that a claim was given with a 200, and how far the cloud's journal was then. */
   readonly given: Map<Wish, Map<string, number>>
+  /** Under which claim, and from where it came: the same for all repeats. */
+  readonly records: Map<Wish, Set<string>>
   /** How often each answer came: its status, and its code where it was refused; `no answer`. */
   readonly answers: Map<string, number>
   /** Answers that no fault explains. */
   readonly unexpected: string[]
 }
+
+/** A claim, or a problem. */
+type Answer = Partial<Pick<ClaimView, 'volume_id' | 'claim_id' | 'source'> & Pick<Problem, 'code'>>
 
 /** To be repeated: by what a cloud with faults may answer, and a service that is killed. */
 const REPEATED = /^(202|401 unauthenticated|403 quota_exceeded|50[234] \w+|no answer)$/
@@ -35,7 +41,7 @@ const PATIENCE_MS = 3_000
 
 /** Sends claims to whichever replica is up, and repeats each until it has its disk. */
 export class Callers {
-  readonly told: Told = { given: new Map(), answers: new Map(), unexpected: [] }
+  readonly told: Told = { given: new Map(), records: new Map(), answers: new Map(), unexpected: [] }
   readonly #stage: Stage
   readonly #replicas: readonly ServiceProcess[]
   readonly #random: Random
@@ -82,11 +88,11 @@ export class Callers {
     if (url === undefined) return this.#random.fraction() * 100
     const isOwn = this.#random.fraction() < 0.5
     const [user, project] = isOwn ? [`${wish.project}-user`, wish.project] : ['pool-svc', 'pool']
-    const { status, code, volumeId, retryAfterMs } = await this.#send(url, wish, user, project)
+    const { status, code, volumeId, record, retryAfterMs } = await this.#send(url, wish, user, project)
     const answer = status === 0 ? 'no answer' : [status, code].filter(Boolean).join(' ')
     this.told.answers.set(answer, (this.told.answers.get(answer) ?? 0) + 1)
     if (status === 200) {
-      this.#note(wish, volumeId)
+      this.#note(wish, volumeId, record)
       return undefined
     }
     if (status === 401) this.#tokens.delete(user)
@@ -94,11 +100,12 @@ export class Callers {
     return this.#random.fraction() * (status === 0 ? NO_ANSWER_MS : Math.min(retryAfterMs, RETRY_AFTER_MS_MAX))
   }
 
-  #note(wish: Wish, volumeId: string): void {
+  #note(wish: Wish, volumeId: string, record: string): void {
     const given = this.told.given.get(wish) ?? new Map<string, number>()
     this.#sequence = this.#stage.cloud.journal.after(this.#sequence).at(-1)?.sequence ?? this.#sequence
     if (!given.has(volumeId)) given.set(volumeId, this.#sequence)
     this.told.given.set(wish, given)
+    this.told.records.set(wish, (this.told.records.get(wish) ?? new Set()).add(record))
   }
 
   async #send(url: string, wish: Wish, user: string, project: string) {
@@ -113,11 +120,11 @@ export class Callers {
     const options = { method: 'POST', headers, body: JSON.stringify(body), signal, dispatcher: this.#agent } as const
     try {
       const answer = await request(`${url}/pool/claim`, options)
-      const { code = '', volume_id: volumeId = '' } = (await answer.body.json()) as Record<string, string>
+      const { code = '', volume_id: volumeId = '', claim_id, source } = (await answer.body.json()) as Answer
       const retryAfterMs = Number(answer.headers['retry-after'] ?? 1) * 1_000
-      return { status: answer.statusCode, code, volumeId, retryAfterMs }
+      return { status: answer.statusCode, code, volumeId, record: `claim ${claim_id}, ${source}`, retryAfterMs }
     } catch {
-      return { status: 0, code: '', volumeId: '', retryAfterMs: 0 }
+      return { status: 0, code: '', volumeId: '', record: '', retryAfterMs: 0 }
     }
   }
 

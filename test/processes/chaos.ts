@@ -2,11 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Random } from '../../src/sandbox/random.ts'
 import type { Tables } from '../simulation/tables.ts'
 import { readTables } from '../simulation/watch.ts'
+import { until } from '../support/until.ts'
 import { audit, type Findings, stockOf } from './audit.ts'
 import { Callers, type Told, type Wish } from './callers.ts'
 import { CloudFaults } from './cloud-faults.ts'
 import { makeForeign } from './foreign.ts'
-import { mend } from './mend.ts'
+import { mend, operate } from './mend.ts'
 import { ServiceProcess } from './service-process.ts'
 import { aStage, type Lifetime, type PoolTarget, type Stage } from './stage.ts'
 
@@ -45,6 +46,8 @@ const POOLS: readonly PoolTarget[] = [
   { os: 'windows2022', type: 'ssd', target: 10 }
 ]
 
+const TARGET = POOLS.reduce((sum, { target }) => sum + target, 0)
+
 /** Two service processes, many callers, and everything that can go wrong; then the time to mend it. */
 export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome> {
   const { seed, claims, secondsMax } = options
@@ -57,16 +60,18 @@ export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome
   const asking = new Callers(stage, replicas, new Random(seed, 'callers'))
   const requests = requestsFor(wishes, new Random(seed, 'requests'))
 
+  await until(async () => stockOf(await readTables(stage.db)) === TARGET, secondsMax)
   const begun = performance.now()
   const restarts = await askInTrouble({ stage, replicas, faults, asking, requests }, options)
   await asking.close()
   faults.end()
   const asked = performance.now()
 
-  const audited = { stage, wishes: new Set(wishes), given: asking.told.given, foreign }
+  const audited = { stage, wishes: new Set(wishes), told: asking.told, foreign }
   let findings = await audit(audited)
   while (isAny(findings) && performance.now() - asked < secondsMax * 1_000) {
-    await mend(stage, replicas)
+    await mend(stage)
+    await operate(stage, replicas, '/pool/resume')
     await pause(MEND_MS)
     findings = await audit(audited)
   }
@@ -83,7 +88,7 @@ export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome
     strikes: faults.strikes,
     inStock: stockOf(tables),
     sources: sourcesOf(tables),
-    target: sum(POOLS.map(({ target }) => target)),
+    target: TARGET,
     findings,
     exitCodes,
     seconds: [(asked - begun) / 1_000, (performance.now() - asked) / 1_000]
@@ -168,7 +173,8 @@ const MEND_MS = 700
 
 async function mendUntil(over: AbortSignal, stage: Stage, replicas: readonly ServiceProcess[]): Promise<void> {
   while (!over.aborted) {
-    await mend(stage, replicas)
+    await mend(stage)
+    await operate(stage, replicas, '/pool/resume', '/pool/check')
     await pause(MEND_MS)
   }
 }

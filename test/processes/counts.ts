@@ -15,6 +15,7 @@ export function counts(outcome: Outcome): string {
     `faults ${struck} (${shown(strikes)})`,
     `disks given twice ${findings.givenTwice.length}`,
     `claims with two disks ${findings.withTwoDisks.length}`,
+    `repeats answered otherwise ${findings.withTwoRecords.length}`,
     `claims without a disk ${findings.withoutDisk.length}`,
     `volumes lost ${findings.lost.length}`,
     `foreign volumes touched ${findings.foreignTouched.length}`,

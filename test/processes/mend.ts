@@ -1,19 +1,34 @@
+import { PoolError } from '../../src/pool/errors.ts'
 import { changeVolume } from '../../src/sandbox/volumes.ts'
 import { query } from '../../src/store/database.ts'
 import type { ServiceProcess } from './service-process.ts'
 import { type Stage, TIMEOUT_SECONDS } from './stage.ts'
 
-/** What others than the service do for it: time, an administrator of the cloud, and an operator who has pools try again. */
-export async function mend(stage: Stage, replicas: readonly ServiceProcess[]): Promise<void> {
+/** What others than the service do for it: time, and an administrator of the cloud. */
+export async function mend(stage: Stage): Promise<void> {
   try {
     await letTimePass(stage)
     await repair(stage)
-  } catch {
-    return // PostgreSQL is being restarted.
+  } catch (error) {
+    if (!(error instanceof PoolError)) throw error // PostgreSQL is being restarted.
   }
+}
+
+const PATIENCE_MS = 2_000
+
+/** What an operator may ask of one of the replicas; whether it succeeds is not waited for long. */
+export async function operate(
+  stage: Stage,
+  replicas: readonly ServiceProcess[],
+  ...paths: ('/pool/resume' | '/pool/check')[]
+): Promise<void> {
   const [url] = replicas.flatMap(({ url }) => url ?? [])
   const headers = { 'content-type': 'application/json', 'x-auth-token': stage.token('admin', 'pool') }
-  if (url) await fetch(`${url}/pool/resume`, { method: 'POST', headers, body: '{}' }).catch(() => undefined)
+  for (const path of url ? paths : []) {
+    const body = path === '/pool/resume' ? { body: '{}' } : {}
+    const signal = AbortSignal.timeout(PATIENCE_MS)
+    await fetch(url + path, { method: 'POST', headers, signal, ...body }).catch(() => undefined)
+  }
 }
 
 /** By then nothing is on its way any more of a call that the service gave up, nor of a fault. */

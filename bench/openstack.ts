@@ -10,6 +10,7 @@ import { measureRefill } from './openstack/refill.ts'
 import { machine, type Results, report } from './openstack/report.ts'
 import type { CheckExisting } from './openstack/service.ts'
 import { openStage, type Stage, say, tidyUp } from './openstack/stage.ts'
+import { wholeNumber } from './whole-number.ts'
 
 interface Options {
   readonly sizes: number[]
@@ -23,12 +24,6 @@ interface Options {
   readonly json?: string
 }
 
-const wholeNumber =
-  (min: number) =>
-  (text: string): number => {
-    if (/^\d{1,4}$/.test(text) && Number(text) >= min) return Number(text)
-    throw new InvalidArgumentError(`It must be a whole number, ${min} or more.`)
-  }
 const sizes = (text: string): number[] =>
   text.split(',').map(size => {
     if (/^\d{1,3}(\.\d{1,2})?$/.test(size) && Number(size) > 0) return Number(size)

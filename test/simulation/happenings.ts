@@ -10,7 +10,7 @@ import { POOLS } from './setting.ts'
 import type { World } from './world.ts'
 
 /** All that a cloud and a network do to those who use them. */
-const FAULTS: readonly FaultRule[] = [
+export const FAULTS: readonly FaultRule[] = [
   { kind: 'status', status: 500, probability: 0.3 },
   { kind: 'status', status: 503, probability: 0.3 },
   { kind: 'status', status: 504, acts: true, probability: 0.3 },

@@ -168,7 +168,7 @@ function checkCurrent(spare: SpareRow, images: readonly ImageRow[]): void {
   assert.ok(isServed(spare, images), `rule 6: spare ${spare.id} of a snapshot that is no longer current was taken`)
 }
 
-async function readTables(db: Database): Promise<Tables> {
+export async function readTables(db: Database): Promise<Tables> {
   const [row] = await query<{ spares: SpareRow[]; claims: ClaimRow[]; images: ImageRow[] }>(
     db,
     `select (select coalesce(jsonb_agg(backup_volumes order by created_at, id), '[]') from backup_volumes) as spares,

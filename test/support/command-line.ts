@@ -53,7 +53,9 @@ export function startCommand(t: Lifetime, args: readonly string[], options: Comm
     new Promise<RegExpExecArray>((resolve, reject) => {
       const listen = (): void => {
         const match = words.exec(heard.stdout) ?? words.exec(heard.stderr)
-        if (match) resolve(match)
+        if (!match) return
+        listeners.delete(listen) // A long output is not searched again and again for what it has said already.
+        resolve(match)
       }
       listeners.add(listen)
       listen()

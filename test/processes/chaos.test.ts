@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import { seed } from '../support/seed.ts'
+import { chaos } from './chaos.ts'
+import { counts, faultsOf } from './counts.ts'
+
+describe('two service processes that are killed again and again, on a cloud with all faults', () => {
+  it('give each claim its one disk, lose none, touch nobody else’s, and are full again', async t => {
+    const outcome = await chaos(t, { seed, claims: 2_000, callers: 32, restarts: 2, secondsMax: 300 })
+    console.log(counts(outcome))
+    assert.deepEqual(faultsOf(outcome), [])
+    assert.equal(outcome.restarts, 2)
+    assert.ok(outcome.kills > 0)
+  }, 700_000)
+})

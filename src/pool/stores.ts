@@ -194,7 +194,7 @@ export interface Ticks {
 
 export interface Orphans {
   /** Notes what this reconcile saw without a row, forgets the rest; gives those that an earlier one had seen as well. */
-  note(volumeIds: readonly string[], at: Date): Promise<string[]>
-  forget(volumeId: string): Promise<void>
+  note(ids: readonly string[], at: Date): Promise<string[]>
+  forget(id: string): Promise<void>
   count(): Promise<number>
 }

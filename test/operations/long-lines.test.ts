@@ -5,7 +5,7 @@ import { aService, DEBIAN, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 /** More than one pass takes on at once. */
-const MANY = 150
+const MANY = 110
 const LIMITS = { creating_max: 1_000, creating_max_per_snapshot: 1_000 }
 
 /** A service with so many in stock, however much that is. */

@@ -396,12 +396,6 @@ describe('the list of spares', () => {
       assert.deepEqual(new Set(next.map(({ id }) => names.get(id))), new Set(expected))
     }
   })
-
-  it('gives rivals different ones to delete', async () => {
-    for (const { id } of await stock(6)) await spares.retire(id, 'available', NOON)
-    const found = await rivals(3, () => spares.nextRetired(2, noon(1)))
-    assert.equal(new Set(found.flat().map(({ id }) => id)).size, found.flat().length)
-  })
 })
 
 describe('a disk for a claim', () => {

@@ -121,7 +121,7 @@ function levelGauges(gauge: NewGauge): (levels: Levels) => Promise<void> {
   const spares = gauge('spares', 'Spares by status', ['os', 'type', 'status'])
   const stale = gauge('stale_spares', 'Spares in stock of an image that is no longer current', ['os', 'type'])
   const target = gauge('target', 'How many spares the pool should hold', ['os', 'type'])
-  const orphans = gauge('orphans', 'Volumes that carry our metadata and that no row knows')
+  const orphans = gauge('orphans', 'Volumes and transfers that carry our metadata and that no row knows')
   return async levels => {
     const [{ holdings, images }, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
     for (const pool of levels.targets) {

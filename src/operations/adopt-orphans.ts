@@ -1,8 +1,10 @@
 import { type Image, isCurrent } from '../pool/image.ts'
-import type { Call, Project, Volume } from '../pool/ports.ts'
+import type { Call, Project, Transfer, Volume } from '../pool/ports.ts'
 import { countOf, isHeld, isInFlight } from '../pool/replenishment.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, samePool, spareMetadata, spareName } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
+import { isOurs } from '../pool/verdict.ts'
+import { rearm } from './arm.ts'
 import type { Deps } from './deps.ts'
 import { tolerant } from './tolerant.ts'
 
@@ -11,32 +13,51 @@ export interface OrphanResult {
   readonly removed: number
 }
 
+/** What is ours by its looks, and no row knows. */
+export interface Unknown {
+  readonly volumes: readonly Volume[]
+  readonly transfers: readonly Transfer[]
+}
+
 /**
  * Volumes that carry our metadata and that no row knows: of a creation whose row was lost, of a database restored from a
  * backup. What two passes have seen is adopted where it fits its pool, else removed. A volume that is attached, renamed
- * or known to a claim is never touched.
+ * or known to a claim is never touched. Transfers of spares in stock, by their names, go the same way.
  */
-export async function adoptOrphans(
-  deps: Deps,
-  pool: Project,
-  unknown: readonly Volume[],
-  call: Call
-): Promise<OrphanResult> {
+export async function adoptOrphans(deps: Deps, pool: Project, unknown: Unknown, call: Call): Promise<OrphanResult> {
   const orphans: Volume[] = []
-  for (const volume of unknown) if (await isOrphan(deps, pool, volume)) orphans.push(volume)
-  const seenBefore = await deps.orphans.note(
-    orphans.map(({ id }) => id),
-    deps.clock.now()
-  )
-  let [adopted, removed] = [0, 0]
-  for (const volume of orphans.filter(({ id }) => seenBefore.includes(id))) {
+  for (const volume of unknown.volumes) if (await isOrphan(deps, pool, volume)) orphans.push(volume)
+  const seenNow = [...orphans, ...unknown.transfers].map(({ id }) => id)
+  const seenBefore = new Set(await deps.orphans.note(seenNow, deps.clock.now()))
+  let [adopted, removed, transfers] = [0, 0, 0]
+  for (const volume of orphans.filter(({ id }) => seenBefore.has(id))) {
     const status = await tolerant(deps, { volume_id: volume.id }, () => takeIn(deps, pool, volume, call))
     if (status === 'creating') adopted += 1
     if (status === 'retiring') removed += 1
   }
+  for (const transfer of unknown.transfers.filter(({ id }) => seenBefore.has(id))) {
+    const fields = { transfer_id: transfer.id, volume_id: transfer.volumeId }
+    if (await tolerant(deps, fields, () => takeBack(deps, pool, transfer, call))) transfers += 1
+  }
   deps.observer.repaired('adopted_orphan', adopted)
   deps.observer.repaired('removed_orphan', removed)
-  return { adopted, removed }
+  deps.observer.repaired('removed_transfer', transfers)
+  return { adopted, removed: removed + transfers }
+}
+
+/**
+ * Whoever has its key could take the spare. With it goes the one that the spare waits in, since Cinder lets the volume out of
+ * both: it is armed anew. False: it is known by now, a claim has the spare, or the volume is no longer ours.
+ */
+async function takeBack(deps: Deps, pool: Project, { id, volumeId }: Transfer, call: Call): Promise<boolean> {
+  const volume = await pool.volumes.find(volumeId, call)
+  const spare = await deps.spares.byVolume(volumeId)
+  if (!volume || spare?.status !== 'available' || spare.transfer?.id === id) return false
+  if (!isOurs(volume, spare.id, deps.settings.deployment, pool.id)) return false
+  await rearm(deps, pool, spare, volumeId, call)
+  await deps.orphans.forget(id)
+  deps.log.warn({ transfer_id: id, spare_id: spare.id, volume_id: volumeId }, 'transfer taken back that no row knew')
+  return true
 }
 
 async function isOrphan(deps: Deps, pool: Project, volume: Volume): Promise<boolean> {

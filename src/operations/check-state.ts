@@ -36,7 +36,9 @@ export async function checkState(deps: Deps, call: Call): Promise<CheckResult> {
   const spares = await deps.spares.onTheirWay()
   const { available, dropped } = spares.length > 0 ? await lookAt(deps, spares, call) : { available: [], dropped: 0 }
   await deleteRetired(deps, call)
-  for (const { claimId } of available) if (claimId) await settleClaim(deps, claimId, call)
+  await concurrently(available, 4, async ({ claimId }) => {
+    if (claimId) await settleClaim(deps, claimId, call)
+  })
   if (available.length + dropped > 0) deps.wake('replenish')
   return { checked: spares.length, available: available.length, dropped }
 }
@@ -62,7 +64,7 @@ async function lookAt(
     tolerant(deps, { spare_id: spare.id, volume_id: spare.volumeId }, () => checkOne(deps, look, spare))
   )
   const available = await noteAvailable(deps, look.ready)
-  for (const giveUpOne of look.failed) await giveUpOne() // Last, so that a success beside it does not hide a failure.
+  await concurrently(look.failed, 4, giveUpOne => giveUpOne()) // Last, so that a success beside it does not hide a failure.
   return { available, dropped: look.dropped + look.failed.length }
 }
 

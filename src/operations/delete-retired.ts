@@ -11,7 +11,7 @@ const AT_ONCE = 100
 
 /** Deletes the volumes of retired spares. A spare's row goes when Cinder no longer has its volume, not before. */
 export async function deleteRetired(deps: Deps, call: Call): Promise<number> {
-  const spares = await deps.spares.retiring(AT_ONCE)
+  const spares = await deps.spares.nextRetired(AT_ONCE, deps.clock.now())
   if (spares.length === 0) return 0
   const pool = await deps.cloud.pool(call)
   let deleted = 0

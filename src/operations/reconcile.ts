@@ -1,9 +1,9 @@
 import { compareVersions, isCurrent } from '../pool/image.ts'
-import type { Call, Project, Volume } from '../pool/ports.ts'
+import type { Call, Project, Transfer, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
 import { isOurs, type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
 import { adoptOrphans } from './adopt-orphans.ts'
-import { arm, arms, disarm } from './arm.ts'
+import { arms, rearm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
@@ -23,12 +23,13 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   const settled = await settleClaims(deps, call)
   const pool = await deps.cloud.pool(call)
   const volumes = await ourVolumes(deps, pool, call)
-  const waiting = new Set(arms(deps) ? (await pool.transfers.list(undefined, call)).map(({ id }) => id) : [])
-  const { dropped, known, awaited } = await reviewStock(deps, { pool, volumes, waiting, call })
+  const transfers = await waitingTransfers(pool, call)
+  const strays: Transfer[] = []
+  const { dropped, known, awaited } = await reviewStock(deps, { pool, volumes, transfers, strays, call })
   const unknown = [...volumes.values()].filter(
     ({ id, metadata }) => !known.has(id) && !awaited.has(metadata[SPARE_ID_KEY] ?? '')
   )
-  const { adopted, removed } = await adoptOrphans(deps, pool, unknown, call)
+  const { adopted, removed } = await adoptOrphans(deps, pool, { volumes: unknown, transfers: strays }, call)
   await retireStale(deps)
   await lookForNewer(deps, call)
   await deleteRetired(deps, call)
@@ -47,14 +48,24 @@ async function ourVolumes(deps: Deps, pool: Project, call: Call): Promise<Map<st
   return volumes
 }
 
+/** By volume: one each, unless somebody has reset its status meanwhile. */
+async function waitingTransfers(pool: Project, call: Call): Promise<Map<string, Transfer[]>> {
+  const byVolume = new Map<string, Transfer[]>()
+  for (const transfer of await pool.transfers.list(undefined, call)) {
+    byVolume.set(transfer.volumeId, [...(byVolume.get(transfer.volumeId) ?? []), transfer])
+  }
+  return byVolume
+}
+
 const PAGE = 1_000
 
 /** What one listing of each kind has shown: older than what the tables say by now. */
 interface Listed {
   readonly pool: Project
   readonly volumes: ReadonlyMap<string, Volume>
-  /** The transfers that wait, by id. */
-  readonly waiting: ReadonlySet<string>
+  readonly transfers: ReadonlyMap<string, readonly Transfer[]>
+  /** Transfers by the names of spares that know nothing of them, as far as the review has come. */
+  readonly strays: Transfer[]
   readonly call: Call
 }
 
@@ -90,20 +101,23 @@ async function reviewStock(deps: Deps, listed: Listed): Promise<Review> {
 
 /** True: the spare is no longer in stock. */
 async function reviewSpare(deps: Deps, listed: Listed, spare: Spare): Promise<boolean> {
-  const { pool, volumes, waiting, call } = listed
+  const { pool, volumes, transfers, strays, call } = listed
   const { volumeId, transfer } = spare
   if (!volumeId) return false
-  const verdictOn = (volume: Volume | undefined, isWaiting: (transferId: string) => boolean): Verdict => {
+  const verdictOn = (volume: Volume | undefined, waiting: readonly Transfer[]): Verdict => {
     if (volume && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) return 'drop'
     const verdict = verdictOnAvailable(spare, volume, arms(deps))
     // Two that armed it at once: the transfer that waits is the other one's.
-    return verdict === 'keep' && transfer && !isWaiting(transfer.id) ? 'rearm' : verdict
+    return verdict === 'keep' && transfer && !waiting.some(({ id }) => id === transfer.id) ? 'rearm' : verdict
   }
   // The listing may be older than a claim or a page of it may have moved: what looks wrong is asked for by itself.
-  if (verdictOn(volumes.get(volumeId), id => waiting.has(id)) === 'keep') return false
+  const waiting = transfers.get(volumeId) ?? []
+  if (verdictOn(volumes.get(volumeId), waiting) === 'keep') {
+    strays.push(...waiting.filter(({ id, name }) => id !== transfer?.id && name === spare.name))
+    return false
+  }
   const volume = await pool.volumes.find(volumeId, call)
-  const own = new Set(transfer ? (await pool.transfers.list(volumeId, call)).map(({ id }) => id) : [])
-  const verdict = verdictOn(volume, id => own.has(id))
+  const verdict = verdictOn(volume, transfer ? await pool.transfers.list(volumeId, call) : [])
   return await carryOut(deps, pool, spare, volumeId, verdict, volume?.status ?? 'gone', call)
 }
 
@@ -133,12 +147,6 @@ async function carryOut(
   deps.log.warn(fields, 'spare left the stock: its volume is gone or unfit')
   deps.observer.repaired('dropped_spare', 1)
   return true
-}
-
-async function rearm(deps: Deps, pool: Project, spare: Spare, volumeId: string, call: Call): Promise<void> {
-  await disarm(pool, volumeId, call)
-  const transfer = arms(deps) ? await arm(deps, pool, spare, volumeId, call) : undefined
-  await deps.spares.noteTransfer(spare.id, 'available', transfer, deps.clock.now())
 }
 
 /** What no sync kept and is no longer current: of a snapshot that left table `os` by other hands than a sync's. */

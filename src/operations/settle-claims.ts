@@ -10,15 +10,22 @@ import { newLease, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
 
-const AT_ONCE = 100
+const PAGE = 100
 
-/** Settles the claims that nobody works on: made disks are handed over, what broke off is finished or undone. */
+/**
+ * Settles the claims that nobody works on: made disks are handed over, what broke off is finished or undone. All of them,
+ * however many cannot be settled yet.
+ */
 export async function settleClaims(deps: Deps, call: Call): Promise<number> {
-  const claims = await deps.claims.unsettled(deps.clock.now(), AT_ONCE)
   let settled = 0
-  await concurrently(claims, 4, async ({ id }) => {
-    if (await settleClaim(deps, id, call)) settled += 1
-  })
+  let last: Claim | undefined
+  do {
+    const claims = await deps.claims.unsettled(deps.clock.now(), PAGE, last)
+    await concurrently(claims, 4, async ({ id }) => {
+      if (await settleClaim(deps, id, call)) settled += 1
+    })
+    last = claims[PAGE - 1]
+  } while (last)
   return settled
 }
 

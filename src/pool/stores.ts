@@ -43,7 +43,8 @@ export interface Spares {
   retireUnfinished(id: string, at: Date): Promise<boolean>
   /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */
   retireStale(at: Date): Promise<Spare[]>
-  retiring(limit: number): Promise<Spare[]>
+  /** Those whose turn it is to be deleted. They go to the end of the line: none that cannot be deleted holds up the others. */
+  nextRetired(limit: number, at: Date): Promise<Spare[]>
   drop(id: string, from: SpareStatus): Promise<boolean>
   /** A row for a volume of ours that no row knew. False: one knows it by now. */
   adopt(spare: Spare): Promise<boolean>
@@ -95,8 +96,8 @@ export interface Claims {
   noteGone(id: string, at: Date): Promise<void>
   find(id: string): Promise<Claim | undefined>
   list(filter: ClaimFilter): Promise<Listing<Claim>>
-  /** Nobody works on them: the open ones first, then those whose disk is being made, the oldest first. */
-  unsettled(at: Date, limit: number): Promise<Claim[]>
+  /** A page of those that nobody works on, after one of them: the open ones first, then those whose disk is being made. */
+  unsettled(at: Date, limit: number, after?: Claim): Promise<Claim[]>
   /** Whether any claim, living or past, was given this volume. */
   knowsVolume(volumeId: string): Promise<boolean>
   /** Forgets settled claims older than that, in small batches; gives how many. */
@@ -193,7 +194,7 @@ export interface Ticks {
 
 export interface Orphans {
   /** Notes what this reconcile saw without a row, forgets the rest; gives those that an earlier one had seen as well. */
-  note(volumeIds: readonly string[], at: Date): Promise<string[]>
-  forget(volumeId: string): Promise<void>
+  note(ids: readonly string[], at: Date): Promise<string[]>
+  forget(id: string): Promise<void>
   count(): Promise<number>
 }

@@ -260,14 +260,15 @@ export async function list(db: Database, filter: ClaimFilter): Promise<Listing<C
   return { rows: page, nextMarker: rows.length > filter.limit ? page.at(-1)?.id : undefined }
 }
 
-export async function unsettled(db: Database, at: Date, limit: number): Promise<Claim[]> {
+export async function unsettled(db: Database, at: Date, limit: number, after?: Claim): Promise<Claim[]> {
   const rows = await query<ClaimRow>(
     db,
     `select * from claims
       where status in ('open', 'creating') and (lease_until is null or lease_until < :at)
-      order by status = 'creating', updated_at -- Those that broke off first: a creation may wait long for its caller.
+        and (:id::uuid is null or (status = 'creating', id) > (:isCreating, :id))
+      order by status = 'creating', id -- Those that broke off first: a creation may wait long for its caller.
       limit :limit`,
-    { at, limit }
+    { at, limit, id: after?.id, isCreating: after?.status === 'creating' }
   )
   return rows.map(toClaim)
 }

@@ -1,5 +1,6 @@
 import { type Database, query } from './database.ts'
 
+/** A transfer is noted by its own id, in the same column. */
 export async function note(db: Database, volumeIds: readonly string[], at: Date): Promise<string[]> {
   const rows = await query<{ volume_id: string }>(
     db,

@@ -45,11 +45,13 @@ export async function noteFailure(
      returning failures`,
     { os: pool.os, type: pool.type, error }
   )
-  await query(db, 'update pools set retry_at = :retryAt where os = :os and type = :type', {
-    os: pool.os,
-    type: pool.type,
-    retryAt: retryAt(row?.failures ?? 1)
-  })
+  const failures = row?.failures ?? 1
+  await query(
+    db,
+    `update pools set retry_at = :retryAt
+      where os = :os and type = :type and failures = :failures -- Else a later failure, or a resume, has the last word.`,
+    { os: pool.os, type: pool.type, failures, retryAt: retryAt(failures) }
+  )
 }
 
 export async function noteError(db: Database, pool: PoolName, error: string | undefined): Promise<boolean> {

@@ -224,12 +224,16 @@ export async function retireStale(db: Database, at: Date): Promise<Spare[]> {
   return rows.map(toSpare)
 }
 
-export async function retiring(db: Database, limit: number): Promise<Spare[]> {
+export async function nextRetired(db: Database, limit: number, at: Date): Promise<Spare[]> {
   const rows = await query<SpareRow>(
     db,
-    `select * from backup_volumes where status = 'retiring' and volume_id is not null
-      order by updated_at, id limit :limit`,
-    { limit }
+    `update backup_volumes set updated_at = :at
+      where id = any(array(
+              select id from backup_volumes where status = 'retiring' and volume_id is not null
+               order by updated_at, id limit :limit
+                 for update skip locked))
+      returning *`,
+    { limit, at }
   )
   return rows.map(toSpare)
 }

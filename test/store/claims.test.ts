@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
-import { fingerprintOf } from '../../src/pool/claim.ts'
+import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
 import { aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
@@ -141,7 +141,7 @@ describe('a claim under way', () => {
     assert.ok(await claims.resume(claim.id, aLease(90), noon(61)))
   })
 
-  it('is unsettled while it is open or creating and nobody works on it, the oldest first', async () => {
+  it('is unsettled while it is open or creating and nobody works on it, the open ones first', async () => {
     const { claim: leased } = await openOne({ hostname: 'leased' })
     await claims.resume(leased.id, aLease(1000), noon(11))
     await settled({ hostname: 'settled' })
@@ -153,8 +153,23 @@ describe('a claim under way', () => {
       found.map(({ id }) => id),
       [old.id, young.id]
     )
-    assert.equal((await claims.unsettled(noon(60), 1)).length, 1)
+    assert.deepEqual(await claims.unsettled(noon(60), 1), found.slice(0, 1))
+    assert.deepEqual(await claims.unsettled(noon(60), 1, found[0]), found.slice(1))
+    assert.deepEqual(await claims.unsettled(noon(60), 1, found[1]), [])
     assert.deepEqual(await claims.unsettled(NOON, 10), [])
+  })
+
+  it('is unsettled on one page of all, whatever becomes of those before it', async () => {
+    const opened = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => openOne({ hostname })))
+    const ids = opened.map(({ claim }) => claim.id).toSorted()
+    const seen: string[] = []
+    for (let last: Claim | undefined, page = 0; page < 3; page += 1) {
+      const found = await claims.unsettled(noon(60), 2, last)
+      seen.push(...found.map(({ id }) => id))
+      for (const { id } of found) await claims.forget(id)
+      last = found.at(-1)
+    }
+    assert.deepEqual(seen, ids)
   })
 
   it('keeps the first reason of its miss while its disk is made', async () => {

@@ -36,7 +36,8 @@ describe('failures of a pool', () => {
 
   it('are all counted, of rivals too', async () => {
     await rivals(RIVALS, () => pools.noteFailure(DEBIAN, 'no', afterFailures))
-    assert.equal((await stateOf(DEBIAN))?.failures, RIVALS)
+    const state = await stateOf(DEBIAN)
+    assert.deepEqual([state?.failures, state?.retryAt], [RIVALS, noon(RIVALS)], 'the last one counted decides')
   })
 
   it('are forgotten by a resume, and not by a pause', async () => {

@@ -215,7 +215,7 @@ describe('a volume on its way', () => {
     await spares.retire(spare.id, 'requested', NOON)
     assert.equal((await spares.noteVolume(spare.id, 'volume', noon(1)))?.status, 'retiring')
     assert.deepEqual(
-      (await spares.retiring(10)).map(({ volumeId }) => volumeId),
+      (await spares.nextRetired(10, noon(2))).map(({ volumeId }) => volumeId),
       ['volume']
     )
   })
@@ -382,18 +382,19 @@ describe('the list of spares', () => {
     )
   })
 
-  it('gives the volumes to delete, those that wait longest first, so many at most', async () => {
-    const made = await stock(3)
-    for (const [n, { id }] of made.toReversed().entries()) await spares.retire(id, 'available', noon(n))
-    const order = made.toReversed().map(({ id }) => id)
-    assert.deepEqual(
-      (await spares.retiring(10)).map(({ id }) => id),
-      order
-    )
-    assert.deepEqual(
-      (await spares.retiring(2)).map(({ id }) => id),
-      order.slice(0, 2)
-    )
+  it('gives the volumes to delete in turn, so many at most: whoever was looked at goes to the end of the line', async () => {
+    const made = (await stock(6)).toReversed()
+    for (const [n, { id }] of made.entries()) await spares.retire(id, 'available', noon(n))
+    const names = new Map(made.map(({ id }, n) => [id, n]))
+    for (const [turn, expected] of [
+      [0, 1],
+      [2, 3],
+      [4, 5],
+      [0, 1]
+    ].entries()) {
+      const next = await spares.nextRetired(2, noon(10 + turn))
+      assert.deepEqual(new Set(next.map(({ id }) => names.get(id))), new Set(expected))
+    }
   })
 })
 

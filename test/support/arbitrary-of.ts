@@ -66,7 +66,7 @@ export function arbitraryOf(schema: Schema, context: Context, name = ''): Arbitr
   if ($ref !== undefined) return arbitraryOf(context.resolve($ref), context, name)
   if (anyOf) return oneof(...anyOf.map(one => arbitraryOf(one, context, name)))
   if (words) return constantFrom(...words)
-  switch (type) {
+  switch (type ?? '') {
     case 'string':
       return texts(schema, context.meaningful[name] ?? [])
     case 'integer':
@@ -106,10 +106,10 @@ const isLong = (text: string, min: number, max = Number.POSITIVE_INFINITY): bool
 }
 
 /** Values that are near to fitting a schema, or far from it; now and then one that fits all the same. */
-export function against(schema: Schema, context: Context, name = ''): Arbitrary<unknown> {
+export function against(schema: Schema, context: Context): Arbitrary<unknown> {
   const { $ref, anyOf, type, enum: words, maxLength, minimum, maximum } = schema
-  if ($ref !== undefined) return against(context.resolve($ref), context, name)
-  if (anyOf) return oneof(...anyOf.map(one => against(one, context, name)))
+  if ($ref !== undefined) return against(context.resolve($ref), context)
+  if (anyOf) return oneof(...anyOf.map(one => against(one, context)))
   if (words)
     return oneof(
       constantFrom(...words).map(word => word.toUpperCase()),
@@ -138,7 +138,7 @@ function againstObject(schema: Schema, context: Context): Arbitrary<unknown> {
   const names = Object.keys(schema.properties ?? {})
   if (names.length === 0) return oneof({ arbitrary: extra, weight: 3 }, { arbitrary: anything, weight: 1 })
   const wrong = constantFrom(...names).chain(key =>
-    record({ whole, value: against(schema.properties?.[key] ?? {}, context, key) }).map(({ whole: fields, value }) =>
+    record({ whole, value: against(schema.properties?.[key] ?? {}, context) }).map(({ whole: fields, value }) =>
       withField(fields, key, value)
     )
   )

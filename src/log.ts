@@ -1,6 +1,7 @@
 import { type DestinationStream, pino } from 'pino'
 
-const SECRETS = ['password', 'secret', 'token', 'auth_key', 'authKey', 'headers']
+/** `detail` is where PostgreSQL quotes a whole row. */
+const SECRETS = ['password', 'secret', 'token', 'auth_key', 'authKey', 'headers', 'detail']
 
 /** JSON lines, on standard output where no other place is named. Secrets are redacted here, wherever they turn up. */
 export const createLog = (level: string, to: DestinationStream = pino.destination(1)) =>

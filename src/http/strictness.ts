@@ -1,4 +1,4 @@
-import { Ajv } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance } from 'fastify'
 import { SHARED_SCHEMAS } from './schemas.ts'
@@ -12,7 +12,21 @@ export function validateStrictly(app: FastifyInstance): void {
   const body = addFormats.default(new Ajv({ ...strict, coerceTypes: false })).addFormat('uuid', UUID)
   const rest = addFormats.default(new Ajv({ ...strict, coerceTypes: 'array' })).addFormat('uuid', UUID)
   for (const schema of SHARED_SCHEMAS) body.addSchema(schema)
-  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? body : rest).compile(schema as object))
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    const exact = body.compile(schema as object)
+    return httpPart === 'body' ? exact : inTurn(rest.compile(schema as object), exact)
+  })
+}
+
+/** What Ajv has made of a text it does not look at again: 1e400 is an integer to it. */
+function inTurn(coerce: ValidateFunction, exact: ValidateFunction) {
+  const check = (data: unknown): boolean => {
+    const fits = coerce(data) && exact(data)
+    validate.errors = coerce.errors ?? exact.errors ?? null
+    return fits
+  }
+  const validate: typeof check & { errors: ErrorObject[] | null } = Object.assign(check, { errors: null })
+  return validate
 }
 
 /** Nothing but JSON. An empty body is none, also from clients that call each of their bodies JSON. */

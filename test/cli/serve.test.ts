@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'vitest'
@@ -15,6 +17,12 @@ const isGone = (pid: number): boolean => {
     return true
   }
 }
+
+/** As every user of the machine can read it. */
+const commandLineOf = (pid: number): string =>
+  existsSync(`/proc/${pid}/cmdline`)
+    ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+    : execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' })
 
 /** `spare-pool serve` with nothing said at all, in a folder of its own and on ports of its own. */
 async function aDemonstration(t: TestContext, cwd: string) {
@@ -93,6 +101,35 @@ describe('serve with a configuration', () => {
     assert.ok(existsSync(join(patient.folder, 'secret')))
     command.kill('SIGINT')
     assert.equal((await command.ended).code, 0)
+  })
+
+  it('shows its passwords nowhere: not in its log at level trace, as it fails, nor among its arguments', async t => {
+    const patient = await aPatient(t)
+    const [ofCloud, ofDatabase] = [`cloud-${randomUUID()}`, `database-${randomUUID()}`]
+    const user = Object.assign(patient.user('pool-svc'), { password: ofCloud })
+    const document = patient.document({
+      server: { port: 0 },
+      database: { url: patient.databaseUrl.replace('@', `:${ofDatabase}@`) },
+      openstack: { auth: patient.auth({ password: ofCloud }) },
+      ticks: { check_state: '* * * * * *' },
+      access: { mode: 'none' },
+      log: { level: 'trace' }
+    })
+    const command = startCommand(t, ['serve', '--config', aConfigFile(t, document)])
+    const [, url = ''] = await command.says(/"url":"([^"]+)".*"msg":"service started"/)
+    const commandLine = commandLineOf(command.pid)
+    assert.match(commandLine, /serve.--config/)
+    user.password = 'changed'
+    patient.cloud.tokens.clear()
+    await command.says(/"msg":"tick failed"/)
+    const answers = []
+    for (const path of ['/pool/stats', '/pool/plan', '/metrics']) answers.push(await (await fetch(url + path)).text())
+    command.kill('SIGTERM')
+    const { stdout, stderr } = await command.ended
+    assert.match(answers.join(), /service's own login is refused/)
+    for (const secret of [ofCloud, ofDatabase]) {
+      for (const text of [stdout, stderr, commandLine, ...answers]) assert.ok(!text.includes(secret), text)
+    }
   })
 
   it('exits with 1 when its database cannot be reached, or its port is taken', async t => {

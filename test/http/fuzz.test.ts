@@ -1,230 +1,138 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import {
-  type Arbitrary,
-  array,
-  asyncProperty,
-  assert as check,
-  constant,
-  constantFrom,
-  integer,
-  jsonValue,
-  oneof,
-  option,
-  record,
-  string,
-  tuple
-} from 'fast-check'
-import { beforeAll, describe, it } from 'vitest'
-import { CLAIM_STATUSES } from '../../src/pool/claim.ts'
+import { array, asyncProperty, assert as check, constantFrom, oneof, string } from 'fast-check'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import type { Problem } from '../../src/http/schemas.ts'
 import { POOL_ERROR_CODES } from '../../src/pool/errors.ts'
-import { SPARE_STATUSES } from '../../src/pool/spare.ts'
-import { PURGES } from '../../src/pool/stores.ts'
+import type { Context } from '../support/arbitrary-of.ts'
+import { assertDocumented } from '../support/documented.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
+import {
+  addressOf,
+  type Judge,
+  judgeOf,
+  type OpenApi,
+  type Request,
+  type Route,
+  requestsTo,
+  routesOf
+} from '../support/requests.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 
-const RUNS = { numRuns: 500 }
+/** Requests that are sent side by side, which takes less time and finds more. */
+const SIDE_BY_SIDE = 20
+/** To each route, and for each field of its body, since it is there that most can go wrong. */
+const REQUESTS = { each: 200, eachField: 650 }
+const BODIES_MIN = 10_000
+
 const t = whileTestsRun()
 let service: TestService
+let context: Context
+let judge: Judge
+const answers = new Map<string, number>()
+const seen = { bodies: 0, refused: 0, served: 0 }
+
 beforeAll(async () => {
   const golden = Array.from({ length: 3 }, (_, n) => ({ name: `os-${n}_ssd_1` }))
   service = await aService(t, { golden, config: { pools: [{ ...DEBIAN, target: 2 }] } })
+  judge = judgeOf(service.service.app)
+  const { components } = service.service.app.swagger() as unknown as OpenApi
+  context = {
+    resolve: ref => components.schemas[ref.replace('#/components/schemas/', '')] ?? {},
+    meaningful: {
+      os: ['debian12', 'os-0', 'os-1', 'beos'],
+      type: ['ssd', 'SSD', 'sas', 'nvme'],
+      category: ['sys', 'sys', 'data'],
+      hostname: ['web-01', 'web-02', 'w e b', 'ü'],
+      project_id: [service.project('tenant-a'), service.project('tenant-b'), 'nowhere'],
+      'idempotency-key': ['key', 'other']
+    },
+    largest: { wait_seconds: 1 } // Claims that wait for longer have tests of their own.
+  }
+})
+afterAll(() => {
+  const { bodies, refused, served } = seen
+  const kinds = [...answers].map(([kind, count]) => `${kind} ${count}`).join(', ')
+  console.info(
+    `${bodies} bodies were sent: ${refused} requests did not fit their schema, ${served} did. Answers: ${kinds}`
+  )
 })
 
-type Method = 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH'
-type Headers = Record<string, string>
-
-/** Whatever is asked: an answer that the document knows, and never our own fault. */
-async function ask(method: Method, path: string, body?: unknown, headers: Headers = {}): Promise<void> {
-  const answer = await service.call(method, path, body, headers)
-  assert.notEqual(answer.status, 500, JSON.stringify(answer.body))
-  if (answer.status < 400) return
-  assert.match(String(answer.headers['content-type']), /^application\/problem\+json/)
-  assert.ok(POOL_ERROR_CODES.includes(answer.body.code) && answer.body.code !== 'internal_error')
-  assert.equal(answer.body.status, answer.status)
-  assert.equal(answer.headers['x-openstack-request-id'], answer.body.request_id)
+async function send(route: Route, request: Request): Promise<void> {
+  const { app } = service.service
+  const { payload, contentType } = request
+  const url = addressOf(route, request)
+  const headers = { ...request.headers, ...(contentType === undefined ? {} : { 'content-type': contentType }) }
+  const answer = await app.inject({ method: route.method, url, headers, ...(payload === undefined ? {} : { payload }) })
+  const isProblem = answer.statusCode >= 400
+  const body = String(answer.headers['content-type']).includes('json') ? answer.json() : answer.body
+  assertDocumented(app, route.method, url, answer.statusCode, body)
+  if (isProblem) assertProblem(body, answer.statusCode, answer.headers)
+  if (payload !== undefined) seen.bodies += 1
+  const kind = isProblem ? body.code : String(answer.statusCode)
+  answers.set(kind, (answers.get(kind) ?? 0) + 1)
+  if (request.headers['x-auth-token']) return // Nothing else is looked at where nobody knows the caller.
+  assertJudged(judge(route, request), answer.statusCode, isProblem ? body : undefined)
 }
 
-const text = string({ unit: 'binary', maxLength: 300 })
-const nasty = constantFrom(
-  '',
-  ' ',
-  '\u0000',
-  '\ud800',
-  "'; drop table os; --",
-  '%',
-  '{os}',
-  '__proto__',
-  '-1',
-  'null',
-  '🐘'
-)
-
-/** Mostly as it should be, else anything that JSON can say. */
-const mostly = <T>(good: Arbitrary<T>) =>
-  oneof({ arbitrary: good, weight: 6 }, { arbitrary: oneof(nasty, text, jsonValue({ maxDepth: 1 })), weight: 1 })
-
-/** With the fields that must be there, any of the others, and now and then none or more of them. */
-const shaped = <Must, May>(
-  must: { [K in keyof Must]: Arbitrary<Must[K]> },
-  may: { [K in keyof May]: Arbitrary<May[K]> }
-): Arbitrary<unknown> =>
-  oneof(
-    {
-      arbitrary: tuple(record(must), record(may, { requiredKeys: [] })).map(([a, b]) => ({ ...a, ...b })),
-      weight: 8
-    },
-    { arbitrary: record({ ...must, ...may, extra: jsonValue() }, { requiredKeys: [] }), weight: 1 },
-    { arbitrary: jsonValue(), weight: 1 }
-  )
-
-/** A body that is sent as JSON, as text that may be cut short, or not at all. */
-const sent = (body: Arbitrary<unknown>) =>
-  oneof(
-    { arbitrary: body.map(value => [JSON.stringify(value), 'application/json'] as const), weight: 10 },
-    {
-      arbitrary: record({ value: body, end: integer({ min: 0, max: 50 }) }).map(
-        ({ value, end }) => [JSON.stringify(value)?.slice(0, end) ?? '', 'application/json'] as const
-      ),
-      weight: 1
-    },
-    { arbitrary: text.map(value => [value, 'application/json'] as const), weight: 1 },
-    { arbitrary: body.map(value => [JSON.stringify(value), 'text/plain'] as const), weight: 1 },
-    { arbitrary: constant([undefined, undefined] as const), weight: 1 }
-  )
-
-const posts = (path: string, body: Arbitrary<unknown>, headers: Arbitrary<Headers> = constant({})): Promise<void> =>
-  check(
-    asyncProperty(sent(body), headers, async ([payload, type], more) => {
-      await ask('POST', path, payload, { ...more, ...(type ? { 'content-type': type } : {}) })
-    }),
-    RUNS
-  )
-
-const queries = (path: string, fields: Record<string, Arbitrary<unknown>>): Promise<void> => {
-  const known = new Map(Object.entries(fields)) // A random name may be one that every object has, such as `toString`.
-  const name = oneof({ arbitrary: constantFrom(...known.keys()), weight: 8 }, { arbitrary: text, weight: 1 })
-  const pair = name.chain(key =>
-    mostly(known.get(key) ?? text).map(
-      value => [key, typeof value === 'string' ? value : JSON.stringify(value)] as const
-    )
-  )
-  return check(
-    asyncProperty(array(pair, { maxLength: 4 }), async pairs => {
-      await ask('GET', `${path}?${pairs.map(([key, value]) => `${encoded(key)}=${encoded(value)}`).join('&')}`)
-    }),
-    RUNS
-  )
+function assertProblem(problem: Problem, status: number, headers: Readonly<Record<string, unknown>>): void {
+  assert.match(String(headers['content-type']), /^application\/problem\+json/)
+  assert.ok(POOL_ERROR_CODES.includes(problem.code) && problem.code !== 'internal_error', problem.code)
+  assert.equal(problem.status, status)
+  assert.equal(headers['x-openstack-request-id'], problem.request_id)
 }
 
-/** Also of halves of characters, which `encodeURIComponent` refuses. */
-const encoded = (value: string): string => encodeURIComponent(Buffer.from(value).toString())
+/** What does not fit is refused for that, and what fits is not: a name that is too long, say, is another matter. */
+function assertJudged(fits: boolean | undefined, status: number, problem: Problem | undefined): void {
+  if (fits === undefined) return
+  seen[fits ? 'served' : 'refused'] += 1
+  if (fits) assert.doesNotMatch(problem?.detail ?? '', /^The request's \w+ is wrong/)
+  else assert.ok([400, 413, 415].includes(status) && problem?.code === 'invalid_request', `it was let in: ${status}`)
+}
 
-const hostname = oneof(constantFrom('web-01', 'web-02', 'w e b', 'ü'), string({ minLength: 1, maxLength: 255 }))
-const os = constantFrom('debian12', 'os-0', 'os-1', 'beos')
-const type = constantFrom('ssd', 'SSD', 'sas', 'nvme')
-const uuid = constantFrom(randomUUID(), randomUUID().toUpperCase(), `urn:uuid:${randomUUID()}`)
+/** Every route of the document, as it is when the test runs: none is named here. */
+const fuzz = async (route: Route): Promise<void> => {
+  const { body } = route
+  const whole = body?.$ref === undefined ? body : context.resolve(body.$ref)
+  const requests = REQUESTS.each + REQUESTS.eachField * Object.keys(whole?.properties ?? {}).length
+  const batches = array(requestsTo(route, context), { minLength: SIDE_BY_SIDE, maxLength: SIDE_BY_SIDE })
+  const together = asyncProperty(batches, async batch => {
+    await service.clock.during(Promise.all(batch.map(request => send(route, request))))
+  })
+  await check(together, { numRuns: Math.ceil(requests / SIDE_BY_SIDE) })
+}
 
-describe('whatever is sent, the answer is documented and never a 500:', () => {
-  it('POST /pool/claim', () =>
-    posts(
-      '/pool/claim',
-      shaped(
-        { hostname: mostly(hostname), os: mostly(os), type: mostly(type) },
-        {
-          category: mostly(constantFrom('sys', 'sys', 'data')),
-          size: mostly(integer({ min: 0, max: 60 })),
-          project_id: mostly(constantFrom(service.project('tenant-a'), service.project('tenant-b'))),
-          on_empty: mostly(constantFrom('fail', 'fail', 'fail', 'create')),
-          wait_seconds: mostly(constantFrom(0, 1))
-        }
-      ),
-      oneof(
-        { arbitrary: constant({}), weight: 3 },
-        record({ 'idempotency-key': oneof(constantFrom('key', 'other'), string({ maxLength: 300 })) }),
-        record({ 'x-auth-token': constantFrom('unknown', 'ü', 'a b') }),
-        record({ 'x-openstack-request-id': string() })
-      )
-    ))
+describe('whatever is sent, the answer is documented, never a 500, and right about what is wrong with the request:', () => {
+  it('to every route, from its own schema and against it', { timeout: 240_000 }, async () => {
+    const routes = routesOf(service.service.app)
+    for (const route of routes) {
+      await fuzz(route).catch((error: unknown) => {
+        throw new Error(`${route.method} ${route.path}: ${String(error)}`, { cause: error })
+      })
+    }
+    assert.ok(routes.length >= 17)
+    assert.ok(seen.bodies >= BODIES_MIN, `${seen.bodies} bodies`)
+    assert.ok(seen.refused > BODIES_MIN / 4 && seen.served > BODIES_MIN / 4, JSON.stringify(seen))
+  })
 
-  it('POST /os/sync', () =>
-    posts(
-      '/os/sync',
-      shaped(
-        {},
-        {
-          purge: mostly(constantFrom(...PURGES)),
-          dry_run: mostly(constantFrom(true, true, false)),
-          allow_empty: mostly(constantFrom(true, false))
-        }
-      )
-    ))
-
-  it.for(['/pool/pause', '/pool/resume'])('POST %s', path =>
-    posts(path, shaped({}, { os: mostly(os), type: mostly(type) }))
-  )
-
-  it.for(['/pool/replenish', '/pool/check', '/pool/reconcile'])('POST %s', path =>
-    posts(path, oneof({ arbitrary: jsonValue(), weight: 9 }, constant({})))
-  )
-
-  it('GET /pool/claims', () =>
-    queries('/pool/claims', {
-      project_id: constantFrom(service.project('tenant-a'), 'other'),
-      hostname,
-      volume_id: uuid,
-      limit: integer({ min: -1, max: 1100 }),
-      marker: uuid
-    }))
-
-  it('GET /pool/volumes', () =>
-    queries('/pool/volumes', {
-      os,
-      type,
-      status: constantFrom(...SPARE_STATUSES, ...CLAIM_STATUSES),
-      limit: integer({ min: -1, max: 1100 }),
-      marker: uuid
-    }))
-
-  it('GET /pool/stats', () =>
-    queries('/pool/stats', {
-      window: record({ n: integer({ min: 0, max: 1_000_000 }), unit: constantFrom('s', 'm', 'h', 'd', 'w', '') }).map(
-        ({ n, unit }) => `${n}${unit}`
-      )
-    }))
-
-  it('GET /pool/claims/{claim_id} and DELETE /pool/volumes/{volume_id}', () =>
-    check(
-      asyncProperty(oneof(uuid, nasty, text), option(sent(jsonValue())), async (id, body) => {
-        const [payload, contentType] = body ?? []
-        await ask('GET', `/pool/claims/${encoded(id)}`)
-        const headers: Headers = contentType ? { 'content-type': contentType } : {}
-        await ask('DELETE', `/pool/volumes/${encoded(id)}`, payload, headers)
-      }),
-      RUNS
-    ))
-
-  it('any method on any address', () => {
-    const known = Object.keys((service.service.app.swagger() as { paths?: object }).paths ?? {})
+  it('with any method to any address', () => {
+    const { app } = service.service
+    const known = Object.keys(app.swagger().paths ?? {}).map(path => path.replace(/\{\w+\}/, randomUUID()))
     const path = oneof(
       constantFrom(...known, '/', '/docs', '/docs/', '/openapi.json', '/pool/reservations', '/pool/reservations/1'),
       string({ unit: 'grapheme-ascii' }).map(part => `/${part.replaceAll(/[ \\^`{|}"<>]/g, '')}`),
       constantFrom('/%', '/%zz', '/%00', '//', '/..', '/../../etc/passwd', '/docs/static/..%2f..', '/?', '/#', '/*')
     )
+    const method = constantFrom('GET', 'POST', 'DELETE', 'PUT', 'PATCH')
     return check(
-      asyncProperty(constantFrom<Method>('GET', 'POST', 'DELETE', 'PUT', 'PATCH'), path, async (method, address) => {
-        if (method === 'POST' && address === '/os/sync') return // Has a test of its own, and would empty the stock.
-        await ask(method, address)
+      asyncProperty(method, path, async (anyMethod, url) => {
+        if (anyMethod === 'POST' && url === '/os/sync') return // It would empty the stock.
+        const answer = await service.clock.during(Promise.resolve(app.inject({ method: anyMethod as 'GET', url })))
+        const isProblem = answer.statusCode >= 400
+        if (isProblem) assertProblem(answer.json(), answer.statusCode, answer.headers)
+        assertDocumented(app, anyMethod, url, answer.statusCode, isProblem ? answer.json() : answer.body)
       }),
-      RUNS
+      { numRuns: 500 }
     )
   })
-
-  it('and what is not JSON at all', () =>
-    check(
-      asyncProperty(jsonValue(), async value => {
-        await ask('POST', '/pool/claim', JSON.stringify(value).slice(1), { 'content-type': 'application/json' })
-      }),
-      { numRuns: 100 }
-    ))
 })

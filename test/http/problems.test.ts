@@ -94,6 +94,7 @@ describe('a request that is wrong', () => {
     '/pool/claims?limit=0',
     '/pool/claims?limit=1001',
     '/pool/claims?limit=many',
+    '/pool/claims?limit=1e400',
     '/pool/claims?marker=1',
     `/pool/claims?marker=urn:uuid:${randomUUID()}`,
     `/pool/claims?marker=${randomUUID()}`,

@@ -120,6 +120,9 @@ async function resume(
   holder: string,
   call: Call
 ): Promise<ClaimResult> {
-  const [spare, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
+  const [its, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
+  // It may have broken off while its spare was being put back, or when there was none.
+  const next = its === undefined && claim.status === 'open'
+  const spare = next ? await deps.spares.reserveOldest(claim.id, claim, deps.clock.now()) : its
   return await serveClaim(deps, { request, call, claim, spare, image, resumed: true, holder })
 }

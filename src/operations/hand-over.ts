@@ -83,8 +83,9 @@ const EXTENDING_POLL_MS = 100
 async function extend(deps: Deps, handover: Handover): Promise<Spare> {
   const { pool, spare, volumeId, claim, call } = handover
   const sizeGib = claim.wantedSizeGib ?? spare.sizeGib
-  if (spare.transfer) await release(deps, handover)
   const before = await pool.volumes.find(volumeId, call)
+  // It may wait in a transfer that we do not know: of a try that died before it could note the key.
+  if (before?.status === 'awaiting-transfer') await release(deps, handover)
   if (before && before.sizeGib < sizeGib && before.status !== 'extending') {
     await pool.volumes.extend(volumeId, sizeGib, call)
   }

@@ -118,6 +118,8 @@ export class Watch {
     for (const spare of after.spares) {
       const was = before.get(spare.id)?.status
       if (spare.status === 'retiring' && spare.volume_id) this.#retired.add(spare.volume_id)
+      const isBack = spare.status === 'available' && this.#retired.has(spare.volume_id ?? '')
+      assert.ok(!isBack, `rule 6: volume ${spare.volume_id} was retired and is in stock again`)
       if (was === 'retiring') assert.equal(spare.status, 'retiring', `rule 6: ${spare.id} is ${spare.status} again`)
       if (was === 'available' && spare.status === 'reserved') checkCurrent(spare, after.images)
     }

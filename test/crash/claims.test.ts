@@ -1,0 +1,4 @@
+import { FROM_STOCK } from './claim-scenarios.ts'
+import { killAtEachStep } from './kill-at-each-step.ts'
+
+killAtEachStep(FROM_STOCK)

@@ -1,0 +1,83 @@
+import { oneDisk, type Scenario, stepsOf } from './scenario.ts'
+import type { Stage } from './stage.ts'
+import type { Act } from './worker.ts'
+
+/** What makes disks, for claims and for the stock. */
+export const CREATIONS: readonly Scenario[] = [
+  {
+    name: 'a claim that finds no spare',
+    given: async stage => {
+      await stage.perform({ sync: { purge: 'none', dryRun: false, allowEmpty: false } })
+      return { claim: stage.request() }
+    },
+    steps: stepsOf(`
+      claims.open volumes.pages spares.hasStale spares.requestFor claims.noteCreating volumes.create
+      spares.noteVolume claims.noteCreating claims.release
+    `),
+    afterwards: oneDisk(0),
+    whenRepeated: oneDisk(0)
+  },
+  {
+    name: 'a claim again, when its disk has been made',
+    given: madeDisk,
+    steps: stepsOf(`
+      claims.open claims.living claims.resume spares.ofClaim images.find volumes.find spares.noteAvailable
+      transfers.create volumes.update spares.noteTransfer transfers.accept claims.settle
+    `),
+    afterwards: oneDisk(0)
+  },
+  {
+    name: 'check_state, when the disk of a claim has been made',
+    given: async stage => {
+      await madeDisk(stage)
+      return { tick: 'check_state' }
+    },
+    steps: stepsOf(`
+      spares.onTheirWay volumes.pages spares.noteAvailable spares.retiring claims.resume spares.ofClaim
+      images.find volumes.find volumes.pages transfers.create volumes.update spares.noteTransfer
+      transfers.accept claims.settle claims.find
+    `),
+    afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)
+  },
+  {
+    name: 'a claim whose disk is made in its project itself',
+    options: { user: 'admin' },
+    given: async stage => {
+      await stage.perform({ sync: { purge: 'none', dryRun: false, allowEmpty: false } })
+      return { claim: stage.request() }
+    },
+    steps: stepsOf(`
+      claims.open volumes.pages spares.hasStale claims.noteCreating volumes.create claims.noteCreating
+      claims.release
+    `),
+    afterwards: oneDisk(0)
+  },
+  {
+    name: 'replenish',
+    given: async () => ({ tick: 'replenish' }),
+    steps: stepsOf(`
+      spares.stock snapshots.list volumes.find volumes.find volumes.find images.add spares.stock
+      volumes.quota spares.request volumes.create volumes.create spares.noteVolume spares.noteVolume
+    `)
+  },
+  {
+    name: 'check_state, when volumes have been made',
+    given: async stage => {
+      await stage.leaveAfter('spares.noteVolume', { tick: 'replenish' })
+      stage.pass(30)
+      return { tick: 'check_state' }
+    },
+    steps: stepsOf(`
+      spares.onTheirWay volumes.pages spares.noteVolume transfers.create transfers.create
+      spares.noteAvailable spares.retiring
+    `)
+  }
+]
+
+async function madeDisk(stage: Stage): Promise<Act> {
+  await stage.perform({ sync: { purge: 'none', dryRun: false, allowEmpty: false } })
+  const act = { claim: stage.request() }
+  await stage.perform(act)
+  stage.pass(5)
+  return act
+}

@@ -1,0 +1,4 @@
+import { CREATIONS } from './creation-scenarios.ts'
+import { killAtEachStep } from './kill-at-each-step.ts'
+
+killAtEachStep(CREATIONS)

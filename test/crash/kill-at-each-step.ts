@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { beforeAll, describe, it } from 'vitest'
+import { whileTestsRun } from '../support/lifetime.ts'
+import { aHome, type Home } from './home.ts'
+import type { Scenario } from './scenario.ts'
+import { aStage } from './stage.ts'
+import { isLook } from './steps.ts'
+
+/**
+ * The process is gone between two steps. So it is when it dies at a step: in the middle of a statement or a transaction,
+ * which comes to nothing or is done, or while it waits for the cloud, which has acted or not. After a step that only looks
+ * all is as it was before it, so nobody needs to be killed there.
+ */
+export function killAtEachStep(scenarios: readonly Scenario[]): void {
+  const lifetime = whileTestsRun()
+  let home: Home
+  beforeAll(async () => {
+    home = await aHome(lifetime)
+  })
+
+  describe.for(scenarios)('$name', ({ options, given, steps, afterwards, whenRepeated }) => {
+    it('takes these steps, and holds nothing in the database while it asks the cloud', async t => {
+      const stage = await aStage(t, home, options)
+      const recorded = await stage.record(await given(stage))
+      const names = recorded.map(({ name }) => name)
+      assert.deepEqual(names, steps)
+      const untrue = recorded.filter(({ name, changed }) => changed && isLook(name))
+      assert.deepEqual(untrue, [], 'these do not only look')
+    })
+
+    const failPoints = steps.filter(step => !isLook(step))
+
+    it.for(failPoints)('is mended by reconcile when it was killed after %s', async (step, t) => {
+      const stage = await aStage(t, home, options)
+      const act = await given(stage)
+      const stock = stage.stock()
+      await stage.killAfter(step, act)
+      await stage.recover()
+      await afterwards?.(stage, act, stock)
+      await stage.mend()
+    })
+
+    it.for(whenRepeated ? failPoints : [])('is finished by its repeat when it was killed after %s', async (step, t) => {
+      const stage = await aStage(t, home, options)
+      const act = await given(stage)
+      const stock = stage.stock()
+      await stage.killAfter(step, act)
+      stage.endLeases()
+      await whenRepeated?.(stage, act, stock)
+      await stage.mend()
+    })
+  })
+}

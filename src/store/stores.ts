@@ -1,6 +1,7 @@
 import * as claimQueries from './claims.ts'
 import { bind, type Database } from './database.ts'
 import * as imageQueries from './images.ts'
+import * as leavingQueries from './leaving-spares.ts'
 import * as orphanQueries from './orphans.ts'
 import * as poolQueries from './pools.ts'
 import * as spareQueries from './spares.ts'
@@ -10,7 +11,7 @@ import * as tickQueries from './ticks.ts'
 
 /** All queries of one database, as operations know them. */
 export const storesOf = (db: Database) => ({
-  spares: bind(db, { ...stockQueries, ...spareQueries }),
+  spares: bind(db, { ...stockQueries, ...spareQueries, ...leavingQueries }),
   claims: bind(db, claimQueries),
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),

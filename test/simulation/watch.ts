@@ -52,7 +52,7 @@ export class Watch {
   }
 
   /** After each step; where that was in the cloud, the tables are as they were. */
-  async look(where: Where): Promise<void> {
+  async look(where: Where = 'store'): Promise<void> {
     const after = where === 'store' ? await readTables(this.#it.db) : this.#before
     for (const entry of this.#it.cloud.journal.after(this.#sequence)) {
       this.#sequence = entry.sequence

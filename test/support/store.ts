@@ -5,15 +5,8 @@ import { newId } from '../../src/clock.ts'
 import type { Claim, ClaimRequest } from '../../src/pool/claim.ts'
 import type { Image } from '../../src/pool/image.ts'
 import type { Spare } from '../../src/pool/spare.ts'
-import * as claimQueries from '../../src/store/claims.ts'
-import { bind, query, runScript } from '../../src/store/database.ts'
-import * as imageQueries from '../../src/store/images.ts'
-import * as orphanQueries from '../../src/store/orphans.ts'
-import * as poolQueries from '../../src/store/pools.ts'
-import * as spareQueries from '../../src/store/spares.ts'
-import * as statisticsQueries from '../../src/store/statistics.ts'
-import * as stockQueries from '../../src/store/stock.ts'
-import * as tickQueries from '../../src/store/ticks.ts'
+import { query, runScript } from '../../src/store/database.ts'
+import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase } from './database.ts'
 import { aDisk, anImage, aRequest, aSpare, NOON, noon } from './samples.ts'
 
@@ -22,21 +15,14 @@ export type Store = Awaited<ReturnType<typeof aStore>>
 /** Called at a file's top level. `connections`: as many as its races have rivals. */
 export async function aStore(connections = 2) {
   const db = await aDatabase(undefined, { connections })
-  const spares = bind(db, { ...stockQueries, ...spareQueries })
-  const claims = bind(db, claimQueries)
-  const images = bind(db, imageQueries)
+  const stores = storesOf(db)
+  const { spares, claims, images } = stores
   const rows = <Row extends object>(sql: string, bindings: object = {}): Promise<Row[]> => query(db, sql, bindings)
   const tables = ['backup_volumes', 'claims', 'os', 'pools', 'lead_times', 'ticks', 'orphans']
   beforeEach(() => runScript(db, tables.map(table => `delete from ${table};`).join('')))
   return {
     db,
-    spares,
-    claims,
-    images,
-    pools: bind(db, poolQueries),
-    ticks: bind(db, tickQueries),
-    orphans: bind(db, orphanQueries),
-    history: bind(db, statisticsQueries),
+    ...stores,
     rows,
 
     /** One image, and so many spares of it, the first of them the oldest. */

@@ -1,0 +1,74 @@
+import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
+import { type Database, query } from './database.ts'
+import { IS_STALE } from './images.ts'
+import { type SpareRow, toSpare } from './spares.ts'
+
+/** A claim whose disk it was to become has none any more: another may be made for it. */
+const DISK_LOST = `update claims
+          set volume_id = null, volume_type = null, size = null, snapshot_id = null, image_version = null
+        where status = 'creating' and (id, volume_id) in (select claim_id, volume_id from spare)`
+
+export async function retire(db: Database, id: string, from: SpareStatus, at: Date): Promise<boolean> {
+  requireNext(from, 'retiring')
+  const rows = await query(db, retireWhere('status = :from'), { id, from, at })
+  return rows.length > 0
+}
+
+export async function retireUnfinished(db: Database, id: string, at: Date): Promise<boolean> {
+  const rows = await query(db, retireWhere("status in ('creating', 'reserved') and available_at is null"), { id, at })
+  return rows.length > 0
+}
+
+const retireWhere = (condition: string): string => `
+  with spare as (
+    select id, claim_id, volume_id from backup_volumes where id = :id and ${condition}
+  ), lost as (
+    ${DISK_LOST}
+  )
+  update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
+   where id = :id and ${condition}
+   returning id`
+
+function requireNext(from: SpareStatus, to: SpareStatus | 'gone'): void {
+  if (!mayBecome(from, to)) throw new Error(`a ${from} spare may not become ${to}`)
+}
+
+export async function retireStale(db: Database, at: Date): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `update backup_volumes spare set status = 'retiring', updated_at = :at
+      where status in ('requested', 'creating', 'available') and not kept and ${IS_STALE}
+      returning *`,
+    { at }
+  )
+  return rows.map(toSpare)
+}
+
+export async function nextRetired(db: Database, limit: number, at: Date): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `update backup_volumes set updated_at = :at
+      where id = any(array(
+              select id from backup_volumes where status = 'retiring' and volume_id is not null
+               order by updated_at, id limit :limit
+                 for update skip locked))
+      returning *`,
+    { limit, at }
+  )
+  return rows.map(toSpare)
+}
+
+export async function drop(db: Database, id: string, from: SpareStatus): Promise<boolean> {
+  requireNext(from, 'gone')
+  const rows = await query(
+    db,
+    `with spare as (
+       delete from backup_volumes where id = :id and status = :from returning id, claim_id, volume_id
+     ), lost as (
+       ${DISK_LOST}
+     )
+     select id from spare`,
+    { id, from }
+  )
+  return rows.length > 0
+}

@@ -18,7 +18,9 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
     home = await aHome(lifetime)
   })
 
-  describe.for(scenarios)('$name', ({ options, given, steps, afterwards, whenRepeated }) => {
+  describe.for(scenarios.map(scenario => [scenario.name, scenario] as const))('%s', ([, scenario]) => {
+    const { options, given, steps, afterwards, whenRepeated } = scenario
+
     it('takes these steps, and holds nothing in the database while it asks the cloud', async t => {
       const stage = await aStage(t, home, options)
       const recorded = await stage.record(await given(stage))

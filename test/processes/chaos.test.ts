@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { FAULT_KINDS } from '../../src/sandbox/faults.ts'
 import { seed } from '../support/seed.ts'
 import { chaos } from './chaos.ts'
 import { counts, faultsOf } from './counts.ts'
@@ -11,5 +12,9 @@ describe('two service processes that are killed again and again, on a cloud with
     assert.deepEqual(faultsOf(outcome), [])
     assert.equal(outcome.restarts, 2)
     assert.ok(outcome.kills > 0)
+    assert.deepEqual(
+      FAULT_KINDS.filter(kind => !outcome.strikes.has(kind)),
+      []
+    )
   }, 700_000)
 })

@@ -41,9 +41,9 @@ export interface Outcome {
 }
 
 const POOLS: readonly PoolTarget[] = [
-  { os: 'debian12', type: 'ssd', target: 60 },
-  { os: 'debian12', type: 'sas', target: 30 },
-  { os: 'windows2022', type: 'ssd', target: 10 }
+  { os: 'debian12', type: 'ssd', target: 120 },
+  { os: 'debian12', type: 'sas', target: 60 },
+  { os: 'windows2022', type: 'ssd', target: 20 }
 ]
 
 const TARGET = POOLS.reduce((sum, { target }) => sum + target, 0)

@@ -7,6 +7,7 @@ import type { Stage } from './stage.ts'
 const SHORTER = 20
 /** Of the simulation's odds: there some of the faults are on at a time, here all of them. */
 const ODDS = 0.01
+const WORST_ODDS = 0.2
 
 /** Every fault that a cloud has, all at once; now and then one of them is as frequent as can be. */
 export class CloudFaults {
@@ -28,14 +29,16 @@ export class CloudFaults {
     this.end()
     const worst = Math.floor(this.#random.fraction() * FAULTS.length)
     for (const [index, { ms, probability = 1, ...rule }] of FAULTS.entries()) {
-      const odds = index === worst ? 0.2 * probability : ODDS * probability
-      this.#stage.cloud.addFault({ ...rule, probability: odds, ...(ms && { ms: ms / SHORTER }) })
+      const odds = index === worst || rule.kind === 'busy_delete' ? WORST_ODDS : ODDS // Deletions are few.
+      this.#stage.cloud.addFault({ ...rule, probability: odds * probability, ...(ms && { ms: ms / SHORTER }) })
     }
   }
 
   end(): void {
     const { faults } = this.#stage.cloud
-    for (const { kind, strikes } of faults.list()) this.#strikes.set(kind, (this.#strikes.get(kind) ?? 0) + strikes)
+    for (const { kind, strikes } of faults.list()) {
+      if (strikes > 0) this.#strikes.set(kind, (this.#strikes.get(kind) ?? 0) + strikes)
+    }
     faults.remove()
   }
 }

@@ -90,7 +90,7 @@ const configFor = (authUrl: string, url: string, secret: string, pools: readonly
     timeout_seconds: TIMEOUT_SECONDS
   },
   pools,
-  limits: { creating_max: 200, creating_max_per_snapshot: 100 },
+  limits: { creating_max: 400, creating_max_per_snapshot: 200 },
   ticks: { replenish: '* * * * * *', check_state: '* * * * * *', reconcile: '*/3 * * * * *' },
   access: { mode: 'keystone' }
 })

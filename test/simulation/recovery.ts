@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { TICK_NAMES } from '../../src/operations/deps.ts'
 import { changeVolume } from '../../src/sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
+import { complaintsOf } from './complaints.ts'
 import type { Replica } from './replica.ts'
 import { CREATE_SECONDS, POOLS, REPLICAS } from './setting.ts'
-import type { SpareRow } from './tables.ts'
 import type { World } from './world.ts'
 
 /** The faults are over: what is left of them the service mends by itself, save for what only an administrator can. */
@@ -59,41 +59,8 @@ function repair(world: World): void {
   }
 }
 
-/** What is not yet as it should be, by the tables and the cloud. */
 function complaints(world: World): string[] {
-  const { spares, claims } = world.watch.tables
-  const known = new Set([...spares, ...claims].map(({ volume_id }) => volume_id))
-  const heldOf = (pool: { os: string; type: string }): number =>
-    spares.filter(({ os, type, status }) => os === pool.os && type === pool.type && status === 'available').length
-  return [
-    ...POOLS.filter(pool => heldOf(pool) < pool.target).map(({ os, type }) => `${os} on ${type} is not full`),
-    ...spares
-      .filter(({ status }) => status !== 'available')
-      .map(
-        ({ id, status, volume_id }) =>
-          `rule 3: spare ${id} is ${status}, its volume ${world.volume(volume_id ?? '')?.status}`
-      ),
-    ...spares.filter(({ status }) => status === 'available').flatMap(spare => faultsOf(world, spare)),
-    ...claims
-      .filter(({ status }) => status === 'open' || status === 'creating')
-      .map(({ name, status }) => `rule 7: claim ${name} is ${status}`),
-    ...world
-      .disks('pool')
-      .filter(({ id }) => !known.has(id) && !world.foreign.has(id))
-      .map(({ id, name, status }) => `rule 3: nobody knows volume ${id} "${name}" ${status}`)
-  ]
-}
-
-/** In stock, a spare's volume bears its name and metadata, and waits in the one transfer whose key is known. */
-function faultsOf(world: World, { id, name, volume_id, transfer_id }: SpareRow): string[] {
-  const volume = world.volume(volume_id ?? undefined)
-  if (!volume) return [`rule 3: spare ${id} has no volume`]
-  const transfers = world.cloud.transfers.ofVolume(volume.id)
-  const isWhole =
-    volume.name === name &&
-    volume.metadata['spare_id'] === id &&
-    volume.status === 'awaiting-transfer' &&
-    transfers.length === 1 &&
-    transfers[0]?.id === transfer_id
-  return isWhole ? [] : [`rule 7: spare ${id} is not as it was: ${volume.name} ${volume.status}`]
+  const { cloud, watch, foreign } = world
+  const poolProjectId = world.project('pool')
+  return complaintsOf({ cloud, tables: watch.tables, poolProjectId, targets: POOLS, armed: true, foreign })
 }

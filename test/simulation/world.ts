@@ -12,6 +12,7 @@ import { keyring } from '../../src/secret.ts'
 import { type Database, query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
+import { disksOf } from './complaints.ts'
 import { happen } from './happenings.ts'
 import { recover } from './recovery.ts'
 import { Replica } from './replica.ts'
@@ -169,7 +170,7 @@ export class World {
 
   /** The volumes of a project that are made from a snapshot: not the golden ones. */
   disks(project: string): Volume[] {
-    return [...this.cloud.volumes.of(this.project(project))].filter(({ snapshotId }) => snapshotId !== null)
+    return disksOf(this.cloud, this.project(project))
   }
 
   async #logIn(user: string, project: string): Promise<Identity> {

@@ -41,14 +41,16 @@ export function keepDeadlines(app: FastifyInstance, { deps, config, underWay }: 
 }
 
 async function inTime<T>(clock: Clock, work: Promise<T>, ms: number, whenLate: () => PoolError): Promise<T> {
-  const answered = new AbortController()
-  const late = clock.sleep(ms, answered.signal).then(() => {
-    throw whenLate()
+  const limit = clock.timeout(ms)
+  let onLimit = (): void => undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    onLimit = () => reject(whenLate())
   })
+  limit.addEventListener('abort', onLimit)
   try {
     return await Promise.race([work, late])
   } finally {
-    answered.abort()
+    limit.removeEventListener('abort', onLimit)
   }
 }
 

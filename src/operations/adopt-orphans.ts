@@ -4,7 +4,7 @@ import { countOf, isHeld, isInFlight } from '../pool/replenishment.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, samePool, spareMetadata, spareName } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
 import { isOurs } from '../pool/verdict.ts'
-import { rearm } from './arm.ts'
+import { disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
 import { tolerant } from './tolerant.ts'
 
@@ -54,7 +54,9 @@ async function takeBack(deps: Deps, pool: Project, { id, volumeId }: Transfer, c
   const spare = await deps.spares.byVolume(volumeId)
   if (!volume || spare?.status !== 'available' || spare.transfer?.id === id) return false
   if (!isOurs(volume, spare.id, deps.settings.deployment, pool.id)) return false
-  await rearm(deps, pool, spare, volumeId, call)
+  if (!(await deps.spares.unstock(spare.id, deps.clock.now()))) return false
+  await disarm(pool, volumeId, call)
+  deps.wake('check_state')
   await deps.orphans.forget(id)
   deps.log.warn({ transfer_id: id, spare_id: spare.id, volume_id: volumeId }, 'transfer taken back that no row knew')
   return true

@@ -19,12 +19,5 @@ export async function disarm(pool: Project, volumeId: string, call: Call): Promi
   for (const { id } of await pool.transfers.list(volumeId, call)) await pool.transfers.delete(id, call)
 }
 
-/** Takes back all transfers of a spare in stock, and makes it a new one where it should have one. */
-export async function rearm(deps: Deps, pool: Project, spare: Spare, volumeId: string, call: Call): Promise<void> {
-  await disarm(pool, volumeId, call)
-  const transfer = arms(deps) ? await arm(deps, pool, spare, volumeId, call) : undefined
-  await deps.spares.noteTransfer(spare.id, 'available', transfer, deps.clock.now())
-}
-
 /** Whether spares in stock wait in a transfer. */
 export const arms = ({ settings }: Deps): boolean => settings.prearm && settings.handover === 'transfer'

@@ -1,8 +1,7 @@
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
-import type { Ready } from '../pool/stores.ts'
 import { patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
-import { arm, arms, disarm } from './arm.ts'
+import { armFinished, type Finished } from './arm-finished.ts'
 import { collect, concurrently } from './concurrently.ts'
 import { giveUp } from './create-disk.ts'
 import { deleteRetired } from './delete-retired.ts'
@@ -25,7 +24,7 @@ interface Look {
   readonly bySpareId: ReadonlyMap<string, Volume>
   /** Those that have been on their way for too long. */
   readonly overdue: ReadonlySet<Spare>
-  readonly ready: Ready[]
+  readonly finished: Finished[]
   /** What failed, with what is left of it. */
   readonly failed: (() => Promise<void>)[]
   dropped: number
@@ -56,14 +55,14 @@ async function lookAt(
     byId: new Map(volumes.map(volume => [volume.id, volume])),
     bySpareId: new Map(volumes.map(volume => [volume.metadata[SPARE_ID_KEY] ?? '', volume])),
     overdue: await overdueOf(deps, spares),
-    ready: [],
+    finished: [],
     failed: [],
     dropped: 0
   }
   await concurrently(spares, 4, spare =>
     tolerant(deps, { spare_id: spare.id, volume_id: spare.volumeId }, () => checkOne(deps, look, spare))
   )
-  const available = await noteAvailable(deps, look.ready)
+  const available = await noteAvailable(deps, await armFinished(deps, pool, look.finished, call))
   await concurrently(look.failed, 4, giveUpOne => giveUpOne()) // Last, so that a success beside it does not hide a failure.
   return { available, dropped: look.dropped + look.failed.length }
 }
@@ -104,11 +103,10 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
       return
     case 'rearm':
       if (spare.status === 'reserved') return // Its claim has armed it, and may be handing it over just now.
-      await disarm(pool, volumeId, call)
-      look.ready.push(await readyOne(deps, look, known, volumeId))
+      look.finished.push({ spare: known, volumeId, isArmed: true })
       return
     case 'stock':
-      look.ready.push(await readyOne(deps, look, known, volumeId))
+      look.finished.push({ spare: known, volumeId, isArmed: false })
       return
     case 'drop':
       if (spare.status === 'reserved') return // Its claim may have handed it over just now: it will look.
@@ -117,12 +115,6 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
     case 'retire':
       look.failed.push(() => giveUp(deps, pool, known, volume, call))
   }
-}
-
-/** A disk made for a claim is not armed: its claim knows how to hand it over. */
-async function readyOne(deps: Deps, { pool, call }: Look, spare: Spare, volumeId: string): Promise<Ready> {
-  if (!arms(deps) || spare.status !== 'creating') return { id: spare.id, transfer: undefined }
-  return { id: spare.id, transfer: await arm(deps, pool, spare, volumeId, call) }
 }
 
 /** After the longest call, Cinder may still be at it: a create can wait for its message queue. */

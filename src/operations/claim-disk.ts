@@ -5,7 +5,7 @@ import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { resultOf, stillCreating } from './give-disk.ts'
 import { pause, unsettled } from './hand-over.ts'
-import { newLease, Superseded, underLease } from './lease.ts'
+import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
 
 /** A claim may end, or its disk may go, between two looks; each try starts from what is there now. */
@@ -57,7 +57,7 @@ async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise
   if (opening) {
     deps.wake('replenish') // It has taken a spare, or found that one is missing.
     return await underLease(deps, opening.claim, lease, () =>
-      serveClaim(deps, { request, call, ...opening, resumed: false, holder: lease.holder })
+      serveClaim(deps, { request, call, ...opening, resumed: false, lease })
     )
   }
   const claim = await deps.claims.living(request.projectId, request.name)
@@ -103,7 +103,7 @@ async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call)
   for (let waitMs = WAIT_FIRST_MS; ; waitMs = Math.min(2 * waitMs, WAIT_MOST_MS)) {
     const [now, lease] = [deps.clock.now(), newLease(deps)]
     const claim = await deps.claims.resume(first.id, lease, now)
-    if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, lease.holder, call))
+    if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, lease, call))
     const current = await deps.claims.find(first.id)
     if (current?.status !== 'open' && current?.status !== 'creating') return undefined
     if (current.status === 'creating' && current.disk && now.getTime() >= waitUntil) {
@@ -117,12 +117,12 @@ async function resume(
   deps: Deps,
   request: ClaimRequest,
   claim: Claim,
-  holder: string,
+  lease: HeldLease,
   call: Call
 ): Promise<ClaimResult> {
   const [its, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
   // It may have broken off while its spare was being put back, or when there was none.
   const next = its === undefined && claim.status === 'open'
   const spare = next ? await deps.spares.reserveOldest(claim.id, claim, deps.clock.now()) : its
-  return await serveClaim(deps, { request, call, claim, spare, image, resumed: true, holder })
+  return await serveClaim(deps, { request, call, claim, spare, image, resumed: true, lease })
 }

@@ -6,7 +6,7 @@ import type { Spare } from '../pool/spare.ts'
 import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 import { accept, type Handover, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
-import { Superseded } from './lease.ts'
+import { type HeldLease, Superseded } from './lease.ts'
 
 /** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
 export interface Work {
@@ -18,14 +18,14 @@ export interface Work {
   /** Somebody else has worked on it before: anything may have happened in Cinder. */
   readonly resumed: boolean
   /** Whose lease it is worked on under. */
-  readonly holder: string
+  readonly lease: HeldLease
   readonly pool: Project
   readonly destination: Project
 }
 
-export const handoverOf = ({ claim, pool, destination, call }: Work, spare: Spare): Handover => {
+export const handoverOf = ({ claim, lease, pool, destination, call }: Work, spare: Spare): Handover => {
   if (!spare.volumeId) throw new Error(`spare ${spare.id} has no volume`)
-  return { claim, spare, volumeId: spare.volumeId, pool, destination, call }
+  return { claim, lease, spare, volumeId: spare.volumeId, pool, destination, call }
 }
 
 /**
@@ -39,7 +39,7 @@ export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<Cl
   } catch (error) {
     if (!(error instanceof UnfitSpare)) throw error
     const place = await whereIs(handover)
-    if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+    if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), work.claim.id)
     if (place !== 'destination') throw unsettled(error.message)
   }
   return await giveSpare(deps, work.claim, spare)

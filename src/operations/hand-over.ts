@@ -4,6 +4,7 @@ import type { Call, Project } from '../pool/ports.ts'
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import { arm, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
+import { type HeldLease, requireLease, Superseded } from './lease.ts'
 
 /** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
 export class UnfitSpare extends Error {}
@@ -11,6 +12,7 @@ export class UnfitSpare extends Error {}
 /** A spare with all that a hand-over needs. */
 export interface Handover {
   readonly claim: Claim
+  readonly lease: HeldLease
   readonly spare: Spare
   readonly volumeId: string
   /** The pool's own project, and the one that the claim is for. */
@@ -29,6 +31,7 @@ export const needsExtension = ({ wantedSizeGib }: Claim, { sizeGib }: Spare): bo
 export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
   try {
     const spare = needsExtension(handover.claim, handover.spare) ? await extend(deps, handover) : handover.spare
+    await requireLease(deps, handover.claim.id, handover.lease)
     if (handover.destination.id === handover.pool.id) {
       if (spare.transfer) await release(deps, handover)
       await requireUsable(handover)
@@ -68,13 +71,18 @@ export async function armNow(deps: Deps, { pool, spare, volumeId, call }: Arming
     await disarm(pool, volumeId, call)
     return await arm(deps, pool, spare, volumeId, call)
   })
-  await deps.spares.noteTransfer(spare.id, 'reserved', transfer, deps.clock.now())
+  await noteTransfer(deps, spare, transfer)
   return transfer
 }
 
 async function release(deps: Deps, { pool, spare, volumeId, call }: Handover): Promise<void> {
   await disarm(pool, volumeId, call)
-  await deps.spares.noteTransfer(spare.id, 'reserved', undefined, deps.clock.now())
+  await noteTransfer(deps, spare, undefined)
+}
+
+async function noteTransfer(deps: Deps, { id, claimId }: Spare, transfer: SealedTransfer | undefined): Promise<void> {
+  if (claimId && (await deps.spares.noteTransfer(id, claimId, transfer, deps.clock.now()))) return
+  throw new Superseded('another request has disposed of its spare')
 }
 
 const EXTENDING_POLL_MS = 100
@@ -115,6 +123,7 @@ export async function accept(deps: Deps, handover: Handover): Promise<void> {
     throw new UnfitSpare(`the key of transfer ${spare.transfer.id} is sealed with another secret`)
   for (let unclear = 0; ; ) {
     try {
+      await requireLease(deps, handover.claim.id, handover.lease)
       await destination.transfers.accept(spare.transfer.id, authKey, call)
       return
     } catch (error) {

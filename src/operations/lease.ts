@@ -11,11 +11,26 @@ export class Superseded extends Error {}
 
 export const endOfLease = (clock: Clock): Date => new Date(clock.now().getTime() + LEASE_MS)
 
-export const newLease = (deps: Deps): Lease => ({ holder: deps.newId(), until: endOfLease(deps.clock) })
+/** As we know it: `until` moves on with each renewal. */
+export interface HeldLease extends Lease {
+  until: Date
+}
+
+export const newLease = (deps: Deps): HeldLease => ({ holder: deps.newId(), until: endOfLease(deps.clock) })
 
 /** False: it is ours no more. */
-export const keepLease = async (deps: Deps, claimId: string, holder: string): Promise<boolean> =>
-  await deps.claims.renew(claimId, { holder, until: endOfLease(deps.clock) })
+export async function keepLease(deps: Deps, claimId: string, lease: HeldLease): Promise<boolean> {
+  const until = endOfLease(deps.clock)
+  const isOurs = await deps.claims.renew(claimId, { holder: lease.holder, until })
+  if (isOurs) lease.until = until
+  return isOurs
+}
+
+/** Before what another request must not find done: throws Superseded where it has the claim. Costs nothing in its time. */
+export async function requireLease(deps: Deps, claimId: string, lease: HeldLease): Promise<void> {
+  if (deps.clock.now() < lease.until || (await keepLease(deps, claimId, lease))) return
+  throw new Superseded('another request has taken it over')
+}
 
 /**
  * Works on a claim whose lease was taken just now, renewing it while that lasts. A settled claim has no lease any more;
@@ -24,11 +39,11 @@ export const keepLease = async (deps: Deps, claimId: string, holder: string): Pr
 export async function underLease<T extends { claim: Claim }>(
   deps: Deps,
   claim: Claim,
-  { holder }: Lease,
+  lease: HeldLease,
   work: () => Promise<T>
 ): Promise<T> {
   const ended = new AbortController()
-  const renewal = renewWhile(deps, { claim_id: claim.id }, () => keepLease(deps, claim.id, holder), ended.signal)
+  const renewal = renewWhile(deps, { claim_id: claim.id }, () => keepLease(deps, claim.id, lease), ended.signal)
   let settled = false
   try {
     const result = await work()
@@ -37,7 +52,7 @@ export async function underLease<T extends { claim: Claim }>(
   } finally {
     ended.abort()
     await renewal
-    if (!settled) await deps.claims.release(claim.id, holder)
+    if (!settled) await deps.claims.release(claim.id, lease.holder)
   }
 }
 

@@ -23,18 +23,18 @@ export async function putBack(
   { fit, sent }: PutBack,
   call: Call
 ): Promise<boolean> {
-  const { id, name, volumeId } = spare
+  const { id, name, volumeId, claimId } = spare
   const volume = volumeId ? await pool.volumes.find(volumeId, call) : undefined
   if (!volume) return false
   if (sent) await disarm(pool, volume.id, call)
   await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
   const isWhole = ['keep', 'rearm'].includes(verdictOnAvailable(spare, volume, arms(deps)))
   const stays = fit && isWhole && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined
-  if (!stays) await deps.spares.retire(id, 'reserved', deps.clock.now())
+  if (!stays) await deps.spares.retire(id, 'reserved', deps.clock.now(), claimId)
   else {
     const armed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
     if (arms(deps) && !armed) await armNow(deps, { pool, spare, volumeId: volume.id, call })
-    await deps.spares.putBack(id, deps.clock.now())
+    await deps.spares.putBack(id, deps.clock.now(), claimId)
   }
   deps.log.info({ spare_id: id, volume_id: volume.id, retired: !stays }, 'spare put back')
   return true

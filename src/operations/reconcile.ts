@@ -3,7 +3,7 @@ import type { Call, Project, Transfer, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
 import { isOurs, type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
 import { adoptOrphans } from './adopt-orphans.ts'
-import { arms, rearm } from './arm.ts'
+import { arms } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
@@ -118,25 +118,24 @@ async function reviewSpare(deps: Deps, listed: Listed, spare: Spare): Promise<bo
   }
   const volume = await pool.volumes.find(volumeId, call)
   const verdict = verdictOn(volume, transfer ? await pool.transfers.list(volumeId, call) : [])
-  return await carryOut(deps, pool, spare, volumeId, verdict, volume?.status ?? 'gone', call)
+  return await carryOut(deps, spare, volumeId, verdict, volume?.status ?? 'gone')
 }
 
 /** A claim may have taken the spare by now: then the row's status stays as it is, and so does the claim's disk. */
 async function carryOut(
   deps: Deps,
-  pool: Project,
   spare: Spare,
   volumeId: string,
   verdict: Verdict,
-  volumeStatus: string,
-  call: Call
+  volumeStatus: string
 ): Promise<boolean> {
   if (verdict === 'keep' || verdict === 'stock') return false
   if ((await deps.spares.byVolume(volumeId))?.status !== 'available') return false
   const fields = { spare_id: spare.id, volume_id: volumeId, status: volumeStatus }
   if (verdict === 'rearm') {
-    await rearm(deps, pool, spare, volumeId, call)
-    deps.log.info(fields, 'spare armed again')
+    if (await deps.spares.unstock(spare.id, deps.clock.now()))
+      deps.log.info(fields, 'spare left the stock to be armed anew')
+    deps.wake('check_state')
     return false
   }
   const left =

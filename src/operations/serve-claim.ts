@@ -9,7 +9,7 @@ import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
 import { accept, type Handover, needsExtension, pause, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
-import { keepLease, Superseded } from './lease.ts'
+import { keepLease, requireLease, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
 
@@ -48,9 +48,11 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
   const call = { ...work.call, signal: deps.clock.timeout(deps.settings.cloudTimeoutSeconds * 1000) }
   try {
     const claim = await deps.claims.find(work.claim.id)
-    if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.holder))) return
+    if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.lease))) return
     const spare = await deps.spares.ofClaim(claim.id)
-    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare)
+    // What may still be renamed behind our back is not fit for the stock.
+    const isUnclear = error instanceof CloudError && error.mayHaveActed
+    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare, !isUnclear)
     await deps.claims.forget(claim.id)
   } catch (failure) {
     if (!(failure instanceof CloudError || failure instanceof PoolError)) throw failure
@@ -58,15 +60,21 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
   }
 }
 
-type Owner = Pick<Work, 'claim' | 'resumed' | 'call' | 'pool'>
+type Owner = Pick<Work, 'claim' | 'lease' | 'resumed' | 'call' | 'pool'>
 
 /** Takes its spare from a claim. One that was made for it alone need not fit the pool, and is retired. */
-async function letGo(deps: Deps, { claim, resumed, call, pool }: Owner, spare: Spare, fit = true): Promise<void> {
+async function letGo(
+  deps: Deps,
+  { claim, lease, resumed, call, pool }: Owner,
+  spare: Spare,
+  fit = true
+): Promise<void> {
+  await requireLease(deps, claim.id, lease)
   const how = { fit: fit && claim.status === 'open', sent: resumed }
   if (await putBack(deps, pool, spare, how, call)) return
   // Gone. An earlier try may have accepted it, though, and then it is the claim's.
   if (resumed && spare.volumeId) throw unsettled(`volume ${spare.volumeId} is not in the pool's project`)
-  await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+  await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
 }
 
 async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
@@ -178,7 +186,7 @@ async function discard(deps: Deps, work: Work, handover: Handover, error: UnfitS
   deps.log.warn(fields, 'spare could not be handed over')
   // What an earlier try had to do with may have moved: only what is in neither project is certainly gone.
   const isGone = work.resumed && (await whereIs(handover)) === 'nowhere'
-  if (isGone) await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+  if (isGone) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
   else await letGo(deps, work, spare, false)
 }
 

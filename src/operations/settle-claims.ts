@@ -6,7 +6,7 @@ import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
-import { newLease, Superseded, underLease } from './lease.ts'
+import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
 
@@ -36,7 +36,7 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
   if (!claim) return false
   try {
     await underLease(deps, claim, lease, async () => {
-      if (claim.status === 'creating') return await finishCreation(deps, claim, lease.holder, call)
+      if (claim.status === 'creating') return await finishCreation(deps, claim, lease, call)
       await finishOrUndo(deps, claim, call)
       return { claim }
     })
@@ -53,10 +53,10 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
 /** A disk that only its caller's token can accept, and that nobody came for. */
 const ABANDONED_AFTER_MS = 24 * 3_600_000
 
-async function finishCreation(deps: Deps, claim: Claim, holder: string, call: Call): Promise<{ claim: Claim }> {
+async function finishCreation(deps: Deps, claim: Claim, lease: HeldLease, call: Call): Promise<{ claim: Claim }> {
   const [spare, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
   try {
-    return await serveClaim(deps, { claim, request: requestOf(claim), spare, image, call, resumed: true, holder })
+    return await serveClaim(deps, { claim, request: requestOf(claim), spare, image, call, resumed: true, lease })
   } catch (error) {
     const abandoned = deps.clock.now().getTime() - claim.createdAt.getTime() > ABANDONED_AFTER_MS
     if (!abandoned || !(error instanceof PoolError && error.code === 'project_not_accessible')) throw error
@@ -92,14 +92,14 @@ async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void>
     const how = { fit: claim.status === 'open', sent: true }
     const isBack = await putBack(deps, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, claim, spare, call)
-  } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now()) // Its creation may still turn up.
+  } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id) // Its creation may still turn up.
   await deps.claims.forget(claim.id)
 }
 
 /** Its owner may be out of our sight; a volume that is nowhere was deleted, and the spare goes the way of the retired. */
 async function giveMoved(deps: Deps, claim: Claim, spare: Spare, call: Call): Promise<void> {
   if (await isNowhere(deps, claim, spare.volumeId ?? '', call)) {
-    await deps.spares.retire(spare.id, 'reserved', deps.clock.now())
+    await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
     await deps.claims.forget(claim.id)
     return
   }

@@ -6,7 +6,7 @@ export type SpareStatus = (typeof SPARE_STATUSES)[number]
 const NEXT: Record<SpareStatus, readonly (SpareStatus | 'gone')[]> = {
   requested: ['creating', 'retiring', 'gone'],
   creating: ['available', 'retiring', 'gone'],
-  available: ['reserved', 'retiring', 'gone'],
+  available: ['creating', 'reserved', 'retiring', 'gone'], // Out of stock for as long as it is armed anew.
   reserved: ['available', 'retiring', 'gone'], // Put back, unfit to put back, or handed over.
   retiring: ['gone'] // Never back: a retired spare must not be handed out again.
 }

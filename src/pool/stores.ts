@@ -26,6 +26,10 @@ export interface Spares {
   requestFor(claimId: string, creation: Creation, id: string, at: Date): Promise<Spare | undefined>
   /** Notes the volume that Cinder is making. Undefined: the row is gone, or has another volume. */
   noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
+  /** Those of these spares, on their way into stock, that nobody else may arm until then; an earlier one's time must be up. */
+  startArming(ids: readonly string[], until: Date, at: Date): Promise<readonly string[]>
+  /** Nothing was done, so anybody may arm it. */
+  stopArming(id: string): Promise<void>
   /** Puts finished volumes into stock, or ready for their claim. One statement; gives those that it changed. */
   noteAvailable(ready: readonly Ready[], at: Date): Promise<Spare[]>
   /** Being made, or recorded and not known to Cinder yet; the oldest first. */
@@ -34,11 +38,14 @@ export interface Spares {
   reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
   /** Whether the pool has spares at all that may not be handed out, being of an image that is no longer current. */
   hasStale(pool: PoolName): Promise<boolean>
-  /** From a claim back into stock. */
-  putBack(id: string, at: Date): Promise<boolean>
-  noteTransfer(id: string, status: SpareStatus, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
-  /** False: it was not in that status any more. */
-  retire(id: string, from: SpareStatus, at: Date): Promise<boolean>
+  /** Takes it out of stock, to be armed anew. False: it was not in stock any more. */
+  unstock(id: string, at: Date): Promise<boolean>
+  /** From a claim back into stock. False: it is not that claim's any more. */
+  putBack(id: string, at: Date, claimId: string | undefined): Promise<boolean>
+  /** Of a spare that a claim has. False: it is not that claim's any more. */
+  noteTransfer(id: string, claimId: string, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
+  /** False: it was not in that status any more, or not that claim's. */
+  retire(id: string, from: SpareStatus, at: Date, claimId?: string): Promise<boolean>
   /** Retires one that is still being made, for stock or for a claim. False: it is finished, or gone. */
   retireUnfinished(id: string, at: Date): Promise<boolean>
   /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */

@@ -8,9 +8,20 @@ const DISK_LOST = `update claims
           set volume_id = null, volume_type = null, size = null, snapshot_id = null, image_version = null
         where status = 'creating' and (id, volume_id) in (select claim_id, volume_id from spare)`
 
-export async function retire(db: Database, id: string, from: SpareStatus, at: Date): Promise<boolean> {
+export async function retire(
+  db: Database,
+  id: string,
+  from: SpareStatus,
+  at: Date,
+  claimId?: string
+): Promise<boolean> {
   requireNext(from, 'retiring')
-  const rows = await query(db, retireWhere('status = :from'), { id, from, at })
+  const rows = await query(db, retireWhere('status = :from and (:claimId::uuid is null or claim_id = :claimId)'), {
+    id,
+    from,
+    at,
+    claimId: claimId ?? null
+  })
   return rows.length > 0
 }
 

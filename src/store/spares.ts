@@ -65,7 +65,8 @@ export async function noteAvailable(db: Database, ready: readonly Ready[], at: D
      ), changed as (
        update backup_volumes spare
           set status = case status when 'creating' then 'available' else status end,
-              available_at = :at, updated_at = :at, transfer_id = ready.transfer_id, auth_key = ready.auth_key
+              available_at = :at, updated_at = :at, arming_until = null,
+              transfer_id = ready.transfer_id, auth_key = ready.auth_key
          from ready
         where spare.id = ready.id and spare.status in ('creating', 'reserved') and spare.available_at is null
         returning spare.*
@@ -155,13 +156,13 @@ export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
   return rows.length > 0
 }
 
-export async function putBack(db: Database, id: string, at: Date): Promise<boolean> {
+export async function putBack(db: Database, id: string, at: Date, claimId: string | undefined): Promise<boolean> {
   const rows = await query(
     db,
     `update backup_volumes set status = 'available', allocated = false, claim_id = null, updated_at = :at
-      where id = :id and status = 'reserved' and available_at is not null
+      where id = :id and status = 'reserved' and claim_id = :claimId and available_at is not null
       returning id`,
-    { id, at }
+    { id, at, claimId: claimId ?? null }
   )
   return rows.length > 0
 }
@@ -169,16 +170,16 @@ export async function putBack(db: Database, id: string, at: Date): Promise<boole
 export async function noteTransfer(
   db: Database,
   id: string,
-  status: SpareStatus,
+  claimId: string,
   transfer: SealedTransfer | undefined,
   at: Date
 ): Promise<boolean> {
   const rows = await query(
     db,
     `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
-      where id = :id and status = :status
+      where id = :id and claim_id = :claimId
       returning id`,
-    { id, status, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
+    { id, claimId, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
   )
   return rows.length > 0
 }

@@ -1,3 +1,4 @@
+import * as armingQueries from './arming.ts'
 import * as claimQueries from './claims.ts'
 import { bind, type Database } from './database.ts'
 import * as imageQueries from './images.ts'
@@ -11,7 +12,7 @@ import * as tickQueries from './ticks.ts'
 
 /** All queries of one database, as operations know them. */
 export const storesOf = (db: Database) => ({
-  spares: bind(db, { ...stockQueries, ...spareQueries, ...leavingQueries }),
+  spares: bind(db, { ...stockQueries, ...spareQueries, ...armingQueries, ...leavingQueries }),
   claims: bind(db, claimQueries),
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),

@@ -55,7 +55,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request({ projectId: stage.project('pool') }) }
     },
     steps: stepsOf(`
-      claims.open volumes.pages transfers.list transfers.delete spares.noteTransfer volumes.update
+      claims.open volumes.pages transfers.list transfers.delete spares.noteTransfer volumes.find volumes.update
       claims.settle
     `),
     afterwards: oneDisk(1)

@@ -33,8 +33,8 @@ export const CREATIONS: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay volumes.pages spares.noteAvailable spares.retiring claims.resume spares.ofClaim
-      images.find volumes.find volumes.pages transfers.create volumes.update spares.noteTransfer
+      spares.onTheirWay volumes.pages spares.noteAvailable spares.nextRetired claims.resume spares.ofClaim
+      images.find volumes.find transfers.create volumes.update spares.noteTransfer
       transfers.accept claims.settle claims.find
     `),
     afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)
@@ -68,8 +68,8 @@ export const CREATIONS: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay volumes.pages spares.noteVolume transfers.create transfers.create
-      spares.noteAvailable spares.retiring
+      spares.onTheirWay volumes.pages spares.noteVolume spares.startArming transfers.create
+      transfers.create spares.noteAvailable spares.nextRetired
     `)
   }
 ]

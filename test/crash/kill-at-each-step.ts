@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { beforeAll, describe, it } from 'vitest'
 import { whileTestsRun } from '../support/lifetime.ts'
+import { isLook } from '../support/looks.ts'
 import { aHome, type Home } from './home.ts'
 import type { Scenario } from './scenario.ts'
 import { aStage } from './stage.ts'
-import { isLook } from './steps.ts'
 
 /**
  * The process is gone between two steps. So it is when it dies at a step: in the middle of a statement or a transaction,

@@ -4,12 +4,6 @@ import type { Cloud, Project } from '../../src/pool/ports.ts'
 /** Told of each step once it has been carried out, well or not, and before anybody hears what came of it. */
 export type AfterStep = (step: string) => Promise<void> | void
 
-const LOOKS =
-  /\.(pages|find|faultOf|quota|list|stock|hasStale|onTheirWay|retiring|byVolume|ofClaim|living|byKey|unsettled|knowsVolume)\b/
-
-/** Whether a step changes nothing. */
-export const isLook = (step: string): boolean => LOOKS.test(step)
-
 type Method = (...args: unknown[]) => Promise<unknown>
 
 /**

@@ -95,6 +95,7 @@ describe('reconcile, on the stock', () => {
     }
     setStatus(service, spare?.volume_id ?? '', 'available')
     await reconcile(service)
+    await check(service)
     assert.equal(volumeIn(service, spare?.volume_id ?? '').status, 'awaiting-transfer')
     assert.equal((await service.claim()).body.volume_id, spare?.volume_id)
   })
@@ -108,6 +109,7 @@ describe('reconcile, on the stock', () => {
     transfers.remove(ours)
     transfers.add({ ...ours, id: randomUUID() })
     await reconcile(service)
+    await check(service)
     assert.equal((await service.claim()).body.volume_id, spare?.volume_id)
   })
 
@@ -135,6 +137,7 @@ describe('reconcile, on the stock', () => {
     }
     service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'status', status: 400, count: 1 })
     await reconcile(service)
+    await check(service)
     const waiting = service.volumes('pool').filter(({ status }) => status === 'awaiting-transfer')
     assert.equal(waiting.length, 4)
   })

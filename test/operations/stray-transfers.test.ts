@@ -43,6 +43,7 @@ describe('reconcile, on a transfer that no row knows', () => {
     assert.equal(transfersOf(service, volumeId).length, 2)
     assert.equal((await reconcile(service))['removed'], 1)
     assert.deepEqual([(await service.stats()).orphans, await repairs(service)], [0, 1])
+    await service.call('POST', '/pool/check')
     const left = transfersOf(service, volumeId)
     assert.ok(left.length === 1 && left[0]?.id !== stray.id)
     const { body } = await service.claim()
@@ -55,6 +56,7 @@ describe('reconcile, on a transfer that no row knows', () => {
     addTransfer(service, volumeId)
     for (const removed of [0, 1, 0]) assert.equal((await reconcile(service))['removed'], removed)
     assert.deepEqual(transfersOf(service, volumeId), [])
+    await service.call('POST', '/pool/check')
     assert.equal((await service.claim()).body.volume_id, volumeId)
   })
 

@@ -34,6 +34,8 @@ export async function operate(
 /** By then nothing is on its way any more of a call that the service gave up, nor of a fault. */
 const LOST_AFTER_SECONDS = 2 * TIMEOUT_SECONDS + 1
 const PASSED_SECONDS = 660
+/** Of the time and the minute that arming a volume may take. */
+const ARMING_LEFT_MS = (TIMEOUT_SECONDS + 60 - LOST_AFTER_SECONDS) * 1000
 
 /**
  * What is lost is known for lost only after two minutes, and what hangs after ten. Here nothing takes longer than some
@@ -49,6 +51,10 @@ async function letTimePass({ db }: Stage): Promise<void> {
         and created_at between :since and :before`,
     { before, since }
   )
+  // Who says that he arms a volume, and is killed, has it to himself for as long as a call to the cloud may be on its way.
+  await query(db, 'update backup_volumes set arming_until = null where arming_until < :armedSince', {
+    armedSince: new Date(now + ARMING_LEFT_MS)
+  })
   await query(db, 'delete from lead_times where seconds > :most', { most: LOST_AFTER_SECONDS })
 }
 

@@ -2,7 +2,7 @@ import type { TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { PURGES } from '../../src/pool/stores.ts'
 import type { FaultRule } from '../../src/sandbox/faults.ts'
-import { attachVolume, changeVolume, deleteVolume, updateVolume } from '../../src/sandbox/volumes.ts'
+import { attachVolume, changeVolume, createVolume, deleteVolume, updateVolume } from '../../src/sandbox/volumes.ts'
 import { query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import type { Replica } from './replica.ts'
@@ -19,7 +19,12 @@ export const FAULTS: readonly FaultRule[] = [
   { kind: 'hang', probability: 0.1 },
   { kind: 'hang', acts: true, probability: 0.1 },
   { kind: 'delay', ms: 5_000, probability: 0.5 },
-  { kind: 'delay', ms: 90_000, probability: 0.1 },
+  // Longer than a call may take: what nobody waits for any more happens all the same. Of a rename that is not promised.
+  { kind: 'delay', ms: 90_000, operation: 'volume_list', probability: 0.2 },
+  { kind: 'delay', ms: 90_000, operation: 'volume_create', probability: 0.3 },
+  { kind: 'delay', ms: 90_000, operation: 'volume_delete', probability: 0.3 },
+  { kind: 'delay', ms: 90_000, operation: 'transfer_create', probability: 0.3 },
+  { kind: 'delay', ms: 90_000, operation: 'transfer_accept', probability: 0.3 },
   { kind: 'revoke_tokens', count: 1 },
   { kind: 'over_quota', probability: 0.3 },
   { kind: 'error_volume', operation: 'volume_create', probability: 0.5 },
@@ -31,6 +36,8 @@ export const FAULTS: readonly FaultRule[] = [
   { kind: 'status', status: 500, operation: 'transfer_accept', probability: 0.7 },
   { kind: 'reset_after', operation: 'volume_create', probability: 0.7 }
 ]
+
+const HOSTS = [1, 2, 3, 4, 5, 6, 7, 8]
 
 type Happening = (world: World) => unknown
 
@@ -53,6 +60,7 @@ export const HAPPENINGS: readonly (readonly [number, string, Happening])[] = [
   [1, 'a volume of the pool is lost', loseVolume],
   [1, 'a row is lost', loseRow],
   [2, 'a tenant deletes its disk', deleteDisk],
+  [2, 'a tenant makes a volume itself', makeByHand],
   [1, 'an operator lays hands on a spare', layHands],
   [1, 'an operator retires a spare', retireOne],
   [1, 'an operator pauses', world => setPaused(world, true)],
@@ -86,7 +94,7 @@ const tick = (world: World, name: TickName): void => world.tick(aReplica(world),
 
 function newRequest(world: World): ClaimRequest {
   const { os, type } = pick(world, [...POOLS, { os: 'debian12', type: 'ssd' }, { os: 'windows2022', type: 'sas' }])
-  const hostname = `web-${pick(world, [1, 2, 3, 4, 5, 6, 7, 8])}`
+  const hostname = `web-${pick(world, HOSTS)}`
   const project = pick(world, ['tenant-a', 'tenant-a', 'tenant-b', 'tenant-b', 'pool'])
   const isOwn = project === 'tenant-a' && world.random.fraction() < 0.5
   const request: ClaimRequest = {
@@ -131,6 +139,24 @@ async function loseRow(world: World): Promise<void> {
   const known = world.watch.tables.spares.filter(({ status }) => status === 'available' || status === 'creating')
   if (known.length > 0)
     await query(world.db, 'delete from backup_volumes where id = :id', { id: pick(world, known).id })
+}
+
+/** Of a name that a claim may come for, or may be under way to. */
+function makeByHand(world: World): void {
+  createVolume(
+    world.cloud,
+    { ...world.admin, projectId: world.project('tenant-a') },
+    {
+      name: `web-${pick(world, HOSTS)}_sys`,
+      description: null,
+      sizeGib: 1,
+      type: null,
+      snapshotId: null,
+      sourceVolumeId: null,
+      availabilityZone: null,
+      metadata: {}
+    }
+  )
 }
 
 function deleteDisk(world: World): void {

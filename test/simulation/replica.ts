@@ -15,6 +15,7 @@ import type { ClaimRequest, ClaimResult } from '../../src/pool/claim.ts'
 import type { Call, Keyring } from '../../src/pool/ports.ts'
 import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
+import { isLook } from '../support/looks.ts'
 import type { SimulatedClock } from '../support/simulated-clock.ts'
 import type { Actor, Scheduler } from './scheduler.ts'
 
@@ -56,7 +57,7 @@ export class Replica implements Actor {
       project_domain_name: 'Default'
     }
     this.#deps = {
-      ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, 'store', what, act)),
+      ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, isLook(what) ? 'look' : 'store', what, act)),
       cloud: connect({
         settings: cloudSettings({ auth }, {}),
         clock,

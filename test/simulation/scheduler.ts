@@ -7,8 +7,8 @@ export interface Actor {
   isDead: boolean
 }
 
-/** A statement ends in its turn; how long the cloud takes to answer is the cloud's affair. */
-export type Where = 'store' | 'cloud'
+/** A statement ends in its turn, and may only look; how long the cloud takes to answer is the cloud's affair. */
+export type Where = 'store' | 'look' | 'cloud'
 
 interface Turn {
   readonly actor: Actor
@@ -45,7 +45,7 @@ export class Scheduler {
           result => void (actor.isDead || resolve(result)),
           error => void (actor.isDead || reject(error))
         )
-        if (where === 'store') await done
+        if (where !== 'cloud') await done
       }
       this.#turns.push({ actor, where, what, go })
     })

@@ -51,7 +51,7 @@ export class Watch {
     if (disk) this.#answered.set(key, disk.volumeId)
   }
 
-  /** After each step; where that was in the cloud, the tables are as they were. */
+  /** After each step; unless that was a change to the tables, they are as they were. */
   async look(where: Where = 'store'): Promise<void> {
     const after = where === 'store' ? await readTables(this.#it.db) : this.#before
     for (const entry of this.#it.cloud.journal.after(this.#sequence)) {

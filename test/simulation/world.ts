@@ -14,7 +14,7 @@ import { storesOf } from '../../src/store/stores.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { disksOf } from './complaints.ts'
 import { happen } from './happenings.ts'
-import { recover } from './recovery.ts'
+import { fill, recover } from './recovery.ts'
 import { Replica } from './replica.ts'
 import { Scheduler, type Where } from './scheduler.ts'
 import { CREATE_SECONDS, POOLS, REPLICAS, SETTINGS } from './setting.ts'
@@ -86,6 +86,7 @@ export class World {
     this.cloud.quotas.set(`${this.project('tenant-b')} volumes`, 4)
     this.identity = await this.#logIn('tenant-a-user', 'tenant-a')
     this.startReplicas()
+    if (this.random.fraction() < 0.8) await fill(this)
   }
 
   async step(): Promise<void> {

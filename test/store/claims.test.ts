@@ -188,7 +188,7 @@ describe('a claim under way', () => {
     await stock(1)
     const { claim, spare } = await openOne()
     assert.equal(await claims.forget(claim.id), false)
-    assert.ok(await spares.putBack(spare?.id ?? '', noon(1)))
+    assert.ok(await spares.putBack(spare?.id ?? '', noon(1), claim.id))
     assert.equal(await claims.forget(claim.id), true)
     assert.equal(await claims.forget(claim.id), false)
     assert.equal(await claims.find(claim.id), undefined)

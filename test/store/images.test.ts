@@ -121,7 +121,7 @@ describe('replacing the images', () => {
     await stock(1, OLD)
     const opening = await open()
     await images.replace([NEW], 'all', noon(1))
-    await spares.putBack(opening?.spare?.id ?? '', noon(2))
+    await spares.putBack(opening?.spare?.id ?? '', noon(2), opening?.claim.id)
     await claims.forget(opening?.claim.id ?? '')
     assert.equal((await open())?.spare, undefined) // Not handed out meanwhile.
     assert.equal((await spares.retireStale(noon(3))).length, 1)

@@ -113,18 +113,18 @@ describe('reserving the oldest spare', () => {
 describe('a status that has moved is an outcome, not an error', () => {
   it.for(SPARE_STATUSES)('putting back a spare that is %s', async status => {
     const spare = await aSpareIn(status)
-    assert.equal(await spares.putBack(spare.id, noon(1)), false) // The reserved one was never in stock.
+    assert.equal(await spares.putBack(spare.id, noon(1), spare.claimId), false) // The reserved one was never in stock.
     assert.equal(await statusOf(spare.id), status)
   })
 
   it('putting back a reserved spare puts it into stock as it was', async () => {
     const [spare] = await stock(1)
-    await aClaim()
+    const { id } = await aClaim()
     assert.ok(spare)
-    assert.equal(await spares.putBack(spare.id, noon(1)), true)
+    assert.equal(await spares.putBack(spare.id, noon(1), id), true)
     const [after] = (await spares.list({ limit: 10 })).rows
     assert.deepEqual(after, { ...spare, updatedAt: noon(1) })
-    assert.equal(await spares.putBack(spare.id, noon(1)), false)
+    assert.equal(await spares.putBack(spare.id, noon(1), id), false)
   })
 
   const MOVES = SPARE_STATUSES.flatMap(is => SPARE_STATUSES.map(from => [is, from] as const))
@@ -173,19 +173,38 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.equal(await spares.ofClaim(spare.claimId ?? ''), undefined)
   })
 
-  it('noting a transfer for a spare that a claim has taken meanwhile', async () => {
+  it('noting a transfer, putting back or retiring for a claim that had the spare before another one', async () => {
     const [spare] = await stock(1)
     assert.ok(spare)
-    assert.equal(await spares.noteTransfer(spare.id, 'available', TRANSFER, noon(1)), true)
-    const claim = await aClaim()
-    assert.equal(await spares.noteTransfer(spare.id, 'available', undefined, noon(2)), false)
+    const before = await aClaim('web-01')
+    assert.equal(await spares.noteTransfer(spare.id, before.id, TRANSFER, noon(1)), true)
+    assert.equal(await spares.putBack(spare.id, noon(1), before.id), true)
+    const claim = await aClaim('web-02')
+    assert.equal(await spares.noteTransfer(spare.id, before.id, undefined, noon(2)), false)
+    assert.equal(await spares.putBack(spare.id, noon(2), before.id), false)
+    assert.equal(await spares.retire(spare.id, 'reserved', noon(2), before.id), false)
     assert.deepEqual((await spares.ofClaim(claim.id))?.transfer, TRANSFER)
+  })
+
+  it('arming a spare that somebody else arms, until his time is up or he has done nothing', async () => {
+    const { id } = await aSpareIn('creating')
+    const start = (until: Date, at: Date) => spares.startArming([id], until, at)
+    assert.deepEqual(await start(noon(10), NOON), [id])
+    assert.deepEqual(await start(noon(20), noon(9)), [])
+    assert.deepEqual(await start(noon(20), noon(11)), [id])
+    await spares.stopArming(id)
+    assert.deepEqual(await start(noon(20), noon(12)), [id])
+    await spares.noteAvailable([{ id, transfer: TRANSFER }], noon(13))
+    assert.deepEqual(await start(noon(40), noon(30)), [])
+    assert.equal(await spares.unstock(id, noon(14)), true)
+    assert.equal(await spares.unstock(id, noon(14)), false)
+    assert.deepEqual(await start(noon(40), noon(14)), [id])
   })
 
   it('retiring and reserving the same spares at once: each goes one way', async () => {
     const all = await stock(10)
     const waiting = await rivals(10, n => aClaim(`web-${n}`)) // They have reserved all of them.
-    for (const { id } of all) await spares.putBack(id, NOON)
+    for (const { id, claimId } of (await spares.list({ limit: 10 })).rows) await spares.putBack(id, NOON, claimId)
     const [retired, reserved] = await Promise.all([
       Promise.all(all.map(({ id }) => spares.retire(id, 'available', NOON))),
       Promise.all(waiting.map(({ id }) => spares.reserveOldest(id, DEBIAN, NOON)))

@@ -86,6 +86,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 }
   }).withTypeProvider<TypeBoxTypeProvider>()
   validateStrictly(app)
+  // Answers go as the views give them: their types, and a test of every answer, keep them to the schema.
+  app.setSerializerCompiler(() => JSON.stringify)
   takeOnlyJson(app)
   answerProblems(app)
   addHooks(app, options, await createRateLimit(app, options.config.server.rate_limit))

@@ -1,39 +1,26 @@
 /** `npm run mutants`: plants one bug after another in a copy of the sources, and sees whether the tests notice. */
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { MUTANTS, type Mutant } from './mutants.ts'
-import { planted } from './plant.ts'
+import { wholeNumber } from '../../bench/whole-number.ts'
+import { type Bug, bugs, plant } from './bugs.ts'
 
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 const LEFT_OUT = ['.git', 'node_modules', 'data', 'coverage']
+/** Tests that run what was built; all others need not wait for it. */
+const NEED_BUILD = /^test\/(cli|processes)\//
 
-const { only } = new Command('mutants')
+const { only, jobs } = new Command('mutants')
   .description(
-    'Plants one bug after another in a copy of the sources. Each must make a test fail; exit code 1: one did not.'
+    'Plants one bug after another in copies of the sources. Each must make a test fail, else the exit code is 1.'
   )
   .option('--only <words>', 'those whose name contains these words', '')
+  .option('--jobs <n>', 'at once', wholeNumber(1), 2)
   .parse()
-  .opts<{ only: string }>()
-
-/** The names of the tests that failed; undefined: they did not run, for another reason than the bug. */
-function failures(copy: string, files: readonly string[]): string[] | undefined {
-  const report = join(copy, 'report.json')
-  rmSync(report, { force: true })
-  const args = ['vitest', 'run', ...files, '--bail=1', '--reporter=json', `--outputFile=${report}`]
-  spawnSync('npx', args, { cwd: copy, stdio: 'ignore' })
-  try {
-    const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report
-    const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
-    if (tests.length === 0) return undefined
-    return tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName)
-  } catch {
-    return undefined
-  }
-}
+  .opts<{ only: string; jobs: number }>()
 
 interface Report {
   readonly testResults: readonly {
@@ -41,26 +28,52 @@ interface Report {
   }[]
 }
 
-function isCaught(copy: string, { name, file, caughtBy, ...change }: Mutant): boolean {
-  const path = join(copy, file)
-  const sound = readFileSync(path, 'utf8')
-  writeFileSync(path, planted(sound, change))
-  const failed = failures(copy, caughtBy)
-  writeFileSync(path, sound)
-  const [first] = failed ?? []
-  const verdict = failed === undefined ? 'THE TESTS DID NOT RUN' : first ? `found: ${first}` : 'NOT FOUND'
-  process.stdout.write(`${name}\n    ${verdict}\n`)
-  return first !== undefined
+/** The name of a test that fails; undefined: none does. Throws where they do not run, for another reason than the bug. */
+async function failure(copy: string, { caughtBy }: Bug): Promise<string | undefined> {
+  const isBuilt = caughtBy.some(file => NEED_BUILD.test(file)) ? new Date(0) : new Date(Date.now() + 3_600_000)
+  utimesSync(join(copy, 'dist/main.js'), isBuilt, isBuilt)
+  const report = join(copy, 'report.json')
+  rmSync(report, { force: true })
+  const args = ['vitest', 'run', ...caughtBy, '--bail=1', '--reporter=json', `--outputFile=${report}`]
+  await new Promise(resolve => execFile('npx', args, { cwd: copy, maxBuffer: 1 << 30 }, resolve))
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report
+  const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
+  if (tests.length === 0) throw new Error('the tests did not run')
+  return tests.find(({ status }) => status === 'failed')?.fullName
 }
 
-const copy = mkdtempSync(join(tmpdir(), 'spare-pool-mutants-'))
-try {
-  cpSync(CHECKOUT, copy, { recursive: true, filter: path => !LEFT_OUT.some(name => path === join(CHECKOUT, name)) })
-  symlinkSync(join(CHECKOUT, 'node_modules'), join(copy, 'node_modules'))
-  const chosen = MUTANTS.filter(({ name }) => name.includes(only))
-  const found = chosen.filter(mutant => isCaught(copy, mutant))
-  process.stdout.write(`\n${found.length} of ${chosen.length} planted bugs were found\n`)
-  if (found.length < chosen.length || chosen.length === 0) process.exitCode = 1
-} finally {
-  rmSync(copy, { recursive: true, force: true })
+async function isFound(copy: string, bug: Bug): Promise<boolean> {
+  let verdict: string
+  let test: string | undefined
+  try {
+    plant(bug, copy)
+    test = await failure(copy, bug)
+    verdict = test === undefined ? 'NOT FOUND' : `found by: ${test}`
+    plant(bug, copy, ['--reverse'])
+  } catch (error) {
+    verdict = `NOT TRIED: ${String(error)}`
+  }
+  process.stdout.write(`${bug.name}\n    ${verdict}\n`)
+  return test !== undefined
 }
+
+/** Takes one after another from the queue, in a copy of its own; gives how many were found. */
+async function work(queue: Iterator<Bug>): Promise<number> {
+  const copy = mkdtempSync(join(tmpdir(), 'spare-pool-mutants-'))
+  let found = 0
+  try {
+    cpSync(CHECKOUT, copy, { recursive: true, filter: path => !LEFT_OUT.some(name => path === join(CHECKOUT, name)) })
+    symlinkSync(join(CHECKOUT, 'node_modules'), join(copy, 'node_modules'))
+    for (let next = queue.next(); !next.done; next = queue.next()) if (await isFound(copy, next.value)) found += 1
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+  return found
+}
+
+const chosen = bugs().filter(({ name }) => name.includes(only))
+const queue = chosen.values()
+const found = await Promise.all(Array.from({ length: jobs }, () => work(queue)))
+const total = found.reduce((sum, one) => sum + one, 0)
+process.stdout.write(`\n${total} of ${chosen.length} planted bugs were found\n`)
+if (total < chosen.length || chosen.length === 0) process.exitCode = 1

@@ -5,7 +5,7 @@ import { mayBecome, SPARE_STATUSES, samePool, spareMetadata, spareName } from '.
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   requested: ['creating', 'retiring', 'gone'],
   creating: ['available', 'retiring', 'gone'],
-  available: ['reserved', 'retiring', 'gone'],
+  available: ['creating', 'reserved', 'retiring', 'gone'],
   reserved: ['available', 'retiring', 'gone'],
   retiring: ['gone']
 }

@@ -3,7 +3,8 @@ import { randomInt } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { wholeNumber } from '../../bench/whole-number.ts'
 import { systemClock } from '../../src/clock.ts'
 import { type Database, openDatabase, runScript } from '../../src/store/database.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
@@ -13,18 +14,13 @@ import { simulate } from './seeds.ts'
 /** At once: while one waits for PostgreSQL, another computes. */
 const LANES = 4
 
-const wholeNumber = (text: string): number => {
-  if (/^\d{1,10}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It must be a whole number.')
-}
-
 const { seeds, from } = new Command('simulate:faults')
   .description(
     'Runs two simulated replicas against a cloud and a network that fail, once a seed, and holds every step against what ' +
       'always holds (docs/guarantees.md). Ends at the first seed that breaks a rule, with its last steps.'
   )
-  .option('--seeds <n>', 'how many', wholeNumber, 1000)
-  .option('--from <seed>', 'the first of them; `--seeds 1 --from S` repeats seed S', wholeNumber, randomInt(2 ** 31))
+  .option('--seeds <n>', 'how many', wholeNumber(1), 1000)
+  .option('--from <seed>', 'the first of them; `--seeds 1 --from S` repeats seed S', wholeNumber(0), randomInt(2 ** 31))
   .parse()
   .opts<{ seeds: number; from: number }>()
 

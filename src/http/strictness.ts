@@ -6,15 +6,19 @@ import { SHARED_SCHEMAS } from './schemas.ts'
 /** The `format` lets `urn:uuid:…` pass, which PostgreSQL does not. */
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
+const strict = { removeAdditional: false, useDefaults: true, allErrors: true } as const
+const validators = (coerceTypes: boolean | 'array'): Ajv =>
+  addFormats.default(new Ajv({ ...strict, coerceTypes })).addFormat('uuid', UUID)
+
+/** They remember what they have compiled, for as long as the process lives. */
+const exactly = validators(false).addSchema([...SHARED_SCHEMAS])
+const coercing = validators('array')
+
 /** Fastify would drop unknown fields and turn "3" into 3, and a typo would pass in silence. */
 export function validateStrictly(app: FastifyInstance): void {
-  const strict = { removeAdditional: false, useDefaults: true, allErrors: true } as const
-  const body = addFormats.default(new Ajv({ ...strict, coerceTypes: false })).addFormat('uuid', UUID)
-  const rest = addFormats.default(new Ajv({ ...strict, coerceTypes: 'array' })).addFormat('uuid', UUID)
-  for (const schema of SHARED_SCHEMAS) body.addSchema(schema)
   app.setValidatorCompiler(({ schema, httpPart }) => {
-    const exact = body.compile(schema as object)
-    return httpPart === 'body' ? exact : inTurn(rest.compile(schema as object), exact)
+    const exact = exactly.compile(schema as object)
+    return httpPart === 'body' ? exact : inTurn(coercing.compile(schema as object), exact)
   })
 }
 

@@ -2,7 +2,7 @@ import type { Database } from '../../src/store/database.ts'
 import { World } from './world.ts'
 
 /** Steps and happenings of one seed, after which it recovers. */
-const LENGTH = 120
+const LENGTH = 100
 /** How much of a history that went wrong is shown. */
 const HISTORY_MAX = 60
 

@@ -85,7 +85,7 @@ export function requestsTo(route: Route, context: Context): Arbitrary<Request> {
     ).map(inWords)
   const sent = route.body ? bodies(route.body, context) : otherBodies(route.method)
   return record({
-    params: part(route.params),
+    params: part(route.params).filter(params => !Object.values(params).some(value => DOTS.includes(value))),
     query: Object.keys(route.query.properties ?? {}).length > 0 ? part(route.query) : constant({}),
     headers: record({ own: part(route.headers), others: strangeHeaders }).map(({ own, others }) => ({
       ...own,
@@ -94,6 +94,9 @@ export function requestsTo(route: Route, context: Context): Arbitrary<Request> {
     sent
   }).map(({ sent: body, ...rest }) => ({ ...rest, ...body }))
 }
+
+/** Clients resolve them before they send anything: such a request goes to another address. */
+const DOTS = ['.', '..']
 
 const strangeHeaders: Arbitrary<Texts> = oneof(
   { arbitrary: constant({}), weight: 20 },
@@ -184,9 +187,9 @@ export function judgeOf(app: App): Judge {
   }
   return (route, request) => {
     const { params, query, headers } = request
-    // Such a part of an address never reaches its route.
+    // Without a part, or with too long a one, an address never reaches its route.
     const parts = (route.params.required ?? []).map(name => params[name] ?? '')
-    if (parts.some(part => ['', '.', '..'].includes(part) || part.length > 255)) return undefined
+    if (parts.some(part => part === '' || part.length > 255)) return undefined
     const rest = fits('words', route.params, { ...params }) && fits('words', route.query, copy(query))
     if (!rest || !fits('words', route.headers, { ...headers })) return false
     return bodyFits(route, request, (schema, value) => fits('strict', schema, value))

@@ -53,15 +53,18 @@ async function assertBack(service: TestService, hostnames: readonly string[]): P
   assert.deepEqual([(await service.spares()).length, service.volumes('pool').length], [5, 5])
 }
 
-/** Holds up whoever settles a claim, until its server stops. */
+/**
+ * Holds up whoever settles a claim, until its server stops. Not by the lock itself: as all connections end, whoever waits
+ * for it could get it and go on.
+ */
 const HOLD_UP = `
   create function hold_up() returns trigger language plpgsql as
-    $$ begin perform pg_advisory_xact_lock(1); return new; end $$;
+    $$ begin if not pg_try_advisory_xact_lock(1) then perform pg_sleep(60); end if; return new; end $$;
   create trigger hold_up before update on claims for each row when (new.status = 'available') execute function hold_up();
   select pg_advisory_lock(1)`
 
 const isHeldUp = async (db: Database): Promise<boolean> =>
-  (await query(db, "select from pg_locks where locktype = 'advisory' and not granted")).length > 0
+  (await query(db, "select from pg_stat_activity where wait_event = 'PgSleep'")).length > 0
 
 /** A claim whose disk Cinder has moved, and that waits in the database to be settled; gives its answer when it comes. */
 async function aClaimHeldUp(t: TestContext, service: TestService, server: OwnServer, hostname: string) {

@@ -93,7 +93,7 @@ export interface Claims {
   renew(id: string, lease: Lease): Promise<boolean>
   /** Stops working on it: anybody may take it over. */
   release(id: string, holder: string): Promise<void>
-  /** A disk is being made for it; `disk` once Cinder has said which. */
+  /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
   /** Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile. */
   settle(id: string, given: Given, at: Date): Promise<Claim | undefined>

@@ -186,6 +186,8 @@ export async function noteCreating(
               volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds, updated_at = :at
         where id = :id and status in ('open', 'creating')
+          and not exists ( -- Its disk may have failed, and been retired, before it is noted.
+                select from backup_volumes where volume_id = :volumeId and claim_id is distinct from claims.id)
         returning *`,
       { id, missReason, at, ...diskBindings(disk) }
     )

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
-import { aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 
 const RIVALS = 20
@@ -182,6 +182,15 @@ describe('a claim under way', () => {
     const disk = aDisk('volume')
     const second = await claims.noteCreating(claim.id, 'empty', disk, noon(2))
     assert.deepEqual([second?.missReason, second?.disk], ['stale', disk])
+  })
+
+  it('is not told of a disk that failed, and was retired, before it could be noted', async () => {
+    const { claim } = await openOne()
+    const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
+    await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
+    assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1)))
+    assert.equal(await claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(2)), undefined)
+    assert.equal(await claims.knowsVolume('volume'), false)
   })
 
   it('is forgotten when it got nothing, but not while a spare is reserved for it', async () => {

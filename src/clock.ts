@@ -12,7 +12,7 @@ export const systemClock: Clock = {
       throw signal?.aborted ? signal.reason : error // Not the timer's own AbortError, which hides the reason.
     }
   },
-  timeout: ms => AbortSignal.timeout(ms)
+  timeout: ms => AbortSignal.timeout(Math.ceil(ms)) // It refuses fractions.
 }
 
 /** The one place that asks for chance: ids of spares, claims and requests. */

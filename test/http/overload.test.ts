@@ -111,7 +111,7 @@ describe('a place is held as long as the work lasts, and no longer:', () => {
 
   it('when Cinder hangs until the time is up', async () => {
     const patient = service.clock.timeout.bind(service.clock)
-    service.clock.timeout = ms => AbortSignal.timeout(ms / 20)
+    service.clock.timeout = ms => AbortSignal.timeout(Math.ceil(ms / 20))
     service.sandbox.cloud.addFault({ operation: 'volume_list', kind: 'hang' })
     const claims = Array.from({ length: PLACES }, () => claimOver(service))
     for (const { status } of await service.clock.during(Promise.all(claims))) assert.ok([503, 504].includes(status))

@@ -5,7 +5,7 @@ import { SimulatedClock } from './simulated-clock.ts'
 export class TestClock extends SimulatedClock {
   /** The machine's own: it is for what hangs. */
   override timeout(ms: number): AbortSignal {
-    return AbortSignal.timeout(ms)
+    return AbortSignal.timeout(Math.ceil(ms))
   }
 
   /** Lets the time run while the work goes on, faster than it does outside, and gives what comes of it. */

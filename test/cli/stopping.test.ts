@@ -4,8 +4,9 @@ import { describe, it, type TestContext } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import type { ClaimView, Problem, StatsView } from '../../src/http/schemas.ts'
 import type { FaultRule } from '../../src/sandbox/faults.ts'
-import { openDatabase, query, runScript, transaction } from '../../src/store/database.ts'
+import { openDatabase, query } from '../../src/store/database.ts'
 import { aConfigFile, type RunningCommand, startCommand } from '../support/command-line.ts'
+import { lockTables } from '../support/database-faults.ts'
 import { Gate } from '../support/gate.ts'
 import { aPatient } from '../support/patient.ts'
 import { until } from '../support/until.ts'
@@ -80,19 +81,8 @@ async function stopDuringClaim(t: TestContext, options: Options = {}) {
 
 /** A transaction that keeps a table to itself until the test ends. */
 async function lockTable(t: TestContext, url: string, table: string): Promise<{ isWaitedFor: () => Promise<void> }> {
-  const db = openDatabase({ url, idleInTransactionTimeoutSeconds: 60 })
-  const [locked, over] = [new Gate(), new Gate()]
-  const holding = transaction(db, async tx => {
-    await runScript(tx, `lock table ${table} in access exclusive mode`)
-    locked.open()
-    await over.passed
-  })
-  t.onTestFinished(async () => {
-    over.open()
-    await holding
-    await db.destroy()
-  })
-  await Promise.race([locked.passed, holding])
+  const { db, unlock } = await lockTables(url, table)
+  t.onTestFinished(unlock)
   const waiting = `select 1 from pg_locks where relation = '${table}'::regclass and not granted`
   return { isWaitedFor: () => until(async () => (await query(db, waiting)).length > 0) }
 }

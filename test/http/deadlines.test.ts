@@ -2,33 +2,15 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, it } from 'vitest'
 import type { Problem } from '../../src/http/schemas.ts'
-import { openDatabase, runScript, transaction } from '../../src/store/database.ts'
 import { loginAs } from '../support/cloud.ts'
+import { lockTables } from '../support/database-faults.ts'
 import { assertDocumented } from '../support/documented.ts'
-import { Gate } from '../support/gate.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { until } from '../support/until.ts'
 
 const TABLES = 'os, claims, backup_volumes, pools, lead_times, ticks, orphans, schema_migrations'
-
-/** Nobody reads or writes a row until the test ends it. */
-async function lockTables({ url }: TestService): Promise<() => Promise<void>> {
-  const db = openDatabase({ url, idleInTransactionTimeoutSeconds: 60 })
-  const [locked, over] = [new Gate(), new Gate()]
-  const holding = transaction(db, async tx => {
-    await runScript(tx, `lock table ${TABLES} in access exclusive mode`)
-    locked.open()
-    await over.passed
-  })
-  await Promise.race([locked.passed, holding])
-  return async () => {
-    over.open()
-    await holding
-    await db.destroy()
-  }
-}
 
 describe('while every table is locked', () => {
   const t = whileTestsRun()
@@ -51,7 +33,7 @@ describe('while every table is locked', () => {
   }
 
   it('each route answers by its deadline with a problem, and works again afterwards', async () => {
-    const unlock = await lockTables(service)
+    const { unlock } = await lockTables(service.url, TABLES)
     const startedAt = service.clock.now().getTime()
     const answers = Object.entries(service.service.app.swagger().paths ?? {})
       .filter(([route]) => route !== '/healthz')

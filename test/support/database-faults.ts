@@ -1,6 +1,6 @@
 /** PostgreSQL itself fails at what a test names, as it does when its disk is full or its others are in the way. */
-import type { Database } from '../../src/store/database.ts'
-import { query, runScript } from '../../src/store/database.ts'
+import { type Database, openDatabase, query, runScript, transaction } from '../../src/store/database.ts'
+import { Gate } from './gate.ts'
 
 export interface DatabaseFault {
   /** Such as `update on claims`. */
@@ -51,4 +51,22 @@ export async function mendAll(db: Database): Promise<number[]> {
     await runScript(db, `drop function ${name} cascade; drop sequence ${name}`)
   }
   return struck
+}
+
+/** A transaction of another that keeps tables to itself: nobody reads or writes a row of them until it is ended. */
+export async function lockTables(url: string, tables: string): Promise<{ db: Database; unlock: () => Promise<void> }> {
+  const db = openDatabase({ url, idleInTransactionTimeoutSeconds: 60 })
+  const [locked, over] = [new Gate(), new Gate()]
+  const holding = transaction(db, async tx => {
+    await runScript(tx, `lock table ${tables} in access exclusive mode`)
+    locked.open()
+    await over.passed
+  })
+  await Promise.race([locked.passed, holding])
+  const unlock = async (): Promise<void> => {
+    over.open()
+    await holding
+    await db.destroy()
+  }
+  return { db, unlock }
 }

@@ -15,6 +15,11 @@ export class SimulatedClock implements Clock {
     return new Date(this.#now)
   }
 
+  /** How many timers are set, limits included. */
+  get sleepers(): number {
+    return this.#timers.length
+  }
+
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {

@@ -27,21 +27,12 @@ function noConfig(): never {
 }
 
 /** The demonstration: three small pools against a sandbox. */
-export async function demoConfig(authUrl: string, env: Environment): Promise<Config> {
+export async function demoConfig(auth: object, env: Environment): Promise<Config> {
   const { serviceProblems } = await import('../service.ts')
   return parseConfig(
     {
       database: { embedded: { data_dir: './data' } },
-      openstack: {
-        auth: {
-          auth_url: authUrl,
-          username: 'pool-svc',
-          password: 'sandbox',
-          project_name: 'pool',
-          user_domain_name: 'Default',
-          project_domain_name: 'Default'
-        }
-      },
+      openstack: { auth },
       pools: [
         { os: 'debian12', type: 'ssd', target: 5 },
         { os: 'debian12', type: 'sas', target: 3 },

@@ -18,12 +18,12 @@ export function serveCommand(): Command {
 
 /** Everything on this machine: a sandbox cloud, an embedded PostgreSQL, the service and its page. */
 async function runDemo(): Promise<void> {
-  const { startSandbox } = await import('../sandbox/server.ts')
+  const { poolLogin, startSandbox } = await import('../sandbox/server.ts')
   // The database outlives this cloud: a volume of it must not bear the id of one that an earlier run had.
   const port = sandboxPort(process.env)
   const sandbox = await startSandbox({ clock: systemClock, port, delays: 'measured', run: newId() })
   const env = withoutOpenstack(process.env)
-  const config = await demoConfig(sandbox.authUrl, env)
+  const config = await demoConfig(poolLogin(sandbox.authUrl), env)
   await runUntilStopped(config, async startService => {
     const service = await startService({ config, env })
     process.stderr.write(greeting(service.url, sandbox.url))

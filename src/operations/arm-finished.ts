@@ -40,15 +40,18 @@ export async function armFinished(
   const ids = toArm.map(({ spare }) => spare.id)
   const ours = new Set(await deps.spares.startArming(ids, new Date(at.getTime() + limitMs + UNCLEAR_MS), at))
   const signal = AbortSignal.any([deps.clock.timeout(limitMs), ...(call.signal ? [call.signal] : [])])
+  const notBegun: string[] = []
   await concurrently(
     toArm.filter(({ spare }) => ours.has(spare.id)),
     4,
     async one => {
+      if (signal.aborted) return void notBegun.push(one.spare.id)
       const fields = { spare_id: one.spare.id, volume_id: one.volumeId }
       const armed = await tolerant(deps, fields, () => armOne(deps, pool, one, { ...call, signal }))
       if (armed) ready.push(armed)
     }
   )
+  if (notBegun.length > 0) await deps.spares.stopArming(notBegun)
   return ready
 }
 
@@ -58,7 +61,7 @@ async function armOne(deps: Deps, pool: Project, { spare, volumeId, isArmed }: F
     return { id: spare.id, transfer: arms(deps) ? await arm(deps, pool, spare, volumeId, call) : undefined }
   } catch (error) {
     if (error instanceof CloudError && (await isOver(pool, volumeId, error, call)))
-      await deps.spares.stopArming(spare.id)
+      await deps.spares.stopArming([spare.id])
     throw error
   }
 }

@@ -28,8 +28,8 @@ export interface Spares {
   noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
   /** Those of these spares, on their way into stock, that nobody else may arm until then; an earlier one's time must be up. */
   startArming(ids: readonly string[], until: Date, at: Date): Promise<readonly string[]>
-  /** Nothing was done, so anybody may arm it. */
-  stopArming(id: string): Promise<void>
+  /** Nothing is on its way for them, so anybody may arm them. */
+  stopArming(ids: readonly string[]): Promise<void>
   /** Puts finished volumes into stock, or ready for their claim. One statement; gives those that it changed. */
   noteAvailable(ready: readonly Ready[], at: Date): Promise<Spare[]>
   /** Being made, or recorded and not known to Cinder yet; the oldest first. */

@@ -16,8 +16,12 @@ export async function startArming(
   return rows.map(({ id }) => id)
 }
 
-export async function stopArming(db: Database, id: string): Promise<void> {
-  await query(db, "update backup_volumes set arming_until = null where id = :id and status = 'creating'", { id })
+export async function stopArming(db: Database, ids: readonly string[]): Promise<void> {
+  await query(
+    db,
+    "update backup_volumes set arming_until = null where id = any(:ids::uuid[]) and status = 'creating'",
+    { ids }
+  )
 }
 
 export async function unstock(db: Database, id: string, at: Date): Promise<boolean> {

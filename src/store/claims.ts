@@ -181,13 +181,15 @@ export async function noteCreating(
   return one(
     await query<ClaimRow>(
       db,
-      `update claims
+      `with spare as ( -- Locked, since its disk may have failed, and be retired, before it is noted.
+         select claim_id from backup_volumes where volume_id = :volumeId for update
+       )
+       update claims
           set status = 'creating', source = 'created', miss_reason = coalesce(miss_reason, :missReason),
               volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds, updated_at = :at
         where id = :id and status in ('open', 'creating')
-          and not exists ( -- Its disk may have failed, and been retired, before it is noted.
-                select from backup_volumes where volume_id = :volumeId and claim_id is distinct from claims.id)
+          and not exists (select from spare where claim_id is distinct from :id)
         returning *`,
       { id, missReason, at, ...diskBindings(disk) }
     )

@@ -3,10 +3,15 @@ import { type Database, query } from './database.ts'
 import { IS_STALE } from './images.ts'
 import { type SpareRow, toSpare } from './spares.ts'
 
-/** A claim whose disk it was to become has none any more: another may be made for it. */
+/**
+ * A claim whose disk it was to become has none any more: another may be made for it. One that knows of none is written too,
+ * since it may be told in this instant.
+ */
 const DISK_LOST = `update claims
           set volume_id = null, volume_type = null, size = null, snapshot_id = null, image_version = null
-        where status = 'creating' and (id, volume_id) in (select claim_id, volume_id from spare)`
+         from spare
+        where claims.id = spare.claim_id and claims.status = 'creating'
+          and (claims.volume_id is null or claims.volume_id = spare.volume_id)`
 
 export async function retire(
   db: Database,
@@ -32,13 +37,14 @@ export async function retireUnfinished(db: Database, id: string, at: Date): Prom
 
 const retireWhere = (condition: string): string => `
   with spare as (
-    select id, claim_id, volume_id from backup_volumes where id = :id and ${condition}
+    select id, claim_id, volume_id from backup_volumes where id = :id and ${condition} for update
   ), lost as (
     ${DISK_LOST}
   )
   update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
-   where id = :id and ${condition}
-   returning id`
+    from spare
+   where backup_volumes.id = spare.id
+   returning backup_volumes.id`
 
 function requireNext(from: SpareStatus, to: SpareStatus | 'gone'): void {
   if (!mayBecome(from, to)) throw new Error(`a ${from} spare may not become ${to}`)

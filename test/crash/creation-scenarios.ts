@@ -6,10 +6,7 @@ import type { Act } from './worker.ts'
 export const CREATIONS: readonly Scenario[] = [
   {
     name: 'a claim that finds no spare',
-    given: async stage => {
-      await stage.perform({ sync: { purge: 'none', dryRun: false, allowEmpty: false } })
-      return { claim: stage.request() }
-    },
+    given: noStock,
     steps: stepsOf(`
       claims.open volumes.pages spares.hasStale spares.requestFor claims.noteCreating volumes.create
       spares.noteVolume claims.noteCreating claims.release
@@ -42,10 +39,7 @@ export const CREATIONS: readonly Scenario[] = [
   {
     name: 'a claim whose disk is made in its project itself',
     options: { user: 'admin' },
-    given: async stage => {
-      await stage.perform({ sync: { purge: 'none', dryRun: false, allowEmpty: false } })
-      return { claim: stage.request() }
-    },
+    given: noStock,
     steps: stepsOf(`
       claims.open volumes.pages spares.hasStale claims.noteCreating volumes.create claims.noteCreating
       claims.release
@@ -74,9 +68,13 @@ export const CREATIONS: readonly Scenario[] = [
   }
 ]
 
-async function madeDisk(stage: Stage): Promise<Act> {
+async function noStock(stage: Stage): Promise<Act> {
   await stage.perform({ sync: { purge: 'none', dryRun: false, allowEmpty: false } })
-  const act = { claim: stage.request() }
+  return { claim: stage.request() }
+}
+
+async function madeDisk(stage: Stage): Promise<Act> {
+  const act = await noStock(stage)
   await stage.perform(act)
   stage.pass(5)
   return act

@@ -9,6 +9,7 @@ import { settingsOf } from '../../src/service.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { complaintsOf, disksOf } from '../simulation/complaints.ts'
 import { Watch } from '../simulation/watch.ts'
+import { aRequest, DEBIAN } from '../support/samples.ts'
 import { TestClock } from '../support/test-clock.ts'
 import { assertNothingHeld, contentOf, empty, lostThings } from './audit.ts'
 import type { Home } from './home.ts'
@@ -26,7 +27,6 @@ interface Lifetime {
   onTestFinished(finish: () => Promise<void>): void
 }
 
-export const DEBIAN = { os: 'debian12', type: 'ssd' }
 const BASE = {
   database: { url: 'postgres://stage' },
   openstack: { auth: { auth_url: 'http://stage' }, timeout_seconds: 5 },
@@ -110,20 +110,7 @@ export class Stage {
   }
 
   request(differs: Partial<ClaimRequest> = {}): ClaimRequest {
-    const hostname = differs.hostname ?? 'web-01'
-    return {
-      ...DEBIAN,
-      hostname,
-      category: 'sys',
-      name: `${hostname}_sys`,
-      sizeGib: undefined,
-      projectId: this.project('tenant-a'),
-      onEmpty: 'create',
-      waitSeconds: 0,
-      idempotencyKey: undefined,
-      caller: undefined,
-      ...differs
-    }
+    return aRequest({ projectId: this.project('tenant-a'), ...differs })
   }
 
   // ---- Processes -----------------------------------------------------------------------------------------------------

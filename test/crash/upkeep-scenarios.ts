@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { query } from '../../src/store/database.ts'
+import { DEBIAN } from '../support/samples.ts'
 import { oneDisk, type Scenario, stepsOf } from './scenario.ts'
-import { DEBIAN, type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 import type { Act } from './worker.ts'
 
 /** What takes volumes out of the stock, and what puts right whatever is wrong. */

@@ -13,6 +13,7 @@ import type { ClaimRequest, ClaimResult } from '../../src/pool/claim.ts'
 import { PoolError } from '../../src/pool/errors.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import { Random } from '../../src/sandbox/random.ts'
+import { poolLogin } from '../../src/sandbox/server.ts'
 import { keyring } from '../../src/secret.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
@@ -83,13 +84,6 @@ function undefinedIfUnsettled(error: unknown): undefined {
 }
 
 function connectCloud({ authUrl, user, settings }: Workplace, clock: Clock) {
-  const auth = {
-    auth_url: authUrl,
-    username: user,
-    password: 'sandbox',
-    project_name: 'pool',
-    user_domain_name: 'Default',
-    project_domain_name: 'Default'
-  }
+  const auth = poolLogin(authUrl, user)
   return connect({ settings: cloudSettings({ auth }, {}), clock, timeoutSeconds: settings.cloudTimeoutSeconds })
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
 import { beforeAll, describe, it, type TestContext } from 'vitest'
-import type { Problem } from '../../src/http/schemas.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
+import { answerTo } from '../support/raw-http.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 
 const t = whileTestsRun()
@@ -10,17 +9,6 @@ let service: TestService
 beforeAll(async () => {
   service = await aService(t, { filled: false })
 })
-
-/** What a server says to such bytes until it hangs up. */
-async function answerTo(bytes: string): Promise<{ head: string; problem: Problem }> {
-  const { hostname, port } = new URL(service.service.url)
-  const socket = connect(Number(port), hostname).setEncoding('utf8')
-  socket.write(bytes)
-  let text = ''
-  for await (const chunk of socket) text += chunk
-  const [head = '', body = ''] = text.split('\r\n\r\n')
-  return { head, problem: JSON.parse(body) }
-}
 
 describe('a client that is slow', () => {
   /** As short as the server's own look at its connections allows; what they are in earnest is checked below. */
@@ -39,7 +27,7 @@ describe('a client that is slow', () => {
     ]
   ] as const)('%s is told so, and let go', async ([, bytes], u) => {
     hurry(u)
-    const { head, problem } = await answerTo(bytes)
+    const { head, problem } = await answerTo(service.service.url, bytes)
     assert.match(head, /^HTTP\/1\.1 400 /)
     assert.equal(problem.code, 'invalid_request')
     assert.match(problem.detail, /did not come in whole/)
@@ -54,7 +42,10 @@ describe('a client that is slow', () => {
 
 describe('a request that is large', () => {
   it('in its headers, is told so', async () => {
-    const { head, problem } = await answerTo(`GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(17_000)}\r\n\r\n`)
+    const { head, problem } = await answerTo(
+      service.service.url,
+      `GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(17_000)}\r\n\r\n`
+    )
     assert.match(head, /^HTTP\/1\.1 400 /)
     assert.deepEqual([problem.code, problem.detail], ['invalid_request', 'The headers are too large.'])
   })

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { connect } from 'node:net'
 import { afterEach, beforeAll, describe, it } from 'vitest'
 import type { Problem } from '../../src/http/schemas.ts'
 import type { PoolErrorCode } from '../../src/pool/errors.ts'
 import { loginAs, makeVolume, setStatus } from '../support/cloud.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
+import { answerTo } from '../support/raw-http.ts'
 import { type Answer, aService, DEBIAN, type TestService } from '../support/service.ts'
 
 const t = whileTestsRun()
@@ -120,14 +120,9 @@ describe('what is no HTTP', () => {
   it.for(['nonsense\r\n\r\n', `GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`])(
     'is answered with a problem and a request id all the same',
     async request => {
-      const { hostname, port } = new URL(service.service.url)
-      const socket = connect(Number(port), hostname).setEncoding('utf8')
-      socket.write(request)
-      let text = ''
-      for await (const chunk of socket) text += chunk
-      const [head = '', body = ''] = text.split('\r\n\r\n')
+      const { head, problem } = await answerTo(service.service.url, request)
       assert.match(head, /^HTTP\/1\.1 400 /)
-      const { code, request_id }: Problem = JSON.parse(body)
+      const { code, request_id } = problem
       assert.equal(code, 'invalid_request')
       assert.match(request_id, REQUEST_ID)
       assert.ok(head.includes(`x-openstack-request-id: ${request_id}`))

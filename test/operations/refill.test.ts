@@ -297,6 +297,20 @@ describe('check_state', () => {
     assert.equal(service.volumes('pool').length, 5)
   })
 
+  it('leaves to the next check what it had no time to begin to arm', async t => {
+    const pools = [{ os: 'debian12', type: 'ssd', target: 6 }]
+    const service = await aService(t, { filled: false, config: { pools } })
+    await replenish(service)
+    const patient = service.clock.timeout.bind(service.clock)
+    service.clock.timeout = ms => patient(ms / 5)
+    service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'hang', count: 4 }) // As many as are armed at once.
+    assert.equal((await check(service)).available, 0)
+    service.clock.timeout = patient
+    assert.equal((await check(service)).available, 2)
+    service.clock.pass(70)
+    assert.equal((await check(service)).available, 4)
+  })
+
   it('arms anew a volume whose transfer’s key was lost', async t => {
     const service = await aService(t, { filled: false })
     service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'reset_after', count: 1 })

@@ -8,7 +8,7 @@ import { PRESETS } from '../../src/sandbox/delays.ts'
 import { login } from '../../src/sandbox/identity.ts'
 import type { Caller, User } from '../../src/sandbox/model.ts'
 import { setQuota } from '../../src/sandbox/quotas.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
+import { poolLogin, startSandbox } from '../../src/sandbox/server.ts'
 import { type Database, openDatabase, query } from '../../src/store/database.ts'
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
 import { aConfigFile, aFolder } from '../support/command-line.ts'
@@ -78,17 +78,7 @@ const configFor = (authUrl: string, url: string, secret: string, pools: readonly
   server: { port: 0 },
   database: { url },
   secret_file: secret,
-  openstack: {
-    auth: {
-      auth_url: authUrl,
-      username: 'pool-svc',
-      password: 'sandbox',
-      project_name: 'pool',
-      user_domain_name: 'Default',
-      project_domain_name: 'Default'
-    },
-    timeout_seconds: TIMEOUT_SECONDS
-  },
+  openstack: { auth: poolLogin(authUrl), timeout_seconds: TIMEOUT_SECONDS },
   pools,
   limits: { creating_max: 400, creating_max_per_snapshot: 200 },
   ticks: { replenish: '* * * * * *', check_state: '* * * * * *', reconcile: '*/3 * * * * *' },

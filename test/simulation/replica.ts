@@ -13,6 +13,7 @@ import { replenish } from '../../src/operations/replenish.ts'
 import { type SyncRequest, syncImages } from '../../src/operations/sync-images.ts'
 import type { ClaimRequest, ClaimResult } from '../../src/pool/claim.ts'
 import type { Call, Keyring } from '../../src/pool/ports.ts'
+import { poolLogin } from '../../src/sandbox/server.ts'
 import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { isLook } from '../support/looks.ts'
@@ -48,14 +49,7 @@ export class Replica implements Actor {
   constructor(name: string, around: Surroundings) {
     const { scheduler, clock, cloud, db, newId, keyring, settings } = around
     this.name = name
-    const auth = {
-      auth_url: 'http://localhost:80/identity/v3',
-      username: 'pool-svc',
-      password: 'sandbox',
-      project_name: 'pool',
-      user_domain_name: 'Default',
-      project_domain_name: 'Default'
-    }
+    const auth = poolLogin('http://localhost:80/identity/v3')
     this.#deps = {
       ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, isLook(what) ? 'look' : 'store', what, act)),
       cloud: connect({

@@ -4,11 +4,11 @@ import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
 import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, rivals } from '../support/store.ts'
+import { aStore, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
-const { claims, spares, open, settled, stock, rows } = store
+const { claims, spares, open, overlapping, settled, statusOf, stock, rows } = store
 
 const openOne = async (differs = {}) => {
   const opening = await open(differs)
@@ -190,6 +190,23 @@ describe('a claim under way', () => {
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
     assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1)))
     assert.equal(await claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(2)), undefined)
+    assert.equal(await claims.knowsVolume('volume'), false)
+  })
+
+  it.for([
+    ['noted', 'retired'],
+    ['retired', 'noted']
+  ] as const)('is left without a disk that failed in the instant in which it was noted: %s, then %s', async order => {
+    const { claim } = await openOne()
+    const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
+    await claims.noteCreating(claim.id, 'empty', undefined, NOON)
+    await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
+    const acts = {
+      noted: (on: Pick<Store, 'claims'>) => on.claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(1)),
+      retired: (on: Pick<Store, 'spares'>) => on.spares.retireUnfinished(spare?.id ?? '', noon(1))
+    }
+    await overlapping(acts[order[0]], acts[order[1]])
+    assert.equal(await statusOf(spare?.id ?? ''), 'retiring')
     assert.equal(await claims.knowsVolume('volume'), false)
   })
 

@@ -192,7 +192,7 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.deepEqual(await start(noon(10), NOON), [id])
     assert.deepEqual(await start(noon(20), noon(9)), [])
     assert.deepEqual(await start(noon(20), noon(11)), [id])
-    await spares.stopArming(id)
+    await spares.stopArming([id])
     assert.deepEqual(await start(noon(20), noon(12)), [id])
     await spares.noteAvailable([{ id, transfer: TRANSFER }], noon(13))
     assert.deepEqual(await start(noon(40), noon(30)), [])

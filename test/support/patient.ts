@@ -7,7 +7,7 @@ import type { Finding, Verdict } from '../../src/pool/examination.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import type { Cloud } from '../../src/sandbox/cloud.ts'
 import type { User } from '../../src/sandbox/model.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
+import { poolLogin, startSandbox } from '../../src/sandbox/server.ts'
 import { aFolder } from './command-line.ts'
 import { aDatabaseAddress, type Lifetime } from './database.ts'
 
@@ -47,15 +47,7 @@ export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise
   t.onTestFinished(() => sandbox.close())
   const { url: databaseUrl } = await aDatabaseAddress(t)
   const folder = aFolder(t)
-  const auth: Patient['auth'] = changes => ({
-    auth_url: sandbox.authUrl,
-    username: 'pool-svc',
-    password: 'sandbox',
-    project_name: 'pool',
-    user_domain_name: 'Default',
-    project_domain_name: 'Default',
-    ...changes
-  })
+  const auth: Patient['auth'] = changes => ({ ...poolLogin(sandbox.authUrl), ...changes })
   const document: Patient['document'] = changes => ({
     database: { url: databaseUrl },
     secret_file: join(folder, 'secret'),

@@ -9,7 +9,7 @@ import { createLog } from '../../src/log.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import type { Volume as CloudVolume } from '../../src/sandbox/model.ts'
 import type { Golden } from '../../src/sandbox/seed.ts'
-import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
+import { poolLogin, type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
 import { type Service, startService } from '../../src/service.ts'
 import { query, warmUp } from '../../src/store/database.ts'
 import { aDatabaseAddress } from './database.ts'
@@ -105,19 +105,11 @@ async function aSandboxCloud(t: Lifetime, clock: Clock, options: TestServiceOpti
 function aConfig(t: Lifetime, sandbox: Sandbox, url: string, options: TestServiceOptions): Config {
   const folder = mkdtempSync(join(tmpdir(), 'spare-pool-'))
   t.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
-  const auth = {
-    auth_url: sandbox.authUrl,
-    username: options.user ?? 'pool-svc',
-    password: 'sandbox',
-    project_name: 'pool',
-    user_domain_name: 'Default',
-    project_domain_name: 'Default'
-  }
   const base = {
     server: { port: 0 },
     database: { url },
     secret_file: join(folder, 'secret'),
-    openstack: { auth, timeout_seconds: 5 },
+    openstack: { auth: poolLogin(sandbox.authUrl, options.user), timeout_seconds: 5 },
     pools: POOLS,
     limits: { creating_max: 100, creating_max_per_snapshot: 100 },
     access: { mode: 'none' }

@@ -9,8 +9,13 @@ import { query, runScript } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase } from './database.ts'
 import { aDisk, anImage, aRequest, aSpare, NOON, noon } from './samples.ts'
+import { until } from './until.ts'
 
 export type Store = Awaited<ReturnType<typeof aStore>>
+
+type Act = (on: ReturnType<typeof storesOf>) => Promise<unknown>
+
+const WAITING = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 /** Called at a file's top level. `connections`: as many as its races have rivals. */
 export async function aStore(connections = 2) {
@@ -48,6 +53,20 @@ export async function aStore(connections = 2) {
       const settled = await claims.settle(claim.id, given, new Date(at.getTime() + seconds * 1000))
       assert.ok(settled)
       return settled
+    },
+
+    /** The second act begins before the first is committed: it waits for it, or does not see it. */
+    overlapping: async (first: Act, second: Act): Promise<void> => {
+      let hasEnded = false
+      const later = await db.transaction(async tx => {
+        await first(storesOf(tx))
+        const acting = second(stores).finally(() => {
+          hasEnded = true
+        })
+        await until(async () => hasEnded || (await rows(WAITING)).length > 0)
+        return () => acting
+      })
+      await later()
     },
 
     statusOf: async (id: string): Promise<string | undefined> =>

@@ -103,7 +103,7 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
     const verdict = asked ? 'keep' : verdictOnCreating(volume)
     if (verdict === 'stock' || verdict === 'rearm') return await handOverFinished(deps, work, spare)
     if (!asked && !volume && (await whereIs(handoverOf(work, spare))) === 'destination') {
-      return await giveSpare(deps, claim, spare) // Handed over by a request whose lease had run out.
+      return await giveSpare(deps, work, spare) // Handed over by a request whose lease had run out.
     }
     if (verdict !== 'keep') throw await replaceFailed(deps, work, spare, volume)
     if (deps.clock.now().getTime() >= until) return stillCreating(claim)
@@ -204,7 +204,7 @@ export async function awaitInProject(deps: Deps, work: Work, first: Volume): Pro
     }
     const result = resultOf({ ...claim, disk }, volume.status)
     if (result.usable) {
-      return await give(deps, claim, { source: 'created', missReason: claim.missReason, disk }, volume.status)
+      return await give(deps, work, { source: 'created', missReason: claim.missReason, disk }, volume.status)
     }
     if (deps.clock.now().getTime() >= until) return stillCreating(result.claim)
     await pause(deps, DISK_POLL_MS, call)

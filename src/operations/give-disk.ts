@@ -23,6 +23,9 @@ export interface Work {
   readonly destination: Project
 }
 
+/** A claim, and the lease that makes it ours to settle. */
+export type OwnClaim = Pick<Work, 'claim' | 'lease'>
+
 export const handoverOf = ({ claim, lease, pool, destination, call }: Work, spare: Spare): Handover => {
   if (!spare.volumeId) throw new Error(`spare ${spare.id} has no volume`)
   return { claim, lease, spare, volumeId: spare.volumeId, pool, destination, call }
@@ -42,18 +45,24 @@ export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<Cl
     if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), work.claim.id)
     if (place !== 'destination') throw unsettled(error.message)
   }
-  return await giveSpare(deps, work.claim, spare)
+  return await giveSpare(deps, work, spare)
 }
 
-export async function giveSpare(deps: Deps, claim: Claim, spare: Spare): Promise<ClaimResult> {
+export async function giveSpare(deps: Deps, own: OwnClaim, spare: Spare): Promise<ClaimResult> {
+  const { claim } = own
   const source = claim.status === 'creating' ? 'created' : 'pool'
   const given = { source, missReason: claim.missReason, disk: diskOfSpare(deps, claim, spare) } as const
-  return await give(deps, claim, given, 'available')
+  return await give(deps, own, given, 'available')
 }
 
 /** Records the disk as the claim's: the last step. */
-export async function give(deps: Deps, claim: Claim, given: Given, volumeStatus: string): Promise<ClaimResult> {
-  const settled = await deps.claims.settle(claim.id, given, deps.clock.now())
+export async function give(
+  deps: Deps,
+  { claim, lease }: OwnClaim,
+  given: Given,
+  volumeStatus: string
+): Promise<ClaimResult> {
+  const settled = await deps.claims.settle(claim.id, lease.holder, given, deps.clock.now())
   if (!settled) return resultOf(await settledMeanwhile(deps, claim, given), volumeStatus)
   const seconds = (deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
   deps.observer.claimed(settled, seconds)
@@ -69,7 +78,7 @@ export async function give(deps: Deps, claim: Claim, given: Given, volumeStatus:
 async function settledMeanwhile(deps: Deps, { id }: Claim, { disk }: Given): Promise<Claim> {
   const claim = await deps.claims.find(id)
   if (claim?.status === 'available' && claim.disk?.volumeId === disk.volumeId) return claim
-  throw new Superseded('it was settled by another request')
+  throw new Superseded('another request has taken it over, or settled it')
 }
 
 /** What a claim's volume in its project means to the caller. */

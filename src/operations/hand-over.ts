@@ -35,6 +35,7 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
     if (handover.destination.id === handover.pool.id) {
       if (spare.transfer) await release(deps, handover)
       await requireUsable(handover)
+      await requireLease(deps, handover.claim.id, handover.lease) // With its new name it is the claim's.
       await rename(handover)
       return { ...spare, transfer: undefined }
     }

@@ -84,8 +84,7 @@ async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
     return await awaitDisk(deps, work, spare)
   }
   const first = spare && handoverOf(work, spare)
-  if (first && resumed && (await whereIs(first)) === 'destination')
-    return await giveSpare(deps, work.claim, first.spare)
+  if (first && resumed && (await whereIs(first)) === 'destination') return await giveSpare(deps, work, first.spare)
   const { existing, attempt } = await lookAndPrepare(deps, work, first)
   if (existing) return await giveExisting(deps, work, existing)
   const result = attempt && (await serveFromStock(deps, work, attempt))
@@ -146,7 +145,7 @@ async function giveExisting(deps: Deps, work: Work, volume: Volume): Promise<Cla
   if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare)
   const given = { source: 'existing', missReason: undefined, disk: diskOfVolume(volume) } as const
   if (usabilityOf(volume.status) === 'unusable') throw unusable(claim, volume)
-  return await give(deps, claim, given, volume.status)
+  return await give(deps, work, given, volume.status)
 }
 
 const unusable = (claim: Claim, { id, status }: Volume): PoolError =>
@@ -168,7 +167,7 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
       if (attempt.unfit) throw attempt.unfit
       const spare = attempt.prepared ?? (await prepare(deps, handover))
       await accept(deps, { ...handover, spare })
-      return await giveSpare(deps, work.claim, spare)
+      return await giveSpare(deps, work, spare)
     } catch (error) {
       if (!(error instanceof UnfitSpare)) throw error
       await discard(deps, work, handover, error)

@@ -5,7 +5,7 @@ import type { Spare } from '../pool/spare.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
-import { giveSpare } from './give-disk.ts'
+import { giveSpare, type OwnClaim } from './give-disk.ts'
 import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
@@ -37,7 +37,7 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
   try {
     await underLease(deps, claim, lease, async () => {
       if (claim.status === 'creating') return await finishCreation(deps, claim, lease, call)
-      await finishOrUndo(deps, claim, call)
+      await finishOrUndo(deps, { claim, lease }, call)
       return { claim }
     })
   } catch (error) {
@@ -61,7 +61,7 @@ async function finishCreation(deps: Deps, claim: Claim, lease: HeldLease, call: 
     const abandoned = deps.clock.now().getTime() - claim.createdAt.getTime() > ABANDONED_AFTER_MS
     if (!abandoned || !(error instanceof PoolError && error.code === 'project_not_accessible')) throw error
     deps.log.warn({ claim_id: claim.id, volume_id: spare?.volumeId }, 'nobody came for a disk within a day')
-    await finishOrUndo(deps, claim, call)
+    await finishOrUndo(deps, { claim, lease }, call)
     return { claim }
   }
 }
@@ -86,24 +86,26 @@ const requestOf = (claim: Claim): ClaimRequest => ({
  * late cannot take it any more, and put back, or retired where it was made for the claim alone. Not there: Cinder has moved
  * it, and it is the claim's.
  */
-async function finishOrUndo(deps: Deps, claim: Claim, call: Call): Promise<void> {
+async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void> {
+  const { claim } = own
   const spare = await deps.spares.ofClaim(claim.id)
   if (spare?.volumeId && spare.availableAt !== undefined) {
     const how = { fit: claim.status === 'open', sent: true }
     const isBack = await putBack(deps, await deps.cloud.pool(call), spare, how, call)
-    if (!isBack) return await giveMoved(deps, claim, spare, call)
+    if (!isBack) return await giveMoved(deps, own, spare, call)
   } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id) // Its creation may still turn up.
   await deps.claims.forget(claim.id)
 }
 
 /** Its owner may be out of our sight; a volume that is nowhere was deleted, and the spare goes the way of the retired. */
-async function giveMoved(deps: Deps, claim: Claim, spare: Spare, call: Call): Promise<void> {
+async function giveMoved(deps: Deps, own: OwnClaim, spare: Spare, call: Call): Promise<void> {
+  const { claim } = own
   if (await isNowhere(deps, claim, spare.volumeId ?? '', call)) {
     await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
     await deps.claims.forget(claim.id)
     return
   }
-  await giveSpare(deps, claim, spare)
+  await giveSpare(deps, own, spare)
 }
 
 async function isNowhere(deps: Deps, claim: Claim, volumeId: string, call: Call): Promise<boolean> {

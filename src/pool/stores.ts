@@ -95,8 +95,11 @@ export interface Claims {
   release(id: string, holder: string): Promise<void>
   /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
-  /** Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile. */
-  settle(id: string, given: Given, at: Date): Promise<Claim | undefined>
+  /**
+   * Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile, or
+   * another request works on it now.
+   */
+  settle(id: string, holder: string, given: Given, at: Date): Promise<Claim | undefined>
   /** Forgets a claim that got nothing. False: a spare is still reserved for it, or it is settled. */
   forget(id: string): Promise<boolean>
   /** Its disk is no more in Cinder. */

@@ -1,73 +1,10 @@
-import type { Claim, ClaimRequest, ClaimSource, ClaimStatus, Disk, Lease, MissReason } from '../pool/claim.ts'
+import type { Claim, ClaimRequest, Disk, Lease, MissReason } from '../pool/claim.ts'
 import { fingerprintOf } from '../pool/claim.ts'
 import type { ClaimFilter, Given, Listing, Opening } from '../pool/stores.ts'
+import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query } from './database.ts'
 import { type ImageRow, toImage } from './images.ts'
 import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
-
-interface ClaimRow {
-  id: string
-  idempotency_key: string | null
-  fingerprint: string
-  project_id: string
-  name: string
-  hostname: string
-  category: string
-  os: string
-  type: string
-  wanted_size: number | null
-  status: ClaimStatus
-  source: ClaimSource | null
-  miss_reason: MissReason | null
-  volume_id: string | null
-  volume_type: string | null
-  size: number | null
-  snapshot_id: string | null
-  image_version: string | null
-  spare_age_seconds: number | null
-  created_at: Date | string
-  updated_at: Date | string
-}
-
-const toClaim = (row: ClaimRow): Claim => ({
-  id: row.id,
-  idempotencyKey: row.idempotency_key ?? undefined,
-  fingerprint: row.fingerprint,
-  projectId: row.project_id,
-  name: row.name,
-  hostname: row.hostname,
-  category: row.category,
-  os: row.os,
-  type: row.type,
-  wantedSizeGib: row.wanted_size ?? undefined,
-  status: row.status,
-  source: row.source ?? undefined,
-  missReason: row.miss_reason ?? undefined,
-  disk: toDisk(row),
-  createdAt: new Date(row.created_at), // A string where the row came as JSON.
-  updatedAt: new Date(row.updated_at)
-})
-
-const toDisk = (row: ClaimRow): Disk | undefined =>
-  row.volume_id && row.volume_type && row.size
-    ? {
-        volumeId: row.volume_id,
-        volumeType: row.volume_type,
-        sizeGib: row.size,
-        snapshotId: row.snapshot_id ?? undefined,
-        imageVersion: row.image_version ?? undefined,
-        spareAgeSeconds: row.spare_age_seconds ?? undefined
-      }
-    : undefined
-
-const diskBindings = (disk: Disk | undefined) => ({
-  volumeId: disk?.volumeId ?? null,
-  volumeType: disk?.volumeType ?? null,
-  sizeGib: disk?.sizeGib ?? null,
-  snapshotId: disk?.snapshotId ?? null,
-  imageVersion: disk?.imageVersion ?? null,
-  spareAgeSeconds: disk?.spareAgeSeconds ?? null
-})
 
 /** The claim's first statement: its record, the image and the oldest spare, all at once. */
 export async function open(
@@ -118,8 +55,6 @@ export async function open(
     spare: row.spare ? toSpare(row.spare) : undefined
   }
 }
-
-const one = ([row]: readonly ClaimRow[]): Claim | undefined => row && toClaim(row)
 
 export async function living(db: Database, projectId: string, name: string): Promise<Claim | undefined> {
   return one(
@@ -197,7 +132,13 @@ export async function noteCreating(
 }
 
 /** The claim's last statement. The time it took is that of the first request: a repeat counts on. */
-export async function settle(db: Database, id: string, given: Given, at: Date): Promise<Claim | undefined> {
+export async function settle(
+  db: Database,
+  id: string,
+  holder: string,
+  given: Given,
+  at: Date
+): Promise<Claim | undefined> {
   return one(
     await query<ClaimRow>(
       db,
@@ -210,9 +151,9 @@ export async function settle(db: Database, id: string, given: Given, at: Date): 
               volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
               seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
-        where id = :id and status in ('open', 'creating')
+        where id = :id and status in ('open', 'creating') and lease_holder = :holder
         returning *`,
-      { id, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
+      { id, holder, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
     )
   )
 }

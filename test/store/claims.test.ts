@@ -4,7 +4,7 @@ import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
 import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, rivals, type Store } from '../support/store.ts'
+import { aStore, HOLDER, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
@@ -227,7 +227,7 @@ describe('settling a claim', () => {
     const { claim, spare } = await openOne()
     const disk = aDisk(spare?.volumeId ?? '')
     const given = { source: 'pool', missReason: undefined, disk } as const
-    const after = await claims.settle(claim.id, given, noon(2))
+    const after = await claims.settle(claim.id, HOLDER, given, noon(2))
     assert.deepEqual([after?.status, after?.source], ['available', 'pool'])
     assert.deepEqual(after?.disk, disk)
     assert.deepEqual(await rows('select id from backup_volumes'), [])
@@ -238,7 +238,12 @@ describe('settling a claim', () => {
   it('leaves a spare that did not become its disk', async () => {
     await stock(1)
     const { claim } = await openOne()
-    await claims.settle(claim.id, { source: 'existing', missReason: undefined, disk: aDisk('existing') }, noon(2))
+    await claims.settle(
+      claim.id,
+      HOLDER,
+      { source: 'existing', missReason: undefined, disk: aDisk('existing') },
+      noon(2)
+    )
     assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
   })
 
@@ -246,15 +251,24 @@ describe('settling a claim', () => {
     await stock(1)
     const { claim, spare } = await openOne()
     const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
-    const outcomes = await rivals(RIVALS, () => claims.settle(claim.id, given, noon(2)))
+    const outcomes = await rivals(RIVALS, () => claims.settle(claim.id, HOLDER, given, noon(2)))
     assert.equal(outcomes.filter(outcome => outcome !== undefined).length, 1)
+  })
+
+  it('is for who has its lease, though its time is over for as long as nobody else has taken it', async () => {
+    const { claim } = await openOne()
+    const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
+    const later = aLease(60)
+    assert.ok(await claims.resume(claim.id, later, noon(11)))
+    assert.equal(await claims.settle(claim.id, HOLDER, given, noon(12)), undefined)
+    assert.ok(await claims.settle(claim.id, later.holder, given, noon(90)))
   })
 
   it('is an outcome, not an error, when the claim was undone meanwhile', async () => {
     const { claim } = await openOne()
     await claims.forget(claim.id)
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
-    assert.equal(await claims.settle(claim.id, given, noon(2)), undefined)
+    assert.equal(await claims.settle(claim.id, HOLDER, given, noon(2)), undefined)
     assert.equal(await claims.noteCreating(claim.id, 'empty', undefined, noon(2)), undefined)
   })
 
@@ -269,16 +283,16 @@ describe('settling a claim', () => {
     const { claim: first } = await openOne({ hostname: 'a' })
     const { claim: second } = await openOne({ hostname: 'b' })
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
-    assert.ok(await claims.settle(first.id, given, noon(1)))
-    await assert.rejects(claims.settle(second.id, given, noon(1)), /claims_by_given_volume/)
+    assert.ok(await claims.settle(first.id, HOLDER, given, noon(1)))
+    await assert.rejects(claims.settle(second.id, HOLDER, given, noon(1)), /claims_by_given_volume/)
   })
 
   it('lets an existing volume be claimed again under the name that its owner has given it since', async () => {
     const { claim: first } = await openOne({ hostname: 'a' })
     const { claim: second } = await openOne({ hostname: 'b' })
     const given = { source: 'existing', missReason: undefined, disk: aDisk('volume') } as const
-    assert.ok(await claims.settle(first.id, given, noon(1)))
-    assert.ok(await claims.settle(second.id, given, noon(1)))
+    assert.ok(await claims.settle(first.id, HOLDER, given, noon(1)))
+    assert.ok(await claims.settle(second.id, HOLDER, given, noon(1)))
   })
 })
 

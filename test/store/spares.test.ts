@@ -4,7 +4,7 @@ import { newId } from '../../src/clock.ts'
 import type { Claim } from '../../src/pool/claim.ts'
 import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
 import { aCreation, aDisk, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, rivals } from '../support/store.ts'
+import { aStore, HOLDER, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
@@ -73,7 +73,7 @@ describe('reserving the oldest spare', () => {
 
   it('gives none to a claim that is settled or no more', async () => {
     const claim = await aClaim()
-    await claims.settle(claim.id, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    await claims.settle(claim.id, HOLDER, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
     await stock(1)
     assert.equal(await spares.reserveOldest(claim.id, DEBIAN, NOON), undefined)
     assert.equal(await spares.reserveOldest(newId(), DEBIAN, NOON), undefined)
@@ -437,7 +437,7 @@ describe('a disk for a claim', () => {
 
   it('is not recorded for a claim that is settled already', async () => {
     const claim = await aClaim()
-    await claims.settle(claim.id, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    await claims.settle(claim.id, HOLDER, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
     assert.equal(await spares.requestFor(claim.id, aCreation(), newId(), NOON), undefined)
   })
 })

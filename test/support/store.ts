@@ -11,6 +11,9 @@ import { aDatabase } from './database.ts'
 import { aDisk, anImage, aRequest, aSpare, NOON, noon } from './samples.ts'
 import { until } from './until.ts'
 
+/** Who works on the claims that are opened here. */
+export const HOLDER = newId()
+
 export type Store = Awaited<ReturnType<typeof aStore>>
 
 type Act = (on: ReturnType<typeof storesOf>) => Promise<unknown>
@@ -41,16 +44,16 @@ export async function aStore(connections = 2) {
 
     /** Opens a claim, with a lease of ten seconds. */
     open: (differs: Partial<ClaimRequest> = {}, at: Date = NOON) =>
-      claims.open(aRequest(differs), newId(), { holder: newId(), until: new Date(at.getTime() + 10_000) }, at),
+      claims.open(aRequest(differs), newId(), { holder: HOLDER, until: new Date(at.getTime() + 10_000) }, at),
 
     /** A claim that was given a volume from stock. */
     settled: async (differs: Partial<ClaimRequest> = {}, at: Date = NOON, seconds = 0): Promise<Claim> => {
-      const opening = await claims.open(aRequest(differs), newId(), { holder: newId(), until: at }, at)
+      const opening = await claims.open(aRequest(differs), newId(), { holder: HOLDER, until: at }, at)
       assert.ok(opening)
       const { claim, spare } = opening
       const disk = aDisk(spare?.volumeId ?? `made-for-${claim.id}`)
       const given = { source: 'pool', missReason: undefined, disk } as const
-      const settled = await claims.settle(claim.id, given, new Date(at.getTime() + seconds * 1000))
+      const settled = await claims.settle(claim.id, HOLDER, given, new Date(at.getTime() + seconds * 1000))
       assert.ok(settled)
       return settled
     },

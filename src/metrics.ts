@@ -24,10 +24,21 @@ export interface Metrics {
 const CLAIM_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const LEAD_TIME_BUCKETS = [0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600]
 
+let processRegistry: Registry | undefined
+
+/** Memory, event loop, garbage collection: watched once, since that has no end, however many services a process starts. */
+function registryOfProcess(): Registry {
+  if (!processRegistry) {
+    processRegistry = new Registry()
+    collectDefaultMetrics({ register: processRegistry })
+  }
+  return processRegistry
+}
+
 export function createMetrics(version: string): Metrics {
-  const registers = [new Registry()]
-  const [registry] = registers as [Registry]
-  collectDefaultMetrics({ register: registry })
+  const registry = new Registry()
+  const registers = [registry]
+  const ofProcess = registryOfProcess()
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `spare_pool_${name}`, help, labelNames, registers })
   const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
@@ -55,7 +66,7 @@ export function createMetrics(version: string): Metrics {
       await setLevels(levels).catch((error: unknown) => {
         if (!(error instanceof PoolError)) throw error
       })
-      return await registry.metrics()
+      return (await registry.metrics()) + (await ofProcess.metrics())
     }
   }
 }

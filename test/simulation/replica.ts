@@ -34,9 +34,6 @@ export interface Surroundings {
   readonly settings: Settings
 }
 
-/** One for all: each would watch the garbage collection of this process for as long as it lives. */
-const { observer } = createMetrics('simulated')
-
 /** All of the service but its door: what a request or a tick does, each statement and each call to the cloud in its turn. */
 export class Replica implements Actor {
   readonly name: string
@@ -66,7 +63,7 @@ export class Replica implements Actor {
       newId,
       settings,
       log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
-      observer,
+      observer: createMetrics('simulated').observer,
       isStopping: () => false,
       wake: () => undefined // The simulation runs every tick often enough.
     }

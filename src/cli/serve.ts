@@ -18,7 +18,8 @@ export function serveCommand(): Command {
 
 /** Everything on this machine: a sandbox cloud, an embedded PostgreSQL, the service and its page. */
 async function runDemo(): Promise<void> {
-  const { poolLogin, startSandbox } = await import('../sandbox/server.ts')
+  const { poolLogin } = await import('../sandbox/seed.ts')
+  const { startSandbox } = await import('../sandbox/server.ts')
   // The database outlives this cloud: a volume of it must not bear the id of one that an earlier run had.
   const port = sandboxPort(process.env)
   const sandbox = await startSandbox({ clock: systemClock, port, delays: 'measured', run: newId() })

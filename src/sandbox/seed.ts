@@ -15,6 +15,17 @@ export interface Golden {
 }
 
 export const PASSWORD = 'sandbox'
+
+/** How somebody logs in to the pool's project, as a configuration's `openstack.auth` has it; by default the service. */
+export const poolLogin = (authUrl: string, username = 'pool-svc') => ({
+  auth_url: authUrl,
+  username,
+  password: PASSWORD,
+  project_name: 'pool',
+  user_domain_name: 'Default',
+  project_domain_name: 'Default'
+})
+
 const GOLDEN: readonly Golden[] = [
   { name: 'debian12_ssd_20261101', type: 'ceph-ssd', sizeGib: 20, dataGib: 1.2 },
   { name: 'debian12_sas_20261101', type: 'ceph-sas', sizeGib: 20, dataGib: 1.2 },

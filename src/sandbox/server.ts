@@ -107,16 +107,6 @@ function parseBody(prefix: string, type = '', text = ''): unknown {
   }
 }
 
-/** How somebody logs in to the pool's project, as a configuration's `openstack.auth` has it; by default the service. */
-export const poolLogin = (authUrl: string, username = 'pool-svc') => ({
-  auth_url: authUrl,
-  username,
-  password: PASSWORD,
-  project_name: 'pool',
-  user_domain_name: 'Default',
-  project_domain_name: 'Default'
-})
-
 /** A clouds.yaml with one entry a user, named after it. */
 export function cloudsYaml({ authUrl }: Pick<Sandbox, 'authUrl'>): string {
   const entry = (user: string, project: string): string => `  ${user}:

@@ -12,6 +12,12 @@ export async function concurrently<T>(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
+/** As Promise.all, but throws only when all have ended: what is done about a failure must not meet what is still under way. */
+export async function allEnded<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second])
+  return await Promise.all([first, second])
+}
+
 /** Every item of a listing that comes in pages. */
 export async function collect<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
   const all: T[] = []

@@ -3,6 +3,7 @@ import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call, Project } from '../pool/ports.ts'
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import { arm, disarm } from './arm.ts'
+import { allEnded } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { type HeldLease, requireLease, Superseded } from './lease.ts'
 
@@ -39,9 +40,14 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
       await rename(handover)
       return { ...spare, transfer: undefined }
     }
-    const armed = spare.transfer && deps.keyring.open(spare.transfer.sealedKey) !== undefined
-    const [transfer] = await Promise.all([armed ? spare.transfer : armNow(deps, handover), rename(handover)])
-    return { ...spare, transfer }
+    const { transfer } = spare
+    if (transfer && deps.keyring.open(transfer.sealedKey) !== undefined) {
+      await rename(handover)
+      return spare
+    }
+    // The rename's failure counts for more: it may still be carried out.
+    const [, armed] = await allEnded(rename(handover), armNow(deps, handover))
+    return { ...spare, transfer: armed }
   } catch (error) {
     throw unfitIfRefused(error)
   }

@@ -28,7 +28,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages transfers.create volumes.update spares.noteTransfer transfers.accept
+      claims.open volumes.pages volumes.update transfers.create spares.noteTransfer transfers.accept
       claims.settle
     `),
     afterwards: oneDisk(1),
@@ -42,7 +42,7 @@ export const FROM_STOCK: readonly Scenario[] = [
     },
     steps: stepsOf(`
       claims.open volumes.pages volumes.find transfers.list transfers.delete spares.noteTransfer
-      volumes.extend volumes.find transfers.create volumes.update spares.noteTransfer transfers.accept
+      volumes.extend volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept
       claims.settle
     `),
     afterwards: oneDisk(2), // One that has grown is not put back: it is retired, and the repeat starts afresh.

@@ -19,7 +19,7 @@ export const CREATIONS: readonly Scenario[] = [
     given: madeDisk,
     steps: stepsOf(`
       claims.open claims.living claims.resume spares.ofClaim images.find volumes.find spares.noteAvailable
-      transfers.create volumes.update spares.noteTransfer transfers.accept claims.settle
+      volumes.update transfers.create spares.noteTransfer transfers.accept claims.settle
     `),
     afterwards: oneDisk(0)
   },
@@ -31,7 +31,7 @@ export const CREATIONS: readonly Scenario[] = [
     },
     steps: stepsOf(`
       spares.onTheirWay volumes.pages spares.noteAvailable spares.nextRetired claims.resume spares.ofClaim
-      images.find volumes.find transfers.create volumes.update spares.noteTransfer
+      images.find volumes.find volumes.update transfers.create spares.noteTransfer
       transfers.accept claims.settle claims.find
     `),
     afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)

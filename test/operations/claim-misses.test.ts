@@ -535,6 +535,18 @@ describe('a spare that fails at hand-over', () => {
     )
   })
 
+  it('is not let go of while its renaming is still under way', async t => {
+    const service = await aService(t, { config: { claims: { prearm: false } } })
+    service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'status', status: 400, acts: false, count: 2 })
+    service.sandbox.cloud.addFault({ operation: 'volume_update', kind: 'delay', ms: 2_000, count: 1 })
+    const { status } = await service.claim()
+    assert.equal(status, 200)
+    service.clock.pass(5)
+    await service.fill()
+    const spares = await service.spares()
+    assert.deepEqual(new Set(service.volumes('pool').map(({ id }) => id)), new Set(spares.map(one => one.volume_id)))
+  })
+
   it('leads to a created disk when three in a row fail', async t => {
     const service = await aService(t)
     for (const id of await inOrder(service)) service.sandbox.cloud.volumes.remove(volumeIn(service, id))

@@ -33,6 +33,8 @@ const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_typ
 /** After these Cinder may have moved the disk: the database failed, perhaps at recording just that. */
 const LEAVES_IT_OPEN: readonly PoolErrorCode[] = ['claim_unsettled', 'database_unavailable']
 
+const isUnclear = (error: unknown): boolean => error instanceof CloudError && error.mayHaveActed
+
 function isFinal(claim: Claim, error: unknown): boolean {
   if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
   if (error instanceof PoolError) return claim.status === 'open' && !LEAVES_IT_OPEN.includes(error.code)
@@ -51,8 +53,8 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
     if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.lease))) return
     const spare = await deps.spares.ofClaim(claim.id)
     // What may still be renamed behind our back is not fit for the stock.
-    const isUnclear = error instanceof CloudError && error.mayHaveActed
-    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare, !isUnclear)
+    const fit = !isUnclear(error)
+    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare, fit)
     await deps.claims.forget(claim.id)
   } catch (failure) {
     if (!(failure instanceof CloudError || failure instanceof PoolError)) throw failure
@@ -85,8 +87,8 @@ async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
   }
   const first = spare && handoverOf(work, spare)
   if (first && resumed && (await whereIs(first)) === 'destination') return await giveSpare(deps, work, first.spare)
-  const { existing, attempt } = await lookAndPrepare(deps, work, first)
-  if (existing) return await giveExisting(deps, work, existing)
+  const { existing, attempt, fit } = await lookAndPrepare(deps, work, first)
+  if (existing) return await giveExisting(deps, work, existing, fit)
   const result = attempt && (await serveFromStock(deps, work, attempt))
   return result ?? (await serveMiss(deps, work, first !== undefined))
 }
@@ -98,27 +100,31 @@ interface Attempt {
   readonly unfit?: UnfitSpare | undefined
 }
 
+interface Looked {
+  readonly existing: Volume | undefined
+  readonly attempt: Attempt | undefined
+  /** False: the spare may still be renamed behind our back, and must not go back into stock. */
+  readonly fit?: boolean
+}
+
 /**
  * Looks for an existing volume beside renaming the spare, which saves a round trip and can be taken back. An extension
  * cannot, and waits for the look-up.
  */
-async function lookAndPrepare(
-  deps: Deps,
-  work: Work,
-  handover: Handover | undefined
-): Promise<{ existing: Volume | undefined; attempt: Attempt | undefined }> {
+async function lookAndPrepare(deps: Deps, work: Work, handover: Handover | undefined): Promise<Looked> {
   const looking = existingVolume(deps, work)
   if (!handover || work.resumed || needsExtension(work.claim, handover.spare)) {
     return { existing: await looking, attempt: handover && { handover } }
   }
   const [look, preparation] = await Promise.allSettled([looking, prepare(deps, handover)])
-  if (look.status === 'rejected') throw look.reason
-  if (look.value) return { existing: look.value, attempt: undefined }
+  const failure: unknown = preparation.status === 'rejected' ? preparation.reason : undefined
+  if (look.status === 'rejected') throw isUnclear(failure) ? failure : look.reason // It says more of the spare.
+  if (look.value) return { existing: look.value, attempt: undefined, fit: !isUnclear(failure) }
   if (preparation.status === 'fulfilled') {
     return { existing: undefined, attempt: { handover, prepared: preparation.value } }
   }
-  if (!(preparation.reason instanceof UnfitSpare)) throw preparation.reason
-  return { existing: undefined, attempt: { handover, unfit: preparation.reason } }
+  if (!(failure instanceof UnfitSpare)) throw failure
+  return { existing: undefined, attempt: { handover, unfit: failure } }
 }
 
 /** A volume of the claim's name in its project. With `check_existing: claims` only for a claim that was resumed. */
@@ -138,11 +144,11 @@ const isMadeFor = ({ claim, image }: Work, volume: Volume): boolean =>
     (image !== undefined && volume.snapshotId !== undefined && snapshotIdsOf(image).includes(volume.snapshotId)))
 
 /** The disk that was there, which may be the very one that an earlier try has renamed or made. */
-async function giveExisting(deps: Deps, work: Work, volume: Volume): Promise<ClaimResult> {
+async function giveExisting(deps: Deps, work: Work, volume: Volume, fit = true): Promise<ClaimResult> {
   const { claim, spare } = work
   if (spare?.volumeId === volume.id) return await handOver(deps, work, spare)
   if (isMadeFor(work, volume)) return await awaitInProject(deps, work, volume)
-  if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare)
+  if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare, fit)
   const given = { source: 'existing', missReason: undefined, disk: diskOfVolume(volume) } as const
   if (usabilityOf(volume.status) === 'unusable') throw unusable(claim, volume)
   return await give(deps, work, given, volume.status)

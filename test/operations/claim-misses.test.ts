@@ -456,6 +456,18 @@ describe('a claim that cannot be finished', () => {
     assert.equal(await available(service), 4)
   })
 
+  it('gives an existing volume, and retires the spare that may still be renamed', async t => {
+    const service = await aService(t)
+    const existing = await makeVolume(service, 'web-01_sys')
+    service.sandbox.cloud.addFault({ operation: 'volume_update', kind: 'reset_after', count: 3 }) // All tries of one call.
+    const { body } = await service.claim()
+    assert.deepEqual([body.source, body.volume_id], ['existing', existing])
+    assert.deepEqual(
+      (await service.spares()).filter(({ status }) => status !== 'available').map(({ status }) => status),
+      ['retiring']
+    )
+  })
+
   it('is unauthenticated when the caller’s own token has just been revoked', async t => {
     const service = await aService(t)
     const headers = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }

@@ -82,8 +82,8 @@ function fits(deps: Deps, volume: Volume, stock: StoredStock, image: Image | und
 
 /**
  * The row comes first, and it is unique: of two replicas that see the same volume one takes it in. As `creating` it goes
- * the way of a volume just made, and check_state arms it. Undefined: another row has its id, so it gets one of its own
- * for the next pass.
+ * the way of a volume just made, and check_state arms it. Undefined: another replica has just taken it in, or another row
+ * has its id, so it gets one of its own for the next pass.
  */
 async function takeIn(
   deps: Deps,
@@ -114,12 +114,16 @@ async function takeIn(
     availableAt: undefined
   })
   if (!taken) {
-    const id = deps.newId()
-    const metadata = spareMetadata(deps.settings.deployment, id)
-    await pool.volumes.update(volume.id, { name: spareName(id), metadata }, call)
+    if (!(await deps.spares.byVolume(volume.id))) await markAnew(deps, pool, volume, call)
     return undefined
   }
   await deps.orphans.forget(volume.id)
   deps.log.warn({ volume_id: volume.id, status }, 'volume taken in that no row knew')
   return status
+}
+
+async function markAnew(deps: Deps, pool: Project, volume: Volume, call: Call): Promise<void> {
+  const id = deps.newId()
+  const metadata = spareMetadata(deps.settings.deployment, id)
+  await pool.volumes.update(volume.id, { name: spareName(id), metadata }, call)
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'vitest'
+import { reconcile as reconcileOnce } from '../../src/operations/reconcile.ts'
+import type { Spare } from '../../src/pool/spare.ts'
 import { loginAs, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 
@@ -190,6 +192,23 @@ describe('reconcile, on volumes that no row knows', () => {
     const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => service.claim({ hostname })))
     assert.ok(answers.every(({ body }) => body.source === 'pool'))
     assert.equal(service.volumes('pool').length, 0)
+  })
+
+  it('leaves alone what another replica has adopted in the same instant', async t => {
+    const service = await aService(t)
+    const looks = () => service.volumes('pool').map(({ id, name, metadata }) => ({ id, name, metadata }))
+    await service.rows('delete from backup_volumes where id in (select id from backup_volumes limit 1)')
+    await reconcile(service)
+    const before = looks()
+    const { deps } = service.service
+    const adopt = async (spare: Spare): Promise<boolean> => {
+      await deps.spares.adopt(spare) // The other one.
+      return await deps.spares.adopt(spare)
+    }
+    await reconcileOnce({ ...deps, spares: { ...deps.spares, adopt } }, { requestId: `req-${randomUUID()}` })
+    assert.deepEqual(looks(), before)
+    await check(service)
+    assert.equal((await service.spares()).filter(({ status, armed }) => status === 'available' && armed).length, 5)
   })
 
   it('removes what no pool wants', async t => {

@@ -20,7 +20,7 @@ import {
   type Work
 } from './give-disk.ts'
 import { pause, unsettled, whereIs } from './hand-over.ts'
-import { Superseded } from './lease.ts'
+import { leaseOf, Superseded } from './lease.ts'
 import { noteAvailable } from './note-available.ts'
 import { notePoolFailure } from './replenish.ts'
 import { requestVolume } from './request-volume.ts'
@@ -64,17 +64,17 @@ async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
   if (!recorded) throw new Superseded('another request has begun to make its disk')
   await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
   const spare = await requestVolume(deps, recorded, call).catch(async (error: unknown) => {
-    throw await refusedInPool(deps, claim, error)
+    throw await refusedInPool(deps, miss, error)
   })
   if (!spare) throw new Superseded('its disk was settled by another request')
   return await awaitDisk(deps, miss, spare, true)
 }
 
 /** The pool's own quota is the operator's matter, not the caller's: no `quota_exceeded`. */
-async function refusedInPool(deps: Deps, claim: Claim, error: unknown): Promise<unknown> {
+async function refusedInPool(deps: Deps, miss: Miss, error: unknown): Promise<unknown> {
   if (!(error instanceof CloudError)) return error
   if (error.mayHaveActed) return unsettled(error.message)
-  await deps.claims.forget(claim.id)
+  await deps.claims.forget(leaseOf(miss))
   if (error.code !== 'over_quota') return error
   const detail = `No spare is left, and the pool's project has no quota to make a disk. ${error.message}`
   return new PoolError('cloud_error', detail, { cause: error, retryAfterSeconds: 30 })
@@ -169,7 +169,7 @@ async function createInProject(deps: Deps, miss: Miss, project: Project): Promis
   const wish = { name: claim.name, snapshotId: image.snapshotId, sizeGib: sizeOf(deps, miss) }
   const volume = await project.volumes.create(wish, call).catch(async (error: unknown) => {
     if (!(error instanceof CloudError)) throw error
-    if (!error.mayHaveActed) throw await refusedInProject(deps, claim, error)
+    if (!error.mayHaveActed) throw await refusedInProject(deps, miss, error)
     const made = await collect(project.volumes.pages({ name: claim.name }, call))
     const found = made.find(({ snapshotId }) => snapshotId === image.snapshotId)
     if (!found) throw unsettled(error.message)
@@ -184,10 +184,11 @@ function requireSettled({ clock, settings }: Deps, { updatedAt }: Claim): void {
   if (seconds < settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) throw unsettled('Cinder may still be making its disk')
 }
 
-async function refusedInProject(deps: Deps, claim: Claim, error: CloudError): Promise<Error> {
-  await deps.claims.forget(claim.id)
+async function refusedInProject(deps: Deps, miss: Miss, error: CloudError): Promise<Error> {
+  const { projectId } = miss.claim
+  await deps.claims.forget(leaseOf(miss))
   if (error.code !== 'over_quota') return error
-  return new PoolError('quota_exceeded', `Project ${claim.projectId} has no quota left for this disk. ${error.message}`)
+  return new PoolError('quota_exceeded', `Project ${projectId} has no quota left for this disk. ${error.message}`)
 }
 
 /** Waits for a disk that is in its project already, for as long as the caller does. */

@@ -6,7 +6,7 @@ import type { Spare } from '../pool/spare.ts'
 import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 import { accept, type Handover, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
-import { type HeldLease, Superseded } from './lease.ts'
+import { type HeldLease, leaseOf, Superseded } from './lease.ts'
 
 /** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
 export interface Work {
@@ -42,7 +42,7 @@ export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<Cl
   } catch (error) {
     if (!(error instanceof UnfitSpare)) throw error
     const place = await whereIs(handover)
-    if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), work.claim.id)
+    if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(work))
     if (place !== 'destination') throw unsettled(error.message)
   }
   return await giveSpare(deps, work, spare)

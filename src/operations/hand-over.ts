@@ -5,7 +5,7 @@ import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import { arm, disarm } from './arm.ts'
 import { allEnded } from './concurrently.ts'
 import type { Deps } from './deps.ts'
-import { type HeldLease, requireLease, Superseded } from './lease.ts'
+import { type HeldLease, leaseOf, requireLease, Superseded } from './lease.ts'
 
 /** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
 export class UnfitSpare extends Error {}
@@ -69,27 +69,28 @@ function unfitIfRefused(error: unknown): unknown {
   return refused ? new UnfitSpare(error.message, { cause: error }) : error
 }
 
-type Arming = Pick<Handover, 'pool' | 'spare' | 'volumeId' | 'call'>
+type Arming = Omit<Handover, 'destination'>
 
 /** The key is recorded before the accept, since it is told only once; of a transfer that waits already it is lost. */
-export async function armNow(deps: Deps, { pool, spare, volumeId, call }: Arming): Promise<SealedTransfer> {
+export async function armNow(deps: Deps, arming: Arming): Promise<SealedTransfer> {
+  const { pool, spare, volumeId, call } = arming
   const transfer = await arm(deps, pool, spare, volumeId, call).catch(async (error: unknown) => {
     if (!(error instanceof CloudError && error.code === 'bad_request')) throw error
     await disarm(pool, volumeId, call)
     return await arm(deps, pool, spare, volumeId, call)
   })
-  await noteTransfer(deps, spare, transfer)
+  await noteTransfer(deps, arming, transfer)
   return transfer
 }
 
-async function release(deps: Deps, { pool, spare, volumeId, call }: Handover): Promise<void> {
-  await disarm(pool, volumeId, call)
-  await noteTransfer(deps, spare, undefined)
+async function release(deps: Deps, handover: Handover): Promise<void> {
+  await disarm(handover.pool, handover.volumeId, handover.call)
+  await noteTransfer(deps, handover, undefined)
 }
 
-async function noteTransfer(deps: Deps, { id, claimId }: Spare, transfer: SealedTransfer | undefined): Promise<void> {
-  if (claimId && (await deps.spares.noteTransfer(id, claimId, transfer, deps.clock.now()))) return
-  throw new Superseded('another request has disposed of its spare')
+async function noteTransfer(deps: Deps, arming: Arming, transfer: SealedTransfer | undefined): Promise<void> {
+  if (await deps.spares.noteTransfer(arming.spare.id, leaseOf(arming), transfer, deps.clock.now())) return
+  throw new Superseded('another request has taken it over, or disposed of its spare')
 }
 
 const EXTENDING_POLL_MS = 100

@@ -1,5 +1,6 @@
 import type { Claim, Lease } from '../pool/claim.ts'
 import type { Clock } from '../pool/ports.ts'
+import type { ClaimLease } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 
 /** How long a claim, or a tick, waits for somebody who died at it. */
@@ -18,12 +19,23 @@ export interface HeldLease extends Lease {
 
 export const newLease = (deps: Deps): HeldLease => ({ holder: deps.newId(), until: endOfLease(deps.clock) })
 
+/** As the tables know it. */
+export const leaseOf = ({ claim, lease }: { claim: Claim; lease: HeldLease }): ClaimLease => ({
+  claimId: claim.id,
+  holder: lease.holder
+})
+
 /** False: it is ours no more. */
 export async function keepLease(deps: Deps, claimId: string, lease: HeldLease): Promise<boolean> {
   const until = endOfLease(deps.clock)
   const isOurs = await deps.claims.renew(claimId, { holder: lease.holder, until })
   if (isOurs) lease.until = until
   return isOurs
+}
+
+/** After what came to nothing, perhaps since it is ours no more: throws Superseded then. */
+export async function requireHeld(deps: Deps, { claim, lease }: { claim: Claim; lease: HeldLease }): Promise<void> {
+  if (!(await keepLease(deps, claim.id, lease))) throw new Superseded('another request has taken it over')
 }
 
 /** Before what another request must not find done: throws Superseded where it has the claim. Costs nothing in its time. */

@@ -3,7 +3,9 @@ import { type Spare, spareMetadata } from '../pool/spare.ts'
 import { verdictOnAvailable } from '../pool/verdict.ts'
 import { arms, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
+import type { OwnClaim } from './give-disk.ts'
 import { armNow } from './hand-over.ts'
+import { leaseOf, requireHeld } from './lease.ts'
 
 export interface PutBack {
   /** False: it is retired instead. So is one that has grown or failed, whatever is said here. */
@@ -18,24 +20,26 @@ export interface PutBack {
  */
 export async function putBack(
   deps: Deps,
+  own: OwnClaim,
   pool: Project,
   spare: Spare,
   { fit, sent }: PutBack,
   call: Call
 ): Promise<boolean> {
-  const { id, name, volumeId, claimId } = spare
+  const { id, name, volumeId } = spare
   const volume = volumeId ? await pool.volumes.find(volumeId, call) : undefined
   if (!volume) return false
   if (sent) await disarm(pool, volume.id, call)
   await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
   const isWhole = ['keep', 'rearm'].includes(verdictOnAvailable(spare, volume, arms(deps)))
   const stays = fit && isWhole && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined
-  if (!stays) await deps.spares.retire(id, 'reserved', deps.clock.now(), claimId)
-  else {
-    const armed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
-    if (arms(deps) && !armed) await armNow(deps, { pool, spare, volumeId: volume.id, call })
-    await deps.spares.putBack(id, deps.clock.now(), claimId)
-  }
+  const armed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
+  if (stays && arms(deps) && !armed) await armNow(deps, { ...own, pool, spare, volumeId: volume.id, call })
+  const at = deps.clock.now()
+  const isDone = stays
+    ? await deps.spares.putBack(id, leaseOf(own), at)
+    : await deps.spares.retire(id, 'reserved', at, leaseOf(own))
+  if (!isDone) await requireHeld(deps, own)
   deps.log.info({ spare_id: id, volume_id: volume.id, retired: !stays }, 'spare put back')
   return true
 }

@@ -9,7 +9,7 @@ import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
 import { accept, type Handover, needsExtension, pause, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
-import { keepLease, requireLease, Superseded } from './lease.ts'
+import { keepLease, leaseOf, requireLease, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
 
@@ -55,7 +55,7 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
     // What may still be renamed behind our back is not fit for the stock.
     const fit = !isUnclear(error)
     if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare, fit)
-    await deps.claims.forget(claim.id)
+    await deps.claims.forget(leaseOf(work))
   } catch (failure) {
     if (!(failure instanceof CloudError || failure instanceof PoolError)) throw failure
     deps.log.warn({ claim_id: work.claim.id, error: failure.message }, 'claim not undone yet: reconcile will')
@@ -65,18 +65,14 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
 type Owner = Pick<Work, 'claim' | 'lease' | 'resumed' | 'call' | 'pool'>
 
 /** Takes its spare from a claim. One that was made for it alone need not fit the pool, and is retired. */
-async function letGo(
-  deps: Deps,
-  { claim, lease, resumed, call, pool }: Owner,
-  spare: Spare,
-  fit = true
-): Promise<void> {
+async function letGo(deps: Deps, owner: Owner, spare: Spare, fit = true): Promise<void> {
+  const { claim, lease, resumed, call, pool } = owner
   await requireLease(deps, claim.id, lease)
   const how = { fit: fit && claim.status === 'open', sent: resumed }
-  if (await putBack(deps, pool, spare, how, call)) return
+  if (await putBack(deps, owner, pool, spare, how, call)) return
   // Gone. An earlier try may have accepted it, though, and then it is the claim's.
   if (resumed && spare.volumeId) throw unsettled(`volume ${spare.volumeId} is not in the pool's project`)
-  await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
+  await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(owner))
 }
 
 async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
@@ -191,7 +187,7 @@ async function discard(deps: Deps, work: Work, handover: Handover, error: UnfitS
   deps.log.warn(fields, 'spare could not be handed over')
   // What an earlier try had to do with may have moved: only what is in neither project is certainly gone.
   const isGone = work.resumed && (await whereIs(handover)) === 'nowhere'
-  if (isGone) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
+  if (isGone) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(work))
   else await letGo(deps, work, spare, false)
 }
 

@@ -6,7 +6,7 @@ import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
 import { giveSpare, type OwnClaim } from './give-disk.ts'
-import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
+import { type HeldLease, leaseOf, newLease, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
 
@@ -91,18 +91,18 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
   const spare = await deps.spares.ofClaim(claim.id)
   if (spare?.volumeId && spare.availableAt !== undefined) {
     const how = { fit: claim.status === 'open', sent: true }
-    const isBack = await putBack(deps, await deps.cloud.pool(call), spare, how, call)
+    const isBack = await putBack(deps, own, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, own, spare, call)
-  } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id) // Its creation may still turn up.
-  await deps.claims.forget(claim.id)
+  } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.
+  await deps.claims.forget(leaseOf(own))
 }
 
 /** Its owner may be out of our sight; a volume that is nowhere was deleted, and the spare goes the way of the retired. */
 async function giveMoved(deps: Deps, own: OwnClaim, spare: Spare, call: Call): Promise<void> {
   const { claim } = own
   if (await isNowhere(deps, claim, spare.volumeId ?? '', call)) {
-    await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), claim.id)
-    await deps.claims.forget(claim.id)
+    await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own))
+    await deps.claims.forget(leaseOf(own))
     return
   }
   await giveSpare(deps, own, spare)

@@ -41,11 +41,11 @@ export interface Spares {
   /** Takes it out of stock, to be armed anew. False: it was not in stock any more. */
   unstock(id: string, at: Date): Promise<boolean>
   /** From a claim back into stock. False: it is not that claim's any more. */
-  putBack(id: string, at: Date, claimId: string | undefined): Promise<boolean>
+  putBack(id: string, lease: ClaimLease, at: Date): Promise<boolean>
   /** Of a spare that a claim has. False: it is not that claim's any more. */
-  noteTransfer(id: string, claimId: string, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
+  noteTransfer(id: string, lease: ClaimLease, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
   /** False: it was not in that status any more, or not that claim's. */
-  retire(id: string, from: SpareStatus, at: Date, claimId?: string): Promise<boolean>
+  retire(id: string, from: SpareStatus, at: Date, lease?: ClaimLease): Promise<boolean>
   /** Retires one that is still being made, for stock or for a claim. False: it is finished, or gone. */
   retireUnfinished(id: string, at: Date): Promise<boolean>
   /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */
@@ -58,6 +58,12 @@ export interface Spares {
   byVolume(volumeId: string): Promise<Spare | undefined>
   ofClaim(claimId: string): Promise<Spare | undefined>
   list(filter: SpareFilter): Promise<Listing<Spare>>
+}
+
+/** Who works on a claim: what he does to its spare comes to nothing once another has taken it over. */
+export interface ClaimLease {
+  readonly claimId: string
+  readonly holder: string
 }
 
 export interface Ready {
@@ -100,8 +106,8 @@ export interface Claims {
    * another request works on it now.
    */
   settle(id: string, holder: string, given: Given, at: Date): Promise<Claim | undefined>
-  /** Forgets a claim that got nothing. False: a spare is still reserved for it, or it is settled. */
-  forget(id: string): Promise<boolean>
+  /** Forgets a claim that got nothing. False: a spare is still reserved for it, it is settled, or another's. */
+  forget(lease: ClaimLease): Promise<boolean>
   /** Its disk is no more in Cinder. */
   noteGone(id: string, at: Date): Promise<void>
   find(id: string): Promise<Claim | undefined>

@@ -1,6 +1,6 @@
 import type { Claim, ClaimRequest, Disk, Lease, MissReason } from '../pool/claim.ts'
 import { fingerprintOf } from '../pool/claim.ts'
-import type { ClaimFilter, Given, Listing, Opening } from '../pool/stores.ts'
+import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/stores.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query } from './database.ts'
 import { type ImageRow, toImage } from './images.ts'
@@ -158,14 +158,14 @@ export async function settle(
   )
 }
 
-export async function forget(db: Database, id: string): Promise<boolean> {
+export async function forget(db: Database, lease: ClaimLease): Promise<boolean> {
   const rows = await query(
     db,
     `delete from claims
-      where id = :id and status in ('open', 'creating')
-        and not exists (select from backup_volumes where claim_id = :id)
+      where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
+        and not exists (select from backup_volumes where claim_id = :claimId)
       returning id`,
-    { id }
+    lease
   )
   return rows.length > 0
 }

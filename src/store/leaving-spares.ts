@@ -1,7 +1,8 @@
 import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
+import type { ClaimLease } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { IS_STALE } from './images.ts'
-import { type SpareRow, toSpare } from './spares.ts'
+import { IS_HELD, type SpareRow, toSpare } from './spares.ts'
 
 /**
  * A claim whose disk it was to become has none any more: another may be made for it. One that knows of none is written too,
@@ -18,15 +19,11 @@ export async function retire(
   id: string,
   from: SpareStatus,
   at: Date,
-  claimId?: string
+  lease?: ClaimLease
 ): Promise<boolean> {
   requireNext(from, 'retiring')
-  const rows = await query(db, retireWhere('status = :from and (:claimId::uuid is null or claim_id = :claimId)'), {
-    id,
-    from,
-    at,
-    claimId: claimId ?? null
-  })
+  const condition = `status = :from${lease ? ` and ${IS_HELD}` : ''}`
+  const rows = await query(db, retireWhere(condition), { id, from, at, ...lease })
   return rows.length > 0
 }
 

@@ -1,5 +1,5 @@
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from '../pool/spare.ts'
-import type { Listing, Ready, SpareFilter } from '../pool/stores.ts'
+import type { ClaimLease, Listing, Ready, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
@@ -156,13 +156,17 @@ export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
   return rows.length > 0
 }
 
-export async function putBack(db: Database, id: string, at: Date, claimId: string | undefined): Promise<boolean> {
+/** A spare of a claim that is still worked on under that lease. */
+export const IS_HELD = `claim_id = :claimId
+        and exists (select from claims where claims.id = :claimId and lease_holder = :holder)`
+
+export async function putBack(db: Database, id: string, lease: ClaimLease, at: Date): Promise<boolean> {
   const rows = await query(
     db,
     `update backup_volumes set status = 'available', allocated = false, claim_id = null, updated_at = :at
-      where id = :id and status = 'reserved' and claim_id = :claimId and available_at is not null
+      where id = :id and status = 'reserved' and ${IS_HELD} and available_at is not null
       returning id`,
-    { id, at, claimId: claimId ?? null }
+    { id, at, ...lease }
   )
   return rows.length > 0
 }
@@ -170,16 +174,16 @@ export async function putBack(db: Database, id: string, at: Date, claimId: strin
 export async function noteTransfer(
   db: Database,
   id: string,
-  claimId: string,
+  lease: ClaimLease,
   transfer: SealedTransfer | undefined,
   at: Date
 ): Promise<boolean> {
   const rows = await query(
     db,
     `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
-      where id = :id and claim_id = :claimId
+      where id = :id and ${IS_HELD}
       returning id`,
-    { id, claimId, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
+    { id, ...lease, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
   )
   return rows.length > 0
 }

@@ -4,7 +4,7 @@ import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
 import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, HOLDER, rivals, type Store } from '../support/store.ts'
+import { aStore, HOLDER, held, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
@@ -166,7 +166,7 @@ describe('a claim under way', () => {
     for (let last: Claim | undefined, page = 0; page < 3; page += 1) {
       const found = await claims.unsettled(noon(60), 2, last)
       seen.push(...found.map(({ id }) => id))
-      for (const { id } of found) await claims.forget(id)
+      for (const { id } of found) await claims.forget(held(id))
       last = found.at(-1)
     }
     assert.deepEqual(seen, ids)
@@ -213,10 +213,10 @@ describe('a claim under way', () => {
   it('is forgotten when it got nothing, but not while a spare is reserved for it', async () => {
     await stock(1)
     const { claim, spare } = await openOne()
-    assert.equal(await claims.forget(claim.id), false)
-    assert.ok(await spares.putBack(spare?.id ?? '', noon(1), claim.id))
-    assert.equal(await claims.forget(claim.id), true)
-    assert.equal(await claims.forget(claim.id), false)
+    assert.equal(await claims.forget(held(claim.id)), false)
+    assert.ok(await spares.putBack(spare?.id ?? '', held(claim.id), noon(1)))
+    assert.equal(await claims.forget(held(claim.id)), true)
+    assert.equal(await claims.forget(held(claim.id)), false)
     assert.equal(await claims.find(claim.id), undefined)
   })
 })
@@ -266,7 +266,7 @@ describe('settling a claim', () => {
 
   it('is an outcome, not an error, when the claim was undone meanwhile', async () => {
     const { claim } = await openOne()
-    await claims.forget(claim.id)
+    await claims.forget(held(claim.id))
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
     assert.equal(await claims.settle(claim.id, HOLDER, given, noon(2)), undefined)
     assert.equal(await claims.noteCreating(claim.id, 'empty', undefined, noon(2)), undefined)
@@ -275,7 +275,7 @@ describe('settling a claim', () => {
   it('is final: a settled claim is not resumed, undone, or made a disk for', async () => {
     const { id } = await settled()
     assert.equal(await claims.resume(id, aLease(90), noon(60)), undefined)
-    assert.equal(await claims.forget(id), false)
+    assert.equal(await claims.forget(held(id)), false)
     assert.equal(await claims.noteCreating(id, 'empty', undefined, noon(60)), undefined)
   })
 

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { PURGES, type Purge } from '../../src/pool/stores.ts'
 import { aCreation, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, rivals } from '../support/store.ts'
+import { aStore, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const { claims, spares, images, open, stock, rows, statusOf } = await aStore(RIVALS)
@@ -121,8 +121,8 @@ describe('replacing the images', () => {
     await stock(1, OLD)
     const opening = await open()
     await images.replace([NEW], 'all', noon(1))
-    await spares.putBack(opening?.spare?.id ?? '', noon(2), opening?.claim.id)
-    await claims.forget(opening?.claim.id ?? '')
+    await spares.putBack(opening?.spare?.id ?? '', held(opening?.claim.id), noon(2))
+    await claims.forget(held(opening?.claim.id))
     assert.equal((await open())?.spare, undefined) // Not handed out meanwhile.
     assert.equal((await spares.retireStale(noon(3))).length, 1)
   })

@@ -3,8 +3,8 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import type { Claim } from '../../src/pool/claim.ts'
 import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
-import { aCreation, aDisk, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, HOLDER, rivals } from '../support/store.ts'
+import { aCreation, aDisk, aLease, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aStore, HOLDER, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
@@ -113,7 +113,7 @@ describe('reserving the oldest spare', () => {
 describe('a status that has moved is an outcome, not an error', () => {
   it.for(SPARE_STATUSES)('putting back a spare that is %s', async status => {
     const spare = await aSpareIn(status)
-    assert.equal(await spares.putBack(spare.id, noon(1), spare.claimId), false) // The reserved one was never in stock.
+    assert.equal(await spares.putBack(spare.id, held(spare.claimId), noon(1)), false) // The reserved one was never in stock.
     assert.equal(await statusOf(spare.id), status)
   })
 
@@ -121,10 +121,10 @@ describe('a status that has moved is an outcome, not an error', () => {
     const [spare] = await stock(1)
     const { id } = await aClaim()
     assert.ok(spare)
-    assert.equal(await spares.putBack(spare.id, noon(1), id), true)
+    assert.equal(await spares.putBack(spare.id, held(id), noon(1)), true)
     const [after] = (await spares.list({ limit: 10 })).rows
     assert.deepEqual(after, { ...spare, updatedAt: noon(1) })
-    assert.equal(await spares.putBack(spare.id, noon(1), id), false)
+    assert.equal(await spares.putBack(spare.id, held(id), noon(1)), false)
   })
 
   const MOVES = SPARE_STATUSES.flatMap(is => SPARE_STATUSES.map(from => [is, from] as const))
@@ -177,13 +177,27 @@ describe('a status that has moved is an outcome, not an error', () => {
     const [spare] = await stock(1)
     assert.ok(spare)
     const before = await aClaim('web-01')
-    assert.equal(await spares.noteTransfer(spare.id, before.id, TRANSFER, noon(1)), true)
-    assert.equal(await spares.putBack(spare.id, noon(1), before.id), true)
+    assert.equal(await spares.noteTransfer(spare.id, held(before.id), TRANSFER, noon(1)), true)
+    assert.equal(await spares.putBack(spare.id, held(before.id), noon(1)), true)
     const claim = await aClaim('web-02')
-    assert.equal(await spares.noteTransfer(spare.id, before.id, undefined, noon(2)), false)
-    assert.equal(await spares.putBack(spare.id, noon(2), before.id), false)
-    assert.equal(await spares.retire(spare.id, 'reserved', noon(2), before.id), false)
+    assert.equal(await spares.noteTransfer(spare.id, held(before.id), undefined, noon(2)), false)
+    assert.equal(await spares.putBack(spare.id, held(before.id), noon(2)), false)
+    assert.equal(await spares.retire(spare.id, 'reserved', noon(2), held(before.id)), false)
     assert.deepEqual((await spares.ofClaim(claim.id))?.transfer, TRANSFER)
+  })
+
+  it('what somebody does to a claim’s spare who has lost its lease', async () => {
+    const [spare] = await stock(1)
+    const { id: claimId } = await aClaim()
+    assert.ok(spare && (await spares.ofClaim(claimId)))
+    assert.ok(await claims.resume(claimId, aLease(60), noon(11)))
+    const lost = held(claimId)
+    assert.equal(await spares.noteTransfer(spare.id, lost, TRANSFER, noon(12)), false)
+    assert.equal(await spares.putBack(spare.id, lost, noon(12)), false)
+    assert.equal(await spares.retire(spare.id, 'reserved', noon(12), lost), false)
+    assert.equal((await spares.ofClaim(claimId))?.status, 'reserved')
+    await spares.drop(spare.id, 'reserved')
+    assert.equal(await claims.forget(lost), false)
   })
 
   it('arming a spare that somebody else arms, until his time is up or he has done nothing', async () => {
@@ -204,7 +218,7 @@ describe('a status that has moved is an outcome, not an error', () => {
   it('retiring and reserving the same spares at once: each goes one way', async () => {
     const all = await stock(10)
     const waiting = await rivals(10, n => aClaim(`web-${n}`)) // They have reserved all of them.
-    for (const { id, claimId } of (await spares.list({ limit: 10 })).rows) await spares.putBack(id, NOON, claimId)
+    for (const { id, claimId } of (await spares.list({ limit: 10 })).rows) await spares.putBack(id, held(claimId), NOON)
     const [retired, reserved] = await Promise.all([
       Promise.all(all.map(({ id }) => spares.retire(id, 'available', NOON))),
       Promise.all(waiting.map(({ id }) => spares.reserveOldest(id, DEBIAN, NOON)))

@@ -5,6 +5,7 @@ import { newId } from '../../src/clock.ts'
 import type { Claim, ClaimRequest } from '../../src/pool/claim.ts'
 import type { Image } from '../../src/pool/image.ts'
 import type { Spare } from '../../src/pool/spare.ts'
+import type { ClaimLease } from '../../src/pool/stores.ts'
 import { query, runScript } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase } from './database.ts'
@@ -13,6 +14,8 @@ import { until } from './until.ts'
 
 /** Who works on the claims that are opened here. */
 export const HOLDER = newId()
+
+export const held = (claimId: string = newId()): ClaimLease => ({ claimId, holder: HOLDER })
 
 export type Store = Awaited<ReturnType<typeof aStore>>
 

@@ -6,7 +6,7 @@ import type { Spare } from '../pool/spare.ts'
 import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 import { accept, type Handover, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
-import { type HeldLease, leaseOf, Superseded } from './lease.ts'
+import { type HeldLease, leaseOf, type OwnClaim, Superseded } from './lease.ts'
 
 /** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
 export interface Work {
@@ -22,9 +22,6 @@ export interface Work {
   readonly pool: Project
   readonly destination: Project
 }
-
-/** A claim, and the lease that makes it ours to settle. */
-export type OwnClaim = Pick<Work, 'claim' | 'lease'>
 
 export const handoverOf = ({ claim, lease, pool, destination, call }: Work, spare: Spare): Handover => {
   if (!spare.volumeId) throw new Error(`spare ${spare.id} has no volume`)

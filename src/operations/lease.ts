@@ -19,8 +19,14 @@ export interface HeldLease extends Lease {
 
 export const newLease = (deps: Deps): HeldLease => ({ holder: deps.newId(), until: endOfLease(deps.clock) })
 
+/** A claim, and the lease that makes it ours to work on. */
+export interface OwnClaim {
+  readonly claim: Claim
+  readonly lease: HeldLease
+}
+
 /** As the tables know it. */
-export const leaseOf = ({ claim, lease }: { claim: Claim; lease: HeldLease }): ClaimLease => ({
+export const leaseOf = ({ claim, lease }: OwnClaim): ClaimLease => ({
   claimId: claim.id,
   holder: lease.holder
 })
@@ -34,7 +40,7 @@ export async function keepLease(deps: Deps, claimId: string, lease: HeldLease): 
 }
 
 /** After what came to nothing, perhaps since it is ours no more: throws Superseded then. */
-export async function requireHeld(deps: Deps, { claim, lease }: { claim: Claim; lease: HeldLease }): Promise<void> {
+export async function requireHeld(deps: Deps, { claim, lease }: OwnClaim): Promise<void> {
   if (!(await keepLease(deps, claim.id, lease))) throw new Superseded('another request has taken it over')
 }
 

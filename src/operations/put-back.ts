@@ -3,9 +3,8 @@ import { type Spare, spareMetadata } from '../pool/spare.ts'
 import { verdictOnAvailable } from '../pool/verdict.ts'
 import { arms, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
-import type { OwnClaim } from './give-disk.ts'
 import { armNow } from './hand-over.ts'
-import { leaseOf, requireHeld } from './lease.ts'
+import { leaseOf, type OwnClaim, requireHeld } from './lease.ts'
 
 export interface PutBack {
   /** False: it is retired instead. So is one that has grown or failed, whatever is said here. */

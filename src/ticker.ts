@@ -9,7 +9,8 @@ export interface TickerOptions<T> {
   readonly name: string
   /** Six fields, seconds first, in UTC. */
   readonly cron: string
-  readonly run: (signal: AbortSignal) => Promise<T>
+  /** `letNextBegin` says that what is left of this run need not keep the next one from beginning. */
+  readonly run: (signal: AbortSignal, letNextBegin: () => void) => Promise<T>
   /** The longest a run may take; after it the signal is aborted. */
   readonly limitSeconds: number
   readonly ticks: Ticks
@@ -20,8 +21,8 @@ export interface TickerOptions<T> {
 }
 
 /**
- * A job that never overlaps itself. Cron starts it where no other replica holds its lease; `now` and `soon` start it
- * whoever holds it, since the rows' own guards, not the lease, keep it correct.
+ * A job that never overlaps itself, but for what a run itself lets go of. Cron starts it where no other replica holds its
+ * lease; `now` and `soon` start it whoever holds it, since the rows' own guards, not the lease, keep it correct.
  */
 export class Ticker<T> {
   readonly #options: TickerOptions<T>
@@ -29,8 +30,11 @@ export class Ticker<T> {
   readonly #hurry = new AbortController()
   #stopped = false
   #stopCron: (() => void) | undefined
+  /** The run that the next one waits for. */
   #running: Promise<T> | undefined
+  readonly #notEnded = new Set<Promise<T>>()
   #again = false
+  #planned: { at: number; cancel: () => void } | undefined
 
   constructor(options: TickerOptions<T>) {
     this.#options = options
@@ -60,12 +64,31 @@ export class Ticker<T> {
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
   }
 
-  /** No new run; the one under way is awaited, and told to end once `hurry` fires. */
+  /** As cron does, in so many milliseconds or sooner. */
+  within(ms: number): void {
+    const { clock } = this.#options
+    const at = clock.now().getTime() + ms
+    if (this.#stopped || (this.#planned && this.#planned.at <= at)) return
+    this.#planned?.cancel()
+    const cancelled = new AbortController()
+    const planned = { at, cancel: () => cancelled.abort() }
+    this.#planned = planned
+    clock.sleep(ms, cancelled.signal).then(
+      () => {
+        this.#planned = undefined
+        void this.#onCron()
+      },
+      () => undefined // Cancelled.
+    )
+  }
+
+  /** No new run; those under way are awaited, and told to end once `hurry` fires. */
   async end(hurry: AbortSignal): Promise<void> {
     this.#stopCron?.()
     this.#stopped = true
+    this.#planned?.cancel()
     hurry.addEventListener('abort', () => this.#hurry.abort(hurry.reason))
-    await this.#running?.catch(() => undefined)
+    await Promise.allSettled(this.#notEnded)
   }
 
   async #onCron(): Promise<void> {
@@ -85,17 +108,25 @@ export class Ticker<T> {
   }
 
   #run(): Promise<T> {
-    const running = this.#timed().finally(() => {
+    let isAlone = true
+    const letNextBegin = (): void => {
+      if (!isAlone) return
+      isAlone = false
       this.#running = undefined
       if (!this.#again) return
       this.#again = false
       this.soon()
+    }
+    const running = this.#timed(letNextBegin).finally(() => {
+      this.#notEnded.delete(running)
+      letNextBegin()
     })
-    this.#running = running
+    if (isAlone) this.#running = running
+    this.#notEnded.add(running)
     return running
   }
 
-  async #timed(): Promise<T> {
+  async #timed(letNextBegin: () => void): Promise<T> {
     const { name, clock, run, log, observer } = this.#options
     const startedAt = clock.now()
     const ended = new AbortController()
@@ -105,7 +136,7 @@ export class Ticker<T> {
     const renewal = renewWhile(this.#options, { tick: name }, () => this.#takeLease(), ended.signal)
     let error: string | undefined
     try {
-      return await run(signal)
+      return await run(signal, letNextBegin)
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure)
       if (!this.#hurry.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')

@@ -12,7 +12,7 @@ async function finished(...seconds: number[]): Promise<void> {
     const [spare] = await spares.request(() => [aCreation()], newId, noon(-took))
     assert.ok(spare)
     await spares.noteVolume(spare.id, `volume-of-${spare.id}`, NOON)
-    await spares.noteAvailable([{ id: spare.id, transfer: undefined }], NOON)
+    await spares.noteFinished([{ id: spare.id, toArm: false }], NOON, NOON)
   }
 }
 

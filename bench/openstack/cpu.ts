@@ -1,16 +1,14 @@
 /** Whose CPU time it was: the cloud, the service and the client share one machine. From Linux's /proc. */
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { RUN } from '../../test/openstack/cloud.ts'
+import { MS_A_TICK, readProcesses, treeOf } from '../process-times.ts'
 import { pause, type Stage, say } from './stage.ts'
 
 /** Milliseconds since some moment, by who used them. */
 export type CpuTimes = Readonly<Record<string, number>>
-
-/** Linux counts in hundredths of a second, whatever its own clock. */
-const MS_A_TICK = 10
 
 /** The cloud's processes, as `test/openstack/ctl` calls them, and how the table calls them. */
 const CLOUD: Readonly<Record<string, string>> = {
@@ -64,36 +62,6 @@ export async function atRest(stage: Pick<Stage, 'signal'>): Promise<void> {
     if (busy < REST_SHARE * (busy + idle)) return
   }
   say(`the machine has not come to rest for ${REST_SECONDS_MAX} s (see top); measuring nevertheless`)
-}
-
-interface Process {
-  readonly parent: number
-  readonly ms: number
-}
-
-function readProcesses(): ReadonlyMap<number, Process> {
-  const processes = new Map<number, Process>()
-  for (const name of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-    try {
-      // After the name, which may hold anything: state, parent, …, user and system time (fields 14 and 15 of proc(5)).
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      const ticks = Number(fields[11]) + Number(fields[12])
-      processes.set(Number(name), { parent: Number(fields[1]), ms: ticks * MS_A_TICK })
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return processes
-}
-
-/** A process and all below it, itself first. */
-function treeOf(processes: ReadonlyMap<number, Process>, root: number): number[] {
-  const tree = [root]
-  for (const pid of tree) {
-    for (const [child, { parent }] of processes) if (parent === pid) tree.push(child)
-  }
-  return tree
 }
 
 const pidOf = (part: string): number => Number.parseInt(readFileSync(join(RUN, `${part}.pid`), 'utf8'), 10)

@@ -73,13 +73,11 @@ export class Ticker<T> {
     const cancelled = new AbortController()
     const planned = { at, cancel: () => cancelled.abort() }
     this.#planned = planned
-    clock.sleep(ms, cancelled.signal).then(
-      () => {
-        this.#planned = undefined
-        void this.#onCron()
-      },
-      () => undefined // Cancelled.
-    )
+    const begin = async (): Promise<void> => {
+      this.#planned = undefined
+      await this.#onCron()
+    }
+    clock.sleep(ms, cancelled.signal).then(begin, () => undefined) // It may be cancelled.
   }
 
   /** No new run; those under way are awaited, and told to end once `hurry` fires. */

@@ -101,7 +101,7 @@ describe('a tick', () => {
     const running = [ticker.now(), ticker.now()]
     assert.equal(runs, 2)
     let hasEnded = false
-    const ending = ticker.end(new AbortController().signal).then(() => {
+    const ending = ticker.end(new AbortController().signal).finally(() => {
       hasEnded = true
     })
     await until(() => clock.sleepers === 4) // The limit and the lease of both.

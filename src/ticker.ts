@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import { schedule } from 'node-cron'
-import { endOfLease, renewWhile } from './operations/lease.ts'
+import { endOfLease, renewing } from './operations/lease.ts'
 import { stopping } from './pool/errors.ts'
-import type { Clock, Log, Observer } from './pool/ports.ts'
+import type { Clock, Log, Observer, TakeBack } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
 
 export interface TickerOptions<T> {
@@ -20,6 +20,8 @@ export interface TickerOptions<T> {
   readonly observer: Observer
 }
 
+const REST_MS = 250
+
 /**
  * A job that never overlaps itself, but for what a run itself lets go of. Cron starts it where no other replica holds its
  * lease; `now` and `soon` start it whoever holds it, since the rows' own guards, not the lease, keep it correct.
@@ -34,11 +36,15 @@ export class Ticker<T> {
   #running: Promise<T> | undefined
   readonly #notEnded = new Set<Promise<T>>()
   #again = false
-  #planned: { at: number; cancel: () => void } | undefined
+  #startedAt = -Infinity
+  readonly #asked: Alarm
+  readonly #planned: Alarm
 
   constructor(options: TickerOptions<T>) {
     this.#options = options
     this.#holder = options.newId()
+    this.#asked = new Alarm(options.clock, () => this.soon())
+    this.#planned = new Alarm(options.clock, () => void this.#onCron())
   }
 
   start(): void {
@@ -57,34 +63,28 @@ export class Ticker<T> {
     return await (this.#running ?? this.#run())
   }
 
-  /** Starts a run, or another one after that under way, and does not wait for it. */
+  /**
+   * Starts a run, or another one after that under way, and does not wait for it. The first that asks has it at once; what is
+   * asked for again and again, as by a crowd of claims, is done four times a second.
+   */
   soon(): void {
     if (this.#stopped) return
+    const restMs = this.#startedAt + REST_MS - this.#options.clock.now().getTime()
     if (this.#running) this.#again = true
+    else if (restMs > 0) this.#asked.set(restMs)
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
   }
 
   /** As cron does, in so many milliseconds or sooner. */
   within(ms: number): void {
-    const { clock } = this.#options
-    const at = clock.now().getTime() + ms
-    if (this.#stopped || (this.#planned && this.#planned.at <= at)) return
-    this.#planned?.cancel()
-    const cancelled = new AbortController()
-    const planned = { at, cancel: () => cancelled.abort() }
-    this.#planned = planned
-    const begin = async (): Promise<void> => {
-      this.#planned = undefined
-      await this.#onCron()
-    }
-    clock.sleep(ms, cancelled.signal).then(begin, () => undefined) // It may be cancelled.
+    if (!this.#stopped) this.#planned.set(ms)
   }
 
   /** No new run; those under way are awaited, and told to end once `hurry` fires. */
   async end(hurry: AbortSignal): Promise<void> {
     this.#stopCron?.()
     this.#stopped = true
-    this.#planned?.cancel()
+    for (const alarm of [this.#asked, this.#planned]) alarm.cancel()
     hurry.addEventListener('abort', () => this.#hurry.abort(hurry.reason))
     await Promise.allSettled(this.#notEnded)
   }
@@ -106,6 +106,7 @@ export class Ticker<T> {
   }
 
   #run(): Promise<T> {
+    this.#startedAt = this.#options.clock.now().getTime()
     let isAlone = true
     const letNextBegin = (): void => {
       if (!isAlone) return
@@ -131,7 +132,7 @@ export class Ticker<T> {
     const signal = AbortSignal.any([this.#hurry.signal, this.#limit(ended.signal)])
     setMaxListeners(0, signal) // One for each call to the cloud under it.
     // One that began without the lease gets it too, once it is free.
-    const renewal = renewWhile(this.#options, { tick: name }, () => this.#takeLease(), ended.signal)
+    const endRenewing = renewing(this.#options, { tick: name }, () => this.#takeLease())
     let error: string | undefined
     try {
       return await run(signal, letNextBegin)
@@ -141,7 +142,7 @@ export class Ticker<T> {
       throw failure
     } finally {
       ended.abort()
-      await renewal
+      await endRenewing()
       const endedAt = clock.now()
       observer.ticked(name, (endedAt.getTime() - startedAt.getTime()) / 1000, error === undefined, endedAt)
       await this.#record(startedAt, endedAt, error)
@@ -166,5 +167,33 @@ export class Ticker<T> {
     } catch (failure) {
       log.warn({ tick: name, error: String(failure) }, 'tick not recorded')
     }
+  }
+}
+
+/** Rings once, at the nearest of the times that it was set to. */
+class Alarm {
+  readonly #clock: Clock
+  readonly #ring: () => void
+  #set: { readonly at: number; readonly takeBack: TakeBack } | undefined
+
+  constructor(clock: Clock, ring: () => void) {
+    this.#clock = clock
+    this.#ring = ring
+  }
+
+  set(ms: number): void {
+    const at = this.#clock.now().getTime() + ms
+    if (this.#set && this.#set.at <= at) return
+    this.cancel()
+    const takeBack = this.#clock.every(ms, async () => {
+      this.cancel()
+      this.#ring()
+    })
+    this.#set = { at, takeBack }
+  }
+
+  cancel(): void {
+    this.#set?.takeBack()
+    this.#set = undefined
   }
 }

@@ -86,6 +86,8 @@ describe('a tick', () => {
     for (let asked = 0; asked < 5; asked += 1) ticker.soon()
     assert.equal(runs, 1)
     end.open()
+    await until(() => clock.sleepers === 1) // The second one, which is not begun at once.
+    clock.pass(0.25)
     await until(() => runs === 2)
     await ticker.end(new AbortController().signal)
     assert.equal(runs, 2)

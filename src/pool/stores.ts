@@ -95,7 +95,6 @@ export interface SpareFilter {
 export interface Opening {
   readonly claim: Claim
   readonly spare: Spare | undefined
-  readonly image: Image | undefined
 }
 
 export interface Claims {
@@ -114,10 +113,10 @@ export interface Claims {
   /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
   /**
-   * Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile, or
+   * Gives the claim its disk; the row of the spare that became it goes. False: it was settled or undone meanwhile, or
    * another request works on it now.
    */
-  settle(id: string, holder: string, given: Given, at: Date): Promise<Claim | undefined>
+  settle(lease: ClaimLease, given: Given, at: Date): Promise<boolean>
   /** Forgets a claim that got nothing. False: a spare is still reserved for it, it is settled, or another's. */
   forget(lease: ClaimLease): Promise<boolean>
   /** Its disk is no more in Cinder. */

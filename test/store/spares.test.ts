@@ -4,7 +4,7 @@ import { newId } from '../../src/clock.ts'
 import type { Claim } from '../../src/pool/claim.ts'
 import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
 import { aCreation, aDisk, aLease, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, HOLDER, held, rivals } from '../support/store.ts'
+import { aStore, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
@@ -76,7 +76,7 @@ describe('reserving the oldest spare', () => {
 
   it('gives none to a claim that is settled or no more', async () => {
     const claim = await aClaim()
-    await claims.settle(claim.id, HOLDER, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
     await stock(1)
     assert.equal(await spares.reserveOldest(claim.id, DEBIAN, NOON), undefined)
     assert.equal(await spares.reserveOldest(newId(), DEBIAN, NOON), undefined)

@@ -9,14 +9,20 @@ import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type Lifetime, withinLifetime, withLifetime } from './lifetime.ts'
 import { type Findings, figuresTable, tableOf } from './pool/findings.ts'
+import { measureContention } from './pool/parts/contention.ts'
 import { measureFloor } from './pool/parts/floor.ts'
+import { measureMemory } from './pool/parts/memory.ts'
+import { measureReplicas } from './pool/parts/replicas.ts'
 import { type Options, openStage, type Stage, say } from './pool/stage.ts'
 import { wholeNumber } from './whole-number.ts'
 
 type Measure = (t: Lifetime, stage: Stage) => Promise<Findings>
 
 const PARTS: Readonly<Record<string, Measure>> = {
-  floor: measureFloor
+  floor: measureFloor,
+  replicas: measureReplicas,
+  contention: measureContention,
+  memory: measureMemory
 }
 
 function parts(text: string): string[] {

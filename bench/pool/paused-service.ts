@@ -1,0 +1,23 @@
+import type { Lifetime } from '../lifetime.ts'
+import type { Deployment } from './deployment.ts'
+import { type ServiceProcess, type ServiceWish, startService } from './service-process.ts'
+import type { Stage } from './stage.ts'
+
+/** For each pool, where nothing else is said. */
+const TARGET = 1
+
+/**
+ * A service whose pools are paused while its claims are measured: refilling them would be the cloud's work, which the
+ * claims share the machine with but do not wait for. All ticks run as ever, count the stock, and find nothing to ask for.
+ */
+export async function startPaused(
+  t: Lifetime,
+  stage: Stage,
+  { name, database, pools }: Deployment,
+  { target = TARGET, ...wish }: Partial<ServiceWish> & { readonly target?: number } = {}
+): Promise<ServiceProcess> {
+  const targets = pools.map(({ os, type }) => ({ os, type, target }))
+  const service = await startService(t, stage, { name, database, pools: targets, ...wish })
+  await service.call('POST', '/pool/pause', {})
+  return service
+}

@@ -6,11 +6,9 @@ import { Clients, times } from '../clients.ts'
 import { Deployment } from '../deployment.ts'
 import type { Figure, Findings } from '../findings.ts'
 import { mostDuring, rssMib } from '../memory.ts'
-import { startPaused } from '../paused-service.ts'
+import { START_IS_OVER_MS, startPaused } from '../paused-service.ts'
 import { type Stage, say } from '../stage.ts'
 
-/** Until all that a service does at its start is over: it reconciles twice, the second time when old leases have run out. */
-const START_IS_OVER_MS = 15_000
 /** Each claim of a crowd is at Cinder for as long at least. */
 const ACCEPT_MS = 1_000
 const STARTS = 5

@@ -9,14 +9,26 @@ import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type Lifetime, withinLifetime, withLifetime } from './lifetime.ts'
 import { type Findings, figuresTable, tableOf } from './pool/findings.ts'
+import { measureBloat } from './pool/parts/bloat.ts'
+import { measureContention } from './pool/parts/contention.ts'
 import { measureFloor } from './pool/parts/floor.ts'
+import { measureMemory } from './pool/parts/memory.ts'
+import { measureRefill } from './pool/parts/refill.ts'
+import { measureReplicas } from './pool/parts/replicas.ts'
+import { measureScale } from './pool/parts/scale.ts'
 import { type Options, openStage, type Stage, say } from './pool/stage.ts'
 import { wholeNumber } from './whole-number.ts'
 
 type Measure = (t: Lifetime, stage: Stage) => Promise<Findings>
 
 const PARTS: Readonly<Record<string, Measure>> = {
-  floor: measureFloor
+  floor: measureFloor,
+  scale: measureScale,
+  replicas: measureReplicas,
+  contention: measureContention,
+  refill: measureRefill,
+  memory: measureMemory,
+  bloat: measureBloat
 }
 
 function parts(text: string): string[] {

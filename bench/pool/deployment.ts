@@ -1,9 +1,10 @@
 import { newId, systemClock } from '../../src/clock.ts'
-import type { PoolName } from '../../src/pool/spare.ts'
+import { type PoolName, samePool } from '../../src/pool/spare.ts'
 import { keyring } from '../../src/secret.ts'
 import { query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import type { Lifetime } from '../lifetime.ts'
+import type { Wish } from './cloud-process.ts'
 import { type BenchDatabase, type Stage, say } from './stage.ts'
 
 export interface BenchPool extends PoolName {
@@ -68,46 +69,72 @@ export class Deployment {
   }
 
   /** So many spares more in each pool, the oldest first: made beside the service, which would take minutes. */
-  async stock(perPool: number, pools = this.pools): Promise<void> {
-    if (perPool * pools.length >= 10_000) say(`${this.name}: making ${perPool * pools.length} spares`)
-    for (const pool of pools) {
-      for (let left = perPool; left > 0; left -= STOCKED_AT_ONCE) {
-        const ids = Array.from({ length: Math.min(left, STOCKED_AT_ONCE) }, newId)
-        await this.#insert(await this.#make(pool, ids))
-      }
+  async stock(perPool: number): Promise<void> {
+    if (perPool * this.pools.length >= 10_000) say(`${this.name}: making ${perPool * this.pools.length} spares`)
+    for (const pool of this.pools) await this.#fill(pool, perPool)
+    await this.#settleDown()
+  }
+
+  /** As many new ones as were claimed from each pool. */
+  async restock(claimed: readonly PoolName[]): Promise<void> {
+    for (const pool of this.pools) {
+      const taken = claimed.filter(one => samePool(one, pool)).length
+      if (taken > 0) await this.#fill(pool, taken)
     }
-    await query(this.database.db, 'analyze backup_volumes') // As autovacuum would have done when they were made one by one.
+    await this.#settleDown()
   }
 
-  async #make(pool: BenchPool, spareIds: readonly string[]): Promise<Made[]> {
-    const volumes = await this.#stage.cloud.ask('makeSpares', {
-      deployment: this.name,
-      snapshotId: pool.snapshotId,
-      spareIds
-    })
-    return volumes.map(({ volumeId, transferId, authKey }, index) => ({
-      id: spareIds[index] ?? '',
-      os: pool.os,
-      type: pool.type,
-      snapshot: pool.snapshotId,
-      volume: volumeId,
-      transfer: transferId,
-      key: this.#sealing.seal(authKey),
-      number: index
-    }))
+  /** Volumes that the cloud is making. */
+  async startVolumes(pool: BenchPool, count: number): Promise<void> {
+    const wish = this.#wish(pool, count)
+    const volumes = await this.#stage.cloud.ask('startVolumes', wish)
+    await this.#insert(
+      pool,
+      volumes.map((volume, number) => ({ id: wish.spareIds[number] ?? '', volume, transfer: null, key: null, number }))
+    )
   }
 
-  async #insert(made: readonly Made[]): Promise<void> {
+  async #fill(pool: BenchPool, count: number): Promise<void> {
+    for (let left = count; left > 0; left -= STOCKED_AT_ONCE) {
+      const wish = this.#wish(pool, Math.min(left, STOCKED_AT_ONCE))
+      const armed = await this.#stage.cloud.ask('makeSpares', wish)
+      await this.#insert(
+        pool,
+        armed.map(({ volumeId: volume, transferId: transfer, authKey }, number) => ({
+          id: wish.spareIds[number] ?? '',
+          volume,
+          transfer,
+          key: this.#sealing.seal(authKey),
+          number
+        }))
+      )
+    }
+  }
+
+  #wish({ snapshotId }: BenchPool, count: number): Wish {
+    return { deployment: this.name, snapshotId, spareIds: Array.from({ length: count }, newId) }
+  }
+
+  /** What autovacuum would have done when they were made one by one. */
+  async #settleDown(): Promise<void> {
+    await query(this.database.db, 'analyze backup_volumes')
+  }
+
+  async #insert({ os, type, snapshotId }: BenchPool, rows: readonly NewRow[]): Promise<void> {
     await query(
       this.database.db,
       `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name, status,
                                    transfer_id, auth_key, created_at, updated_at, available_at)
-       select id, os, type, snapshot, :version, :volumeType, :sizeGib, volume, 'spare-' || id, 'available',
-              transfer, key, :at::timestamptz + number * interval '1 microsecond', :at, :at
-         from jsonb_to_recordset(:rows::jsonb)
-           as row (id uuid, os text, type text, snapshot text, volume text, transfer text, key text, number int)`,
+       select id, :os, :type, :snapshotId, :version, :volumeType, :sizeGib, volume, 'spare-' || id,
+              case when key is null then 'creating' else 'available' end,
+              transfer, key, :at::timestamptz + number * interval '1 microsecond', :at,
+              case when key is not null then :at::timestamptz end
+         from jsonb_to_recordset(:rows::jsonb) as row (id uuid, volume text, transfer text, key text, number int)`,
       {
-        rows: JSON.stringify(made),
+        os,
+        type,
+        snapshotId,
+        rows: JSON.stringify(rows),
         version: VERSION,
         volumeType: VOLUME_TYPE,
         sizeGib: SIZE_GIB,
@@ -122,11 +149,12 @@ export interface Sealing {
   seal(key: string): string
 }
 
-interface Made extends PoolName {
+interface NewRow {
   readonly id: string
-  readonly snapshot: string
   readonly volume: string
-  readonly transfer: string
-  readonly key: string
+  /** Null: the cloud has not finished it. */
+  readonly transfer: string | null
+  readonly key: string | null
+  /** Its place in the line. */
   readonly number: number
 }

@@ -31,6 +31,12 @@ export interface BenchDatabase {
   readonly url: string
 }
 
+export interface DatabaseWish {
+  readonly connectionsMax?: number
+  /** Of PostgreSQL, for all who connect to it. */
+  readonly defaults?: Readonly<Record<string, string>>
+}
+
 export interface Stage {
   readonly options: Options
   readonly cloud: CloudProcess
@@ -44,7 +50,7 @@ export interface Stage {
   readonly postmaster: number
   readonly folder: string
   /** A migrated database of that name, with a few connections of ours to it; dropped with everything else. */
-  openNew(t: Lifetime, name: string, connectionsMax?: number): Promise<BenchDatabase>
+  openNew(t: Lifetime, name: string, settings?: DatabaseWish): Promise<BenchDatabase>
 }
 
 const startedAt = performance.now()
@@ -71,8 +77,11 @@ export async function openStage(t: Lifetime, options: Options): Promise<Stage> {
     secret: randomBytes(32),
     postmaster,
     folder,
-    async openNew(t, name, connectionsMax = 4) {
+    async openNew(t, name, { connectionsMax = 4, defaults = {} } = {}) {
       await runScript(owner, `create database ${name}`)
+      for (const [setting, value] of Object.entries(defaults)) {
+        await runScript(owner, `alter database ${name} set ${setting} = ${value}`)
+      }
       t.onTestFinished(() => runScript(owner, `drop database ${name} with (force)`))
       const db = openDatabase({ socketDir, user, database: name, connectionsMax, statementTimeoutSeconds: 600 })
       t.onTestFinished(async () => await db.destroy())

@@ -1,3 +1,4 @@
+import { runScript } from '../../../src/store/database.ts'
 import type { Lifetime } from '../../lifetime.ts'
 import { medianOf } from '../../openstack/figures.ts'
 import { Clients, times } from '../clients.ts'
@@ -5,8 +6,8 @@ import { type CpuTimes, cpuTimes, usedEach } from '../cpu.ts'
 import { Deployment } from '../deployment.ts'
 import { type Findings, quantileOf, spread, type Table } from '../findings.ts'
 import { startFloor } from '../floor-process.ts'
+import { startPaused } from '../paused-service.ts'
 import { inTurn } from '../rounds.ts'
-import { startService } from '../service-process.ts'
 import { type Stage, say } from '../stage.ts'
 
 interface Side {
@@ -65,15 +66,16 @@ export async function measureFloor(t: Lifetime, stage: Stage): Promise<Findings>
 
 async function serviceSide(t: Lifetime, stage: Stage): Promise<Side> {
   const deployment = await Deployment.open(t, stage, 'service', 1)
-  const pools = deployment.pools.map(({ os, type }) => ({ os, type, target: 1 }))
-  const service = await startService(t, stage, { name: deployment.name, database: deployment.database, pools })
-  // Refilling would be work of the cloud that the floor's claims do not wait for. The ticks run, and find nothing to do.
-  await service.call('POST', '/pool/pause', {})
+  const service = await startPaused(t, stage, deployment)
   return { name: 'service', deployment, pid: service.pid, ...clientsOf(t, stage, service.url) }
 }
 
 async function floorSide(t: Lifetime, stage: Stage): Promise<Side> {
   const deployment = await Deployment.open(t, stage, 'floor', 1, UNSEALED)
+  // What the service has the database do besides is the service's own.
+  for (const table of ['claims', 'backup_volumes']) {
+    await runScript(deployment.database.db, `alter table ${table} disable trigger user`)
+  }
   const floor = await startFloor(t, stage, deployment.database)
   return { name: 'floor', deployment, pid: floor.pid, ...clientsOf(t, stage, floor.url) }
 }

@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Clock } from './pool/ports.ts'
 
 /** The one place that reads the time and waits. Everything else is given a clock, so that a test can choose it. */
 export const systemClock: Clock = {
   now: () => new Date(),
-  async sleep(ms, signal) {
-    try {
-      await wait(ms, undefined, signal && { signal })
-    } catch (error) {
-      throw signal?.aborted ? signal.reason : error // Not the timer's own AbortError, which hides the reason.
-    }
-  },
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const giveUp = (): void => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', giveUp)
+        resolve()
+      }, ms)
+      signal?.addEventListener('abort', giveUp)
+    }),
   timeout: ms => AbortSignal.timeout(Math.ceil(ms)), // It refuses fractions.
   limit(ms, onLimit) {
     const timer = setTimeout(() => onLimit(timeIsUp()), ms)

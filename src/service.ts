@@ -130,18 +130,21 @@ function settleAtStart(clock: Clock, tickers: Tickers, stops: Stops): void {
   )
 }
 
-/** Apart from each other, so that no request waits for a tick's statements: together they are what one replica needs. */
-const CONNECTIONS_MAX = { requests: 10, ticks: 5 }
+/**
+ * Apart from each other, so that no request waits for a tick's statements: together they are what one replica needs. A claim
+ * after a quiet time finds two open.
+ */
+const CONNECTIONS = { requests: { connectionsMin: 2, connectionsMax: 10 }, ticks: { connectionsMax: 5 } }
 
 /** A migrated database, opened for requests and for ticks. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops) {
   const address = await addressOf(database, clock, log, stops)
-  const open = (connectionsMax: number): Database => {
-    const opened = openDatabase({ ...address, connectionsMax })
+  const open = (connections: { connectionsMin?: number; connectionsMax: number }): Database => {
+    const opened = openDatabase({ ...address, ...connections })
     stops.push(async () => await opened.destroy())
     return opened
   }
-  const [db, tickDb] = [open(CONNECTIONS_MAX.requests), open(CONNECTIONS_MAX.ticks)]
+  const [db, tickDb] = [open(CONNECTIONS.requests), open(CONNECTIONS.ticks)]
   const applied = await migrate(db, clock)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
   return { db, tickDb }

@@ -69,6 +69,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: logger => logger, // One for each request would cost it more than it ever logs.
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
     keepAliveTimeout: IDLE_MS_MAX,
@@ -118,7 +119,7 @@ const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const requestId = (given: string | string[] | undefined, newId: () => string): string =>
   typeof given === 'string' && REQUEST_ID.test(given) ? given : `req-${newId()}`
 
-function addHooks(app: FastifyInstance, { config, deps, underWay }: AppOptions, limit: RateLimit): void {
+function addHooks(app: FastifyInstance, { config, deps, underWay, log }: AppOptions, limit: RateLimit): void {
   const authenticate = authenticator(config.access, deps.cloud)
   app.decorateRequest('caller')
   app.addHook('onRequest', async (request, reply) => {
@@ -134,9 +135,10 @@ function addHooks(app: FastifyInstance, { config, deps, underWay }: AppOptions, 
     requireRole(request.caller, roles)
   })
   app.addHook('onResponse', async (request, reply) => {
-    const { method, url, ip } = request
+    const { method, url, ip, id } = request
     const ms = Math.round(reply.elapsedTime)
-    request.log.debug({ method, url: url.split('?', 1)[0], ip, status: reply.statusCode, ms }, 'request answered')
+    const path = url.split('?', 1)[0]
+    log.debug({ request_id: id, method, url: path, ip, status: reply.statusCode, ms }, 'request answered')
   })
   // A kept-alive connection would hold up the stop until its client lets go of it.
   app.addHook('onSend', async (_request, reply) => {

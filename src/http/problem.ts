@@ -40,10 +40,13 @@ export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => {
     const [problem, status] = toPoolError(error)
     if (!problem) {
-      request.log.error({ err: error }, 'request failed')
+      request.log.error({ request_id: request.id, err: error }, 'request failed')
       return send(reply, request, new PoolError('internal_error', INTERNAL), 500)
     }
-    if (status >= 500) request.log.warn({ code: problem.code, error: problem.message }, 'request not served')
+    if (status >= 500) {
+      const { code, message } = problem
+      request.log.warn({ request_id: request.id, code, error: message }, 'request not served')
+    }
     return send(reply, request, problem, status)
   })
   const routes = routesOf(app)

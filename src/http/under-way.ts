@@ -1,6 +1,6 @@
-import { setMaxListeners } from 'node:events'
 import { stopping } from '../pool/errors.ts'
 import type { Clock } from '../pool/ports.ts'
+import { Stop, type StopSignal } from '../pool/stop.ts'
 
 /**
  * All that requests have begun. It outlasts a caller who is gone, and an answer that could not wait for it, so that what it
@@ -8,7 +8,7 @@ import type { Clock } from '../pool/ports.ts'
  */
 export class UnderWay {
   readonly #clock: Clock
-  readonly #works = new Set<AbortController>()
+  readonly #works = new Set<Stop>()
   #ended = false
   #onIdle: () => void = () => undefined
 
@@ -17,14 +17,13 @@ export class UnderWay {
   }
 
   /** Gives the work a signal that fires after so many milliseconds, or when it is told to hurry. */
-  async run<T>(ms: number, work: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+  async run<T>(ms: number, work: (signal: StopSignal) => T | Promise<T>): Promise<T> {
     if (this.#ended) throw stopping()
-    const own = new AbortController()
-    setMaxListeners(0, own.signal) // One for each call to the cloud under it.
+    const own = new Stop()
     const takeBack = this.#clock.limit(ms, reason => own.abort(reason))
     this.#works.add(own)
     try {
-      return await work(own.signal)
+      return await work(own)
     } finally {
       takeBack()
       this.#works.delete(own)

@@ -115,8 +115,11 @@ export class Cinder {
 }
 
 function searchOf(query: Readonly<Record<string, string | undefined>>): string {
-  const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  return given.length > 0 ? `?${new URLSearchParams(given).toString()}` : ''
+  let search = ''
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) search += `${search === '' ? '?' : '&'}${key}=${encodeURIComponent(value)}`
+  }
+  return search
 }
 
 function hasNext(body: Fields, key: string): boolean {

@@ -1,4 +1,5 @@
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
+import type { StopSignal } from '../pool/stop.ts'
 import type { Request } from './http.ts'
 
 /** An answer as it came, its body not looked at yet. */
@@ -40,7 +41,7 @@ function codeOf(status: number, isTheClouds: boolean): CloudErrorCode {
 }
 
 /** What a request without an answer means. `signal` is the one that it ran under. */
-export function noAnswerFailure(request: Request, error: unknown, signal: AbortSignal): CloudError {
+export function noAnswerFailure(request: Request, error: unknown, signal: StopSignal): CloudError {
   const name = NAMES[request.service]
   const at = `${request.operation}, ${new URL(request.url).origin}`
   const mayHaveActed = request.method !== 'GET'
@@ -65,10 +66,10 @@ export const shapeFailure = (request: Request, status: number, problem: string):
   })
 
 /** Given up before anything was sent: while waiting for a token or a connection. */
-export const unsentFailure = (signal: AbortSignal): CloudError =>
+export const unsentFailure = (signal: StopSignal): CloudError =>
   new CloudError('timeout', `The cloud was not asked: ${given(signal)}`, { cause: signal.reason })
 
-function given(signal: AbortSignal): string {
+function given(signal: StopSignal): string {
   const reason: unknown = signal.reason
   if (reason instanceof Error && reason.name === 'TimeoutError') return 'no answer in time'
   return `given up, ${reasonOf(reason)}`

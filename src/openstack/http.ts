@@ -1,6 +1,6 @@
-import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
 import type { Call, Clock } from '../pool/ports.ts'
+import { Stop, type StopSignal } from '../pool/stop.ts'
 import {
   type Answer,
   answerFailure,
@@ -11,7 +11,8 @@ import {
   unsentFailure
 } from './failures.ts'
 import { Fields, ShapeError } from './fields.ts'
-import { orAborted, Slots } from './waiting.ts'
+import { type SocketOptions, Sockets } from './sockets.ts'
+import { Slots } from './waiting.ts'
 
 export type Service = 'keystone' | 'cinder'
 
@@ -40,35 +41,16 @@ export interface RequestReport {
   readonly seconds: number
 }
 
-export interface Tls {
-  readonly ca?: string | undefined
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-  readonly insecure: boolean
-}
-
-export interface HttpOptions {
+export interface HttpOptions extends SocketOptions {
   readonly clock: Clock
-  readonly tls: Tls
-  readonly timeoutSeconds: number
-  readonly connectionsMax: number
   readonly onRequest?: ((report: RequestReport) => void) | undefined
   /** What carries the requests; default: sockets of our own. */
   readonly carrier?: Carrier | undefined
 }
 
-/** Brings a request to the cloud, and its answer back. An undici Dispatcher is one. */
-export interface Carrier {
-  request(options: Dispatcher.RequestOptions): Promise<Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> & Text>
-  destroy(): Promise<void>
-}
+/** Brings a request to the cloud, and its answer back. */
+export type Carrier = Pick<Sockets, 'send' | 'destroy'>
 
-interface Text {
-  readonly body: { text(): Promise<string> }
-}
-
-const CONNECT_SECONDS = 10
-const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 const PAUSES_MS = [200, 800] as const
 const RETRY_AFTER_SECONDS_MAX = 5
 
@@ -83,22 +65,22 @@ export class Http {
     const { connectionsMax } = options
     // Apart from each other, so that a slow Cinder does not keep callers from being recognised.
     this.#slots = { keystone: new Slots(connectionsMax), cinder: new Slots(connectionsMax) }
-    this.#carrier = options.carrier ?? sockets(options)
+    this.#carrier = options.carrier ?? new Sockets(options)
   }
 
   /** Runs one call, with its waits, logins and repeats, under the time limit and the call's own signal. */
   async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
-    const stop = new AbortController()
+    const stop = new Stop()
     const takeBack = this.#options.clock.limit(this.#options.timeoutSeconds * 1000, reason => stop.abort(reason))
-    // A listener that is taken off again: AbortSignal.any would pile up on a signal that lives as long as the service.
+    // A listener that is taken off again: it may be a signal that lives for long.
     const heed = () => stop.abort(call.signal?.reason)
     call.signal?.addEventListener('abort', heed)
     try {
       if (call.signal?.aborted) heed()
       const { requestId, priority = 'claim' } = call
-      return await work({ requestId, priority, signal: stop.signal })
+      return await work({ requestId, priority, signal: stop })
     } catch (error) {
-      throw stop.signal.aborted && !(error instanceof CloudError) ? unsentFailure(stop.signal) : error
+      throw stop.aborted && !(error instanceof CloudError) ? unsentFailure(stop) : error
     } finally {
       takeBack()
       call.signal?.removeEventListener('abort', heed)
@@ -158,8 +140,7 @@ export class Http {
     if (request.body !== undefined) headers['content-type'] = 'application/json'
     try {
       const body = request.body === undefined ? null : JSON.stringify(request.body)
-      const sent = this.#roundTrip({ origin, path, method: request.method, headers, body, signal })
-      const answer = await orAborted(sent, signal) // While it waits for its connection, undici does not heed the signal.
+      const answer = await this.#carrier.send({ origin, path, method: request.method, headers, body }, signal)
       const isFine = answer.status >= 200 && answer.status <= 300
       return isFine ? answer : new Failure(answerFailure(request, answer), header(answer, 'retry-after'))
     } catch (error) {
@@ -168,18 +149,13 @@ export class Http {
   }
 
   /** False: the time is up, or the caller gave up; what went wrong before says more than that. */
-  async #sleep(ms: number, signal: AbortSignal): Promise<boolean> {
+  async #sleep(ms: number, signal: StopSignal): Promise<boolean> {
     try {
       await this.#options.clock.sleep(ms, signal)
       return true
     } catch {
       return false
     }
-  }
-
-  async #roundTrip(options: Dispatcher.RequestOptions): Promise<Answer> {
-    const { statusCode, headers, body } = await this.#carrier.request(options)
-    return { status: statusCode, headers, body: await body.text() }
   }
 }
 
@@ -213,31 +189,6 @@ class Failure {
     if (!request.idempotent) return false
     return code === 'unavailable' || (code === 'failed' && (status === undefined || status >= 500))
   }
-}
-
-const sockets = (options: HttpOptions): Agent =>
-  new Agent({
-    connect: connector(options),
-    connections: 2 * options.connectionsMax, // Never fewer than the slots: undici's own queue does not heed signals.
-    headersTimeout: options.timeoutSeconds * 1000,
-    bodyTimeout: options.timeoutSeconds * 1000,
-    maxResponseSize: ANSWER_BYTES_MAX
-  })
-
-/** Marks what fails before there is a connection. */
-function connector({ tls, timeoutSeconds }: HttpOptions): buildConnector.connector {
-  const connect = buildConnector({
-    timeout: Math.min(CONNECT_SECONDS, timeoutSeconds) * 1000,
-    rejectUnauthorized: !tls.insecure,
-    ...(tls.ca !== undefined && { ca: tls.ca }),
-    ...(tls.cert !== undefined && { cert: tls.cert }),
-    ...(tls.key !== undefined && { key: tls.key })
-  })
-  return (options, callback) =>
-    connect(options, (...[error, socket]) => {
-      if (error) callback(new NotConnected(error.message, { cause: error }), null)
-      else callback(null, socket)
-    })
 }
 
 const ADDRESS = /^(https?:\/\/[^/?#]+)(.*)$/i

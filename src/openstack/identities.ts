@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { CloudError } from '../pool/errors.ts'
 import type { Call, Clock, Identity } from '../pool/ports.ts'
 import { isCloudError } from './failures.ts'
@@ -15,7 +14,7 @@ const LOOKUPS_MAX = 256
 /** What may stand in a header; anything else is no token, and Keystone need not be asked. */
 const TOKEN = /^[\x21-\x7e]{1,8192}$/
 
-/** Finds out who callers are. Remembered for a while, by a hash: Keystone's revocations are seen only after that. */
+/** Finds out who callers are. Remembered for a while: Keystone's revocations are seen only after that. */
 export class Identities {
   readonly #keystone: Keystone
   readonly #http: Http
@@ -34,33 +33,32 @@ export class Identities {
 
   async identify(token: string, call: Call): Promise<Identity | undefined> {
     if (!TOKEN.test(token)) return undefined
-    const key = createHash('sha256').update(token).digest('base64')
-    const kept = this.#kept.get(key)
+    const kept = this.#kept.get(token)
     if (kept) {
-      this.#kept.delete(key)
+      this.#kept.delete(token)
       if (this.#clock.now().getTime() < kept.until) {
-        this.#kept.set(key, kept) // Moved to the end: the first one is the one not seen for longest.
+        this.#kept.set(token, kept) // Moved to the end: the first one is the one not seen for longest.
         return kept.identity
       }
     }
     if (this.#waiting >= LOOKUPS_MAX) throw tooMany()
     this.#waiting += 1
     try {
-      const lookup = () => this.#lookups.join(key, () => this.#lookUp(key, token, call.requestId))
+      const lookup = () => this.#lookups.join(token, () => this.#lookUp(token, call.requestId))
       return await this.#http.within(call, limited => orAborted(lookup(), limited.signal))
     } finally {
       this.#waiting -= 1
     }
   }
 
-  async #lookUp(key: string, token: string, requestId: string): Promise<Identity | undefined> {
+  async #lookUp(token: string, requestId: string): Promise<Identity | undefined> {
     try {
       const identity = await this.#http.within({ requestId }, call => this.#ask(token, call))
       const now = this.#clock.now().getTime()
       if (!identity || identity.expiresAt.getTime() <= now) return undefined
       const [oldest] = this.#kept.keys()
       if (oldest !== undefined && this.#kept.size >= KEPT_MAX) this.#kept.delete(oldest)
-      this.#kept.set(key, { identity, until: Math.min(now + KEPT_MS, identity.expiresAt.getTime()) })
+      this.#kept.set(token, { identity, until: Math.min(now + KEPT_MS, identity.expiresAt.getTime()) })
       return identity
     } catch (error) {
       // Whatever went wrong here is no fault of the caller's token: it must not look like one.

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { cloudLayers, type Environment, type Files, type Layer, realFiles } from './clouds-yaml.ts'
-import type { Tls } from './http.ts'
+import type { Tls } from './sockets.ts'
 
 /** The section `openstack` of the configuration; its keys mean what they mean in clouds.yaml. */
 export interface OpenStackConfig {

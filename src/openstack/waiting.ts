@@ -1,9 +1,10 @@
 import type { Priority } from '../pool/ports.ts'
+import type { StopSignal } from '../pool/stop.ts'
 
 /** Whoever waits here stops waiting when its signal fires, and leaves the others alone. */
 
 /** Rejects with the signal's reason as soon as it fires, whatever becomes of the promise. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function orAborted<T>(promise: Promise<T>, signal: StopSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(signal.reason)
     const ended = (): void => signal.removeEventListener('abort', giveUp)
@@ -37,7 +38,7 @@ export class Slots {
   }
 
   /** False: the signal fired first. */
-  async take(priority: Priority, signal: AbortSignal): Promise<boolean> {
+  async take(priority: Priority, signal: StopSignal): Promise<boolean> {
     if (signal.aborted) return false
     if (this.#waiting[priority].size === 0 && this.#hasPlace(priority)) {
       this.#taken[priority] += 1
@@ -54,7 +55,7 @@ export class Slots {
         resolve(true)
       }
       waiting.add(admit)
-      signal.addEventListener('abort', giveUp, { once: true })
+      signal.addEventListener('abort', giveUp)
       this.#admit()
     })
   }

@@ -1,6 +1,7 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call, Project } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
+import { anyOf } from '../pool/stop.ts'
 import { arm, arms, disarm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
@@ -23,7 +24,7 @@ const AT_ONCE = 4
  */
 export async function armFinished(deps: Deps, pool: Project, toArm: readonly ToArm[], call: Call): Promise<Spare[]> {
   if (toArm.length === 0) return []
-  const signal = AbortSignal.any([deps.clock.timeout(armingMs(deps)), ...(call.signal ? [call.signal] : [])])
+  const signal = anyOf([deps.clock.timeout(armingMs(deps)), ...(call.signal ? [call.signal] : [])])
   const armed: Spare[] = []
   const notBegun: string[] = []
   await concurrently(toArm, AT_ONCE, async one => {

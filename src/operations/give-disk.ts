@@ -36,7 +36,7 @@ export const handoverOf = ({ claim, lease, pool, destination, call }: Work, spar
 export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
   const handover = handoverOf(work, spare)
   try {
-    await accept(deps, { ...handover, spare: await prepare(deps, handover) })
+    await accept(deps, handover, await prepare(deps, handover))
   } catch (error) {
     if (!(error instanceof UnfitSpare)) throw error
     const place = await whereIs(handover)

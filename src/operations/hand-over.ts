@@ -22,6 +22,13 @@ export interface Handover {
   readonly call: Call
 }
 
+/** A spare that is the claim's in all but its project. */
+export interface Prepared {
+  readonly spare: Spare
+  /** What only has to be accepted; undefined: its project is the pool's own, and renaming it was all. */
+  readonly waiting: { readonly transferId: string; readonly authKey: string } | undefined
+}
+
 export const needsExtension = ({ wantedSizeGib }: Claim, { sizeGib }: Spare): boolean =>
   wantedSizeGib !== undefined && wantedSizeGib > sizeGib
 
@@ -29,7 +36,7 @@ export const needsExtension = ({ wantedSizeGib }: Claim, { sizeGib }: Spare): bo
  * Makes the volume the claim's in all but its project: as large as was asked for, armed, renamed, its metadata stripped.
  * Renaming comes before the accept, so that a crash in between never needs the tenant's token. Safe to repeat.
  */
-export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
+export async function prepare(deps: Deps, handover: Handover): Promise<Prepared> {
   try {
     const spare = needsExtension(handover.claim, handover.spare) ? await extend(deps, handover) : handover.spare
     await requireLease(deps, handover.claim.id, handover.lease)
@@ -38,16 +45,18 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Spare> {
       await requireUsable(handover)
       await requireLease(deps, handover.claim.id, handover.lease) // With its new name it is the claim's.
       await rename(handover)
-      return { ...spare, transfer: undefined }
+      return { spare: { ...spare, transfer: undefined }, waiting: undefined }
     }
     const { transfer } = spare
-    if (transfer && deps.keyring.open(transfer.sealedKey) !== undefined) {
+    const authKey = transfer && deps.keyring.open(transfer.sealedKey)
+    if (transfer && authKey !== undefined) {
       await rename(handover)
-      return spare
+      return { spare, waiting: { transferId: transfer.id, authKey } }
     }
     // The rename's failure counts for more: it may still be carried out.
     const [, armed] = await allEnded(rename(handover), armNow(deps, handover))
-    return { ...spare, transfer: armed }
+    const waiting = { transferId: armed.id, authKey: deps.keyring.open(armed.sealedKey) ?? '' }
+    return { spare: { ...spare, transfer: armed }, waiting }
   } catch (error) {
     throw unfitIfRefused(error)
   }
@@ -123,16 +132,13 @@ const ACCEPT_TRIES = 2
  * Moves the volume into the claim's project. An unclear answer is settled by looking at who owns it, before anything else
  * is handed out. Throws UnfitSpare, a final PoolError of the claim, or `claim_unsettled`.
  */
-export async function accept(deps: Deps, handover: Handover): Promise<void> {
-  const { spare, destination, call } = handover
-  if (!spare.transfer) return // The pool's own project: renaming it was all.
-  const authKey = deps.keyring.open(spare.transfer.sealedKey)
-  if (authKey === undefined)
-    throw new UnfitSpare(`the key of transfer ${spare.transfer.id} is sealed with another secret`)
+export async function accept(deps: Deps, handover: Handover, { waiting }: Prepared): Promise<void> {
+  const { destination, call } = handover
+  if (!waiting) return
   for (let unclear = 0; ; ) {
     try {
       await requireLease(deps, handover.claim.id, handover.lease)
-      await destination.transfers.accept(spare.transfer.id, authKey, call)
+      await destination.transfers.accept(waiting.transferId, waiting.authKey, call)
       return
     } catch (error) {
       if (!(error instanceof CloudError)) throw error

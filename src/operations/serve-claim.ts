@@ -8,7 +8,17 @@ import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
-import { accept, type Handover, needsExtension, pause, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
+import {
+  accept,
+  type Handover,
+  needsExtension,
+  type Prepared,
+  pause,
+  prepare,
+  UnfitSpare,
+  unsettled,
+  whereIs
+} from './hand-over.ts'
 import { keepLease, leaseOf, requireLease, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
@@ -92,7 +102,7 @@ async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
 /** A hand-over that has begun or not, or that has shown already that it cannot be done. */
 interface Attempt {
   readonly handover: Handover
-  readonly prepared?: Spare | undefined
+  readonly prepared?: Prepared | undefined
   readonly unfit?: UnfitSpare | undefined
 }
 
@@ -167,9 +177,9 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
     const { handover } = attempt
     try {
       if (attempt.unfit) throw attempt.unfit
-      const spare = attempt.prepared ?? (await prepare(deps, handover))
-      await accept(deps, { ...handover, spare })
-      return await giveSpare(deps, work, spare)
+      const prepared = attempt.prepared ?? (await prepare(deps, handover))
+      await accept(deps, handover, prepared)
+      return await giveSpare(deps, work, prepared.spare)
     } catch (error) {
       if (!(error instanceof UnfitSpare)) throw error
       await discard(deps, work, handover, error)

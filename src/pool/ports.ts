@@ -1,5 +1,6 @@
 import type { Claim } from './claim.ts'
 import type { PoolName } from './spare.ts'
+import type { StopSignal } from './stop.ts'
 
 /** What operations need from outside. `store` and `openstack` implement these; tests choose the clock and the ids. */
 
@@ -7,7 +8,7 @@ import type { PoolName } from './spare.ts'
 export interface Clock {
   now(): Date
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  sleep(ms: number, signal?: StopSignal): Promise<void>
   /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */
   timeout(ms: number): AbortSignal
   /** As `timeout`, for what is done often: it costs little, and nothing is left of it once it is taken back. */
@@ -26,7 +27,7 @@ export type Priority = 'claim' | 'background'
 export interface Call {
   /** `req-<uuid>`, sent to Keystone and Cinder as `X-Openstack-Request-Id`. */
   readonly requestId: string
-  readonly signal?: AbortSignal
+  readonly signal?: StopSignal
   /** Absent: `claim`, so that what is done for all who wait, such as a login, is held up by nobody. */
   readonly priority?: Priority
 }

@@ -5,6 +5,21 @@ import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query } from './database.ts'
 import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
 
+const OPEN = `with opened as (
+  insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type,
+                      wanted_size, status, lease_holder, lease_until, created_at, updated_at)
+  values (:id, :idempotencyKey, :fingerprint, :projectId, :name, :hostname, :category, :os, :type,
+          :wantedSizeGib, 'open', :holder, :until, :at, :at)
+  on conflict do nothing
+  returning id
+), reserved as (
+  update backup_volumes
+     set status = 'reserved', allocated = true, claim_id = :id, updated_at = :at
+   where id = (${OLDEST_SPARE}) and exists (select from opened)
+   returning *
+)
+select reserved.* from opened left join reserved on true`
+
 /** The claim's first statement: its record and the oldest spare, at once. */
 export async function open(
   db: Database,
@@ -14,24 +29,7 @@ export async function open(
   at: Date
 ): Promise<Opening | undefined> {
   const claim = newClaim(request, id, at)
-  const [row] = await query<SpareRow | { id: null }>(
-    db,
-    `with opened as (
-       insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type,
-                           wanted_size, status, lease_holder, lease_until, created_at, updated_at)
-       values (:id, :idempotencyKey, :fingerprint, :projectId, :name, :hostname, :category, :os, :type,
-               :wantedSizeGib, 'open', :holder, :until, :at, :at)
-       on conflict do nothing
-       returning id
-     ), reserved as (
-       update backup_volumes
-          set status = 'reserved', allocated = true, claim_id = :id, updated_at = :at
-        where id = (${OLDEST_SPARE}) and exists (select from opened)
-        returning *
-     )
-     select reserved.* from opened left join reserved on true`,
-    { ...claim, ...lease, at }
-  )
+  const [row] = await query<SpareRow | { id: null }>(db, OPEN, { ...claim, ...lease, at })
   if (!row) return undefined
   return { claim, spare: row.id === null ? undefined : toSpare(row) }
 }

@@ -113,7 +113,7 @@ export async function query<Row extends QueryResultRow>(
   bindings: object = {}
 ): Promise<Row[]> {
   const statement = toStatement(sql)
-  const values = valuesOf(statement, bindings)
+  const values = valuesOf(statement, { ...bindings })
   const state = stateOf(db)
   return await attempt(db, async () => {
     const named = state.preparedStatements ? { name: statement.name } : {}

@@ -48,10 +48,9 @@ function translate(sql: string): Statement {
 }
 
 /** A statement's values in their order. A binding may be undefined, which is null, but must be named. */
-export function valuesOf(statement: Statement, bindings: object): unknown[] {
-  const values = new Map<string, unknown>(Object.entries(bindings))
+export function valuesOf(statement: Statement, bindings: Readonly<Record<string, unknown>>): unknown[] {
   return statement.bindings.map(name => {
-    if (!values.has(name)) throw new Error(`No value for :${name} in: ${statement.text}`)
-    return values.get(name)
+    if (!(name in bindings)) throw new Error(`No value for :${name} in: ${statement.text}`)
+    return bindings[name]
   })
 }

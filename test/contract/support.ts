@@ -1,12 +1,12 @@
 /** The cloud that the contract is tested on: the sandbox, or the real one that `test/openstack/up` has brought up. Only this file knows which. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import { systemClock } from '../../src/clock.ts'
 import { type Environment, type Files, realFiles } from '../../src/openstack/clouds-yaml.ts'
 import { connect, type OpenStack } from '../../src/openstack/openstack.ts'
 import { cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
 import type { Call, Clock, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'
+import type { StopSignal } from '../../src/pool/stop.ts'
 import { type Delays, PRESETS } from '../../src/sandbox/delays.ts'
 import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
 import { CLOUDS_YAML, cloudsEntry, ctl } from '../openstack/cloud.ts'
@@ -73,8 +73,8 @@ class RestingClock implements Clock {
     return new Date()
   }
 
-  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    await pause(ms, undefined, { signal })
+  async sleep(ms: number, signal?: StopSignal): Promise<void> {
+    await systemClock.sleep(ms, signal)
     await this.#awake
   }
 

@@ -5,6 +5,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import type { Carrier } from '../../src/openstack/http.ts'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
+import { orAborted } from '../../src/openstack/waiting.ts'
 import { checkState } from '../../src/operations/check-state.ts'
 import { claimDisk } from '../../src/operations/claim-disk.ts'
 import type { Deps, Settings, TickName } from '../../src/operations/deps.ts'
@@ -106,16 +107,18 @@ function inTurn<Stores extends Readonly<Record<string, object>>>(stores: Stores,
 
 /** Every request is put into the cloud's hands in its turn; when the answer comes is the cloud's affair. */
 const carrierTo = (cloud: FastifyInstance, turn: InTurn): Carrier => ({
-  request: ({ method, path, headers, body }) =>
-    turn(`${method} ${path}`, async () => {
+  send: ({ method, path, headers, body }, signal) => {
+    const sent = turn(`${method} ${path}`, async () => {
       const payload = typeof body === 'string' ? { payload: body } : {}
       const given = headers as Record<string, string>
       const answer = await cloud.inject({ method: method as 'GET', url: path, headers: given, ...payload })
       return {
-        statusCode: answer.statusCode,
+        status: answer.statusCode,
         headers: answer.headers as IncomingHttpHeaders,
-        body: { text: async () => answer.body }
+        body: answer.body
       }
-    }),
+    })
+    return orAborted(sent, signal)
+  },
   destroy: async () => undefined
 })

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/pool/ports.ts'
+import type { StopSignal } from '../../src/pool/stop.ts'
 
 interface Timer {
   readonly due: number
@@ -20,8 +21,8 @@ export class SimulatedClock implements Clock {
     return this.#timers.length
   }
 
-  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted()
+  async sleep(ms: number, signal?: StopSignal): Promise<void> {
+    if (signal?.aborted) throw signal.reason
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {
         this.#takeBack(timer)
@@ -31,7 +32,7 @@ export class SimulatedClock implements Clock {
         signal?.removeEventListener('abort', onAbort)
         resolve()
       })
-      signal?.addEventListener('abort', onAbort, { once: true })
+      signal?.addEventListener('abort', onAbort)
     })
   }
 

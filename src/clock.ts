@@ -23,11 +23,12 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer)
   },
   every(ms, act) {
-    let timer = setTimeout(again, ms)
     let isOver = false
-    async function again(): Promise<void> {
-      await act()
-      if (!isOver) timer = setTimeout(again, ms)
+    let timer = setTimeout(again, ms)
+    function again(): void {
+      void act().finally(() => {
+        if (!isOver) timer = setTimeout(again, ms)
+      })
     }
     return () => {
       isOver = true

@@ -88,16 +88,11 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
   // Its callers are programs: what helmet says to browsers would be a tenth of what an answer takes.
   const options = { schema: claimDiskSchema, config: claiming(config), helmet: false } as const
   app.post('/pool/claim', options, async (request, reply) => {
-    const { call } = request
     if (inFlight >= config.server.claims_in_flight_max) throw overloaded(inFlight)
     inFlight += 1
     try {
-      const claim = await toClaimRequest(
-        request.caller,
-        request.body as ClaimBody,
-        request.headers['idempotency-key'],
-        call
-      )
+      const { caller, body, headers, call } = request
+      const claim = await toClaimRequest(caller, body as ClaimBody, headers['idempotency-key'], call)
       const result = await claimDisk(deps, claim, call)
       void reply.code(result.usable ? 200 : 202)
       return toClaimView(result)

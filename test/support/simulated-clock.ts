@@ -49,9 +49,10 @@ export class SimulatedClock implements Clock {
 
   every(ms: number, act: () => Promise<void>): () => void {
     let timer: Timer | undefined
-    const again = async (): Promise<void> => {
-      await act()
-      if (timer) timer = this.#set(ms, again)
+    const again = (): void => {
+      void act().finally(() => {
+        if (timer) timer = this.#set(ms, again)
+      })
     }
     timer = this.#set(ms, again)
     return () => {

@@ -76,6 +76,8 @@ async function measureCrowd(t: Lifetime, stage: Stage, deployment: Deployment, {
   await pause(START_IS_OVER_MS)
   const idleMib = rssMib(pid)
   await deployment.stock(spares)
+  // One at first: it asks Keystone about no more than 256 callers at once, whom it knows for five minutes then.
+  await new Clients(t, stage, [url], 1).claim(times(1, deployment.pools[0]))
   const clients = new Clients(t, stage, [url], inFlight)
   await clients.connect()
   await stage.cloud.ask('delay', { transfer_accept: ACCEPT_MS })

@@ -87,8 +87,10 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     log,
     observer: metrics.observer,
     isStopping: () => isStopping,
-    wake: name => {
-      if (ticking) tickers[name]?.soon()
+    wake: (name, afterMs) => {
+      if (!ticking) return
+      if (afterMs === undefined) tickers[name]?.soon()
+      else tickers[name]?.within(afterMs)
     }
   }
   await deps.pools.ensure(deps.settings.targets)
@@ -234,12 +236,14 @@ export const settingsOf = (config: Config): Settings => ({
 })
 
 function createTickers(deps: Deps, config: Config, tickers: Tickers) {
-  const create = <T>(name: TickName, run: (deps: Deps, call: Call) => Promise<T>): Ticker<T> => {
+  type Run<T> = (deps: Deps, call: Call, letNextBegin: () => void) => Promise<T>
+  const create = <T>(name: TickName, run: Run<T>): Ticker<T> => {
     const ticker = new Ticker<T>({
       ...(deps satisfies { clock: Clock; log: Log; observer: Observer }),
       name,
       cron: config.ticks[name],
-      run: signal => run(deps, { requestId: `req-${deps.newId()}`, signal, priority: 'background' }),
+      run: (signal, letNextBegin) =>
+        run(deps, { requestId: `req-${deps.newId()}`, signal, priority: 'background' }, letNextBegin),
       limitSeconds: RUN_SECONDS[name]
     })
     tickers[name] = ticker

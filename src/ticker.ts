@@ -1,15 +1,16 @@
 import { setMaxListeners } from 'node:events'
 import { schedule } from 'node-cron'
-import { endOfLease, renewWhile } from './operations/lease.ts'
+import { endOfLease, renewing } from './operations/lease.ts'
 import { stopping } from './pool/errors.ts'
-import type { Clock, Log, Observer } from './pool/ports.ts'
+import type { Clock, Log, Observer, TakeBack } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
 
 export interface TickerOptions<T> {
   readonly name: string
   /** Six fields, seconds first, in UTC. */
   readonly cron: string
-  readonly run: (signal: AbortSignal) => Promise<T>
+  /** `letNextBegin` says that what is left of this run need not keep the next one from beginning. */
+  readonly run: (signal: AbortSignal, letNextBegin: () => void) => Promise<T>
   /** The longest a run may take; after it the signal is aborted. */
   readonly limitSeconds: number
   readonly ticks: Ticks
@@ -19,9 +20,11 @@ export interface TickerOptions<T> {
   readonly observer: Observer
 }
 
+const REST_MS = 250
+
 /**
- * A job that never overlaps itself. Cron starts it where no other replica holds its lease; `now` and `soon` start it
- * whoever holds it, since the rows' own guards, not the lease, keep it correct.
+ * A job that never overlaps itself, but for what a run itself lets go of. Cron starts it where no other replica holds its
+ * lease; `now` and `soon` start it whoever holds it, since the rows' own guards, not the lease, keep it correct.
  */
 export class Ticker<T> {
   readonly #options: TickerOptions<T>
@@ -29,12 +32,19 @@ export class Ticker<T> {
   readonly #hurry = new AbortController()
   #stopped = false
   #stopCron: (() => void) | undefined
+  /** The run that the next one waits for. */
   #running: Promise<T> | undefined
+  readonly #notEnded = new Set<Promise<T>>()
   #again = false
+  #startedAt = -Infinity
+  readonly #asked: Alarm
+  readonly #planned: Alarm
 
   constructor(options: TickerOptions<T>) {
     this.#options = options
     this.#holder = options.newId()
+    this.#asked = new Alarm(options.clock, () => this.soon())
+    this.#planned = new Alarm(options.clock, () => void this.#onCron())
   }
 
   start(): void {
@@ -53,19 +63,30 @@ export class Ticker<T> {
     return await (this.#running ?? this.#run())
   }
 
-  /** Starts a run, or another one after that under way, and does not wait for it. */
+  /**
+   * Starts a run, or another one after that under way, and does not wait for it. The first that asks has it at once; what is
+   * asked for again and again, as by a crowd of claims, is done four times a second.
+   */
   soon(): void {
     if (this.#stopped) return
+    const restMs = this.#startedAt + REST_MS - this.#options.clock.now().getTime()
     if (this.#running) this.#again = true
+    else if (restMs > 0) this.#asked.set(restMs)
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
   }
 
-  /** No new run; the one under way is awaited, and told to end once `hurry` fires. */
+  /** As cron does, in so many milliseconds or sooner. */
+  within(ms: number): void {
+    if (!this.#stopped) this.#planned.set(ms)
+  }
+
+  /** No new run; those under way are awaited, and told to end once `hurry` fires. */
   async end(hurry: AbortSignal): Promise<void> {
     this.#stopCron?.()
     this.#stopped = true
+    for (const alarm of [this.#asked, this.#planned]) alarm.cancel()
     hurry.addEventListener('abort', () => this.#hurry.abort(hurry.reason))
-    await this.#running?.catch(() => undefined)
+    await Promise.allSettled(this.#notEnded)
   }
 
   async #onCron(): Promise<void> {
@@ -85,34 +106,43 @@ export class Ticker<T> {
   }
 
   #run(): Promise<T> {
-    const running = this.#timed().finally(() => {
+    this.#startedAt = this.#options.clock.now().getTime()
+    let isAlone = true
+    const letNextBegin = (): void => {
+      if (!isAlone) return
+      isAlone = false
       this.#running = undefined
       if (!this.#again) return
       this.#again = false
       this.soon()
+    }
+    const running = this.#timed(letNextBegin).finally(() => {
+      this.#notEnded.delete(running)
+      letNextBegin()
     })
-    this.#running = running
+    if (isAlone) this.#running = running
+    this.#notEnded.add(running)
     return running
   }
 
-  async #timed(): Promise<T> {
+  async #timed(letNextBegin: () => void): Promise<T> {
     const { name, clock, run, log, observer } = this.#options
     const startedAt = clock.now()
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#hurry.signal, this.#limit(ended.signal)])
     setMaxListeners(0, signal) // One for each call to the cloud under it.
     // One that began without the lease gets it too, once it is free.
-    const renewal = renewWhile(this.#options, { tick: name }, () => this.#takeLease(), ended.signal)
+    const endRenewing = renewing(this.#options, { tick: name }, () => this.#takeLease())
     let error: string | undefined
     try {
-      return await run(signal)
+      return await run(signal, letNextBegin)
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure)
       if (!this.#hurry.signal.aborted) log.error({ tick: name, err: failure }, 'tick failed')
       throw failure
     } finally {
       ended.abort()
-      await renewal
+      await endRenewing()
       const endedAt = clock.now()
       observer.ticked(name, (endedAt.getTime() - startedAt.getTime()) / 1000, error === undefined, endedAt)
       await this.#record(startedAt, endedAt, error)
@@ -137,5 +167,33 @@ export class Ticker<T> {
     } catch (failure) {
       log.warn({ tick: name, error: String(failure) }, 'tick not recorded')
     }
+  }
+}
+
+/** Rings once, at the nearest of the times that it was set to. */
+class Alarm {
+  readonly #clock: Clock
+  readonly #ring: () => void
+  #set: { readonly at: number; readonly takeBack: TakeBack } | undefined
+
+  constructor(clock: Clock, ring: () => void) {
+    this.#clock = clock
+    this.#ring = ring
+  }
+
+  set(ms: number): void {
+    const at = this.#clock.now().getTime() + ms
+    if (this.#set && this.#set.at <= at) return
+    this.cancel()
+    const takeBack = this.#clock.every(ms, async () => {
+      this.cancel()
+      this.#ring()
+    })
+    this.#set = { at, takeBack }
+  }
+
+  cancel(): void {
+    this.#set?.takeBack()
+    this.#set = undefined
   }
 }

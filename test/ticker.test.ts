@@ -11,14 +11,26 @@ import { Gate } from './support/gate.ts'
 import { TestClock } from './support/test-clock.ts'
 import { until } from './support/until.ts'
 
+const EVERY_SECOND = '* * * * * *'
+const NEVER = '0 0 0 30 2 *'
+
 /** A replica whose tick begins with the next second, and lasts until the gate is open. */
 function aReplica(t: TestContext, db: Database, clock: TestClock) {
-  const [begun, end] = [new Gate(), new Gate()]
+  const begun = new Gate()
+  const { end, ticker } = aTicker(t, db, clock, EVERY_SECOND, begun.open.bind(begun))
+  ticker.start()
+  return { begun, end, ticker }
+}
+
+type Begin = (letNextBegin: () => void) => void
+
+function aTicker(t: TestContext, db: Database, clock: TestClock, cron: string, begin: Begin) {
+  const end = new Gate()
   const ticker = new Ticker({
     name: 'check_state',
-    cron: '* * * * * *',
-    run: async () => {
-      begun.open()
+    cron,
+    run: async (_signal, letNextBegin) => {
+      begin(letNextBegin)
       await end.passed
     },
     limitSeconds: 120,
@@ -32,8 +44,7 @@ function aReplica(t: TestContext, db: Database, clock: TestClock) {
     end.open()
     return ticker.end(new AbortController().signal)
   })
-  ticker.start()
-  return { begun, end, ticker }
+  return { end, ticker }
 }
 
 /** Of the lease; less than none where nobody has it. */
@@ -64,5 +75,59 @@ describe('a tick', () => {
     end.open()
     await ticker.end(new AbortController().signal)
     assert.ok((await secondsLeft(db, clock)) < 0)
+  })
+
+  it('does not begin again before it has ended, and then once for all who asked', async t => {
+    const [db, clock] = [await aDatabase(t), new TestClock()]
+    let runs = 0
+    const { end, ticker } = aTicker(t, db, clock, NEVER, () => {
+      runs += 1
+    })
+    for (let asked = 0; asked < 5; asked += 1) ticker.soon()
+    assert.equal(runs, 1)
+    end.open()
+    await until(() => clock.sleepers === 1) // The second one, which is not begun at once.
+    clock.pass(0.25)
+    await until(() => runs === 2)
+    await ticker.end(new AbortController().signal)
+    assert.equal(runs, 2)
+  })
+
+  it('begins again once a run lets it, and its end waits for all of them', async t => {
+    const [db, clock] = [await aDatabase(t), new TestClock()]
+    let runs = 0
+    const { end, ticker } = aTicker(t, db, clock, NEVER, letNextBegin => {
+      runs += 1
+      letNextBegin()
+    })
+    const running = [ticker.now(), ticker.now()]
+    assert.equal(runs, 2)
+    let hasEnded = false
+    const ending = ticker.end(new AbortController().signal).finally(() => {
+      hasEnded = true
+    })
+    await until(() => clock.sleepers === 4) // The limit and the lease of both.
+    assert.equal(hasEnded, false)
+    end.open()
+    await Promise.all([...running, ending])
+  })
+
+  it('begins in the time that is asked for, the nearest of several, where no other replica has the lease', async t => {
+    const [db, clock] = [await aDatabase(t), new TestClock()]
+    let runs = 0
+    const { end, ticker } = aTicker(t, db, clock, NEVER, () => {
+      runs += 1
+    })
+    end.open()
+    for (const ms of [9_000, 2_000, 5_000]) ticker.within(ms)
+    clock.pass(1)
+    assert.equal(runs, 0)
+    clock.pass(1)
+    await until(() => runs === 1)
+    await query(db, "update ticks set holder = gen_random_uuid(), lease_until = 'infinity'")
+    ticker.within(1_000)
+    clock.pass(30)
+    await ticker.end(new AbortController().signal)
+    assert.equal(runs, 1)
   })
 })

@@ -40,18 +40,11 @@ export function keepDeadlines(app: FastifyInstance, { deps, config, underWay }: 
   })
 }
 
-async function inTime<T>(clock: Clock, work: Promise<T>, ms: number, whenLate: () => PoolError): Promise<T> {
-  const limit = clock.timeout(ms)
-  let onLimit = (): void => undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    onLimit = () => reject(whenLate())
+function inTime<T>(clock: Clock, work: Promise<T>, ms: number, whenLate: () => PoolError): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const takeBack = clock.limit(ms, () => reject(whenLate()))
+    work.then(resolve, reject).finally(takeBack)
   })
-  limit.addEventListener('abort', onLimit)
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    limit.removeEventListener('abort', onLimit)
-  }
 }
 
 /** The cloud was not waited for any more: only the database can be that slow. */

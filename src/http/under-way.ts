@@ -21,14 +21,12 @@ export class UnderWay {
     if (this.#ended) throw stopping()
     const own = new AbortController()
     setMaxListeners(0, own.signal) // One for each call to the cloud under it.
-    const limit = this.#clock.timeout(ms)
-    const onLimit = (): void => own.abort(limit.reason)
-    limit.addEventListener('abort', onLimit)
+    const takeBack = this.#clock.limit(ms, reason => own.abort(reason))
     this.#works.add(own)
     try {
       return await work(own.signal)
     } finally {
-      limit.removeEventListener('abort', onLimit)
+      takeBack()
       this.#works.delete(own)
       if (this.#works.size === 0) this.#onIdle()
     }

@@ -104,16 +104,19 @@ export class Cinder {
   }
 
   #wire({ path, query, ...request }: CinderRequest, { root, minor }: Endpoint, token: string): Request {
-    const url = new URL(`${root}/v3/${this.projectId}${path}`)
-    for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(key, value)
     return {
       ...request,
       service: 'cinder',
-      url: url.href,
+      url: `${root}/v3/${this.projectId}${path}${query ? searchOf(query) : ''}`,
       headers: { 'x-auth-token': token, 'openstack-api-version': `volume 3.${minor}` },
       idempotent: request.method !== 'POST'
     }
   }
+}
+
+function searchOf(query: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return given.length > 0 ? `?${new URLSearchParams(given).toString()}` : ''
 }
 
 function hasNext(body: Fields, key: string): boolean {

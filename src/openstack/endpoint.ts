@@ -24,6 +24,8 @@ export class Endpoints {
   readonly #keystone: Keystone
   readonly #http: Http
   readonly #minors = new Map<string, number>()
+  /** Of each token's catalogue, which is long. */
+  readonly #roots = new WeakMap<Token, string>()
   readonly #discoveries = new Shared<number>()
 
   constructor(settings: CloudSettings, keystone: Keystone, http: Http) {
@@ -34,9 +36,17 @@ export class Endpoints {
 
   async endpoint(call: LimitedCall): Promise<Endpoint> {
     const token = await this.#keystone.token('own', call)
-    const url = this.#settings.blockStorageUrl ?? chosenUrl(token.catalog, this.#settings)
-    const root = rootOf(url)
+    const root = this.#rootIn(token)
     return { root, minor: this.#minors.get(root) ?? (await this.#discover(root, token, call)) }
+  }
+
+  #rootIn(token: Token): string {
+    let root = this.#roots.get(token)
+    if (root === undefined) {
+      root = rootOf(this.#settings.blockStorageUrl ?? chosenUrl(token.catalog, this.#settings))
+      this.#roots.set(token, root)
+    }
+    return root
   }
 
   /** For when Cinder no longer speaks the pinned one. */
@@ -89,7 +99,11 @@ function pinned(highest: number, root: string): number {
 
 /** The address registered may end in a project's id, or in a placeholder for one. */
 function rootOf(url: string): string {
-  return url.replace(/\/v3(\/.*)?$/, '').replace(/\/+$/, '')
+  if (!URL.canParse(url)) {
+    const advice = 'have it mended in Keystone, or set openstack.block_storage_endpoint_override'
+    throw new CloudError('failed', `Cinder's address in Keystone's catalogue is none, "${url}": ${advice}.`)
+  }
+  return new URL(url).href.replace(/\/v3(\/.*)?$/, '').replace(/\/+$/, '')
 }
 
 function chosenUrl(catalog: readonly CatalogEndpoint[], settings: CloudSettings): string {

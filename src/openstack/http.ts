@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
 import type { Call, Clock } from '../pool/ports.ts'
@@ -89,15 +88,11 @@ export class Http {
 
   /** Runs one call, with its waits, logins and repeats, under the time limit and the call's own signal. */
   async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
-    const limit = this.#options.clock.timeout(this.#options.timeoutSeconds * 1000)
     const stop = new AbortController()
-    const sources = call.signal ? [limit, call.signal] : [limit]
-    const heed = () => stop.abort(sources.find(source => source.aborted)?.reason)
-    // Listeners that are taken off again: AbortSignal.any would pile up on a signal that lives as long as the service.
-    for (const source of sources) {
-      setMaxListeners(0, source)
-      source.addEventListener('abort', heed)
-    }
+    const takeBack = this.#options.clock.limit(this.#options.timeoutSeconds * 1000, reason => stop.abort(reason))
+    // A listener that is taken off again: AbortSignal.any would pile up on a signal that lives as long as the service.
+    const heed = () => stop.abort(call.signal?.reason)
+    call.signal?.addEventListener('abort', heed)
     try {
       if (call.signal?.aborted) heed()
       const { requestId, priority = 'claim' } = call
@@ -105,7 +100,8 @@ export class Http {
     } catch (error) {
       throw stop.signal.aborted && !(error instanceof CloudError) ? unsentFailure(stop.signal) : error
     } finally {
-      for (const source of sources) source.removeEventListener('abort', heed)
+      takeBack()
+      call.signal?.removeEventListener('abort', heed)
     }
   }
 
@@ -152,7 +148,7 @@ export class Http {
   }
 
   async #exchange(request: Request, { requestId, signal }: LimitedCall): Promise<Answer | Failure> {
-    const url = new URL(request.url)
+    const { origin, path } = cut(request.url)
     const headers: Record<string, string> = {
       accept: 'application/json',
       'user-agent': 'spare-volume-pool',
@@ -162,8 +158,7 @@ export class Http {
     if (request.body !== undefined) headers['content-type'] = 'application/json'
     try {
       const body = request.body === undefined ? null : JSON.stringify(request.body)
-      const path = url.pathname + url.search
-      const sent = this.#roundTrip({ origin: url.origin, path, method: request.method, headers, body, signal })
+      const sent = this.#roundTrip({ origin, path, method: request.method, headers, body, signal })
       const answer = await orAborted(sent, signal) // While it waits for its connection, undici does not heed the signal.
       const isFine = answer.status >= 200 && answer.status <= 300
       return isFine ? answer : new Failure(answerFailure(request, answer), header(answer, 'retry-after'))
@@ -243,6 +238,14 @@ function connector({ tls, timeoutSeconds }: HttpOptions): buildConnector.connect
       if (error) callback(new NotConnected(error.message, { cause: error }), null)
       else callback(null, socket)
     })
+}
+
+const ADDRESS = /^(https?:\/\/[^/?#]+)(.*)$/i
+
+/** An address that was read and written by `URL` before: doing that again would cost more than all else here. */
+function cut(url: string): { origin: string; path: string } {
+  const [, origin = '', path = ''] = ADDRESS.exec(url) ?? []
+  return { origin, path }
 }
 
 function parsed(body: string): unknown {

@@ -58,14 +58,17 @@ export class Keystone {
   }
 
   async token(scope: Scope, call: LimitedCall): Promise<Token> {
+    return this.held(scope, call.requestId) ?? (await orAborted(this.#login(scope, call.requestId), call.signal))
+  }
+
+  /** The token that is there and good; undefined: `token` fetches one. */
+  held(scope: Scope, requestId: string): Token | undefined {
     const now = this.#clock.now().getTime()
     const held = this.#held.get(keyOf(scope))
-    if (held && now < held.goodUntil) {
-      held.isUsed = true
-      this.#renewAhead(now, call.requestId)
-      return held.token
-    }
-    return await orAborted(this.#login(scope, call.requestId), call.signal)
+    if (!held || now >= held.goodUntil) return undefined
+    held.isUsed = true
+    this.#renewAhead(now, requestId)
+    return held.token
   }
 
   /** Another token in place of one that was refused, after a pause. Of many callers with the same one, only the first logs in. */

@@ -71,7 +71,9 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   async #own(scope: Scope, call: Call): Promise<Project> {
-    const { projectId, roles } = await this.#http.within(call, limited => this.#keystone.token(scope, limited))
+    const held = this.#keystone.held(scope, call.requestId)
+    const { projectId, roles } =
+      held ?? (await this.#http.within(call, limited => this.#keystone.token(scope, limited)))
     const authorised: Authorised = (call, work) => withRenewal(this.#keystone, scope, call, token => work(token.value))
     return this.#project(projectId, roles, authorised)
   }

@@ -164,7 +164,7 @@ function authUrlOf(said: Said): string {
     'auth_url',
     said.needed('auth_url', "Keystone's address, such as https://keystone.example/v3")
   )
-  const root = url?.replace(/\/+$/, '').replace(/\/v[23](\.0)?$/, '')
+  const root = url && new URL(url).href.replace(/\/+$/, '').replace(/\/v[23](\.0)?$/, '')
   return `${root ?? ''}/v3`
 }
 

@@ -3,18 +3,14 @@ import type { Priority } from '../pool/ports.ts'
 /** Whoever waits here stops waiting when its signal fires, and leaves the others alone. */
 
 /** Rejects with the signal's reason as soon as it fires, whatever becomes of the promise. */
-export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let giveUp: (() => void) | undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    giveUp = () => reject(signal.reason)
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(signal.reason)
+    const ended = (): void => signal.removeEventListener('abort', giveUp)
+    promise.then(resolve, reject).finally(ended)
     if (signal.aborted) giveUp()
     else signal.addEventListener('abort', giveUp)
   })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    if (giveUp) signal.removeEventListener('abort', giveUp)
-  }
 }
 
 /** One piece of work for all who ask for it while it is under way. */
@@ -43,6 +39,10 @@ export class Slots {
   /** False: the signal fired first. */
   async take(priority: Priority, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
+    if (this.#waiting[priority].size === 0 && this.#hasPlace(priority)) {
+      this.#taken[priority] += 1
+      return true
+    }
     return await new Promise<boolean>(resolve => {
       const waiting = this.#waiting[priority]
       const giveUp = () => {

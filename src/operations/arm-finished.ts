@@ -1,64 +1,48 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call, Project } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
-import type { Ready } from '../pool/stores.ts'
 import { arm, arms, disarm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
+import { armingMs } from './note-finished.ts'
 import { tolerant } from './tolerant.ts'
 
-/** A spare whose volume Cinder has finished. */
-export interface Finished {
+/** A spare that nobody else may arm for a while, with what was seen of its volume. */
+export interface ToArm {
   readonly spare: Spare
   readonly volumeId: string
   /** A transfer waits whose key is not known: of one who died before he could note it, or of a spare to be armed anew. */
   readonly isArmed: boolean
 }
 
-/** A transfer without an answer may still be made for so long after the time for it is up. */
-const UNCLEAR_MS = 60_000
+const AT_ONCE = 4
 
 /**
- * Arms finished volumes where they are for the stock; gives all that are ready. A volume that somebody else arms is left
- * alone, for as long as anything of his may be on its way: what is late would meet a volume that is a claim's by then.
+ * Arms finished volumes: each is in stock as soon as that is done; gives them all. Where it is not clear whether it was done,
+ * a volume is left alone for as long as anything may be on its way: what is late would meet a volume that is a claim's by then.
  */
-export async function armFinished(
-  deps: Deps,
-  pool: Project,
-  finished: readonly Finished[],
-  call: Call
-): Promise<Ready[]> {
-  // A disk made for a claim is not armed: its claim knows how to hand it over.
-  const needsWork = ({ spare, isArmed }: Finished): boolean => spare.status === 'creating' && (isArmed || arms(deps))
-  const ready: Ready[] = finished
-    .filter(one => !needsWork(one))
-    .map(({ spare: { id } }) => ({ id, transfer: undefined }))
-  const toArm = finished.filter(needsWork)
-  if (toArm.length === 0) return ready
-  const limitMs = deps.settings.cloudTimeoutSeconds * 1000
-  const at = deps.clock.now()
-  const ids = toArm.map(({ spare }) => spare.id)
-  const ours = new Set(await deps.spares.startArming(ids, new Date(at.getTime() + limitMs + UNCLEAR_MS), at))
-  const signal = AbortSignal.any([deps.clock.timeout(limitMs), ...(call.signal ? [call.signal] : [])])
+export async function armFinished(deps: Deps, pool: Project, toArm: readonly ToArm[], call: Call): Promise<Spare[]> {
+  if (toArm.length === 0) return []
+  const signal = AbortSignal.any([deps.clock.timeout(armingMs(deps)), ...(call.signal ? [call.signal] : [])])
+  const armed: Spare[] = []
   const notBegun: string[] = []
-  await concurrently(
-    toArm.filter(({ spare }) => ours.has(spare.id)),
-    4,
-    async one => {
-      if (signal.aborted) return void notBegun.push(one.spare.id)
-      const fields = { spare_id: one.spare.id, volume_id: one.volumeId }
-      const armed = await tolerant(deps, fields, () => armOne(deps, pool, one, { ...call, signal }))
-      if (armed) ready.push(armed)
-    }
-  )
+  await concurrently(toArm, AT_ONCE, async one => {
+    if (signal.aborted) return void notBegun.push(one.spare.id)
+    const fields = { spare_id: one.spare.id, volume_id: one.volumeId }
+    const spare = await tolerant(deps, fields, () => armOne(deps, pool, one, { ...call, signal }))
+    if (spare) armed.push(spare)
+  })
   if (notBegun.length > 0) await deps.spares.stopArming(notBegun)
-  return ready
+  return armed
 }
 
-async function armOne(deps: Deps, pool: Project, { spare, volumeId, isArmed }: Finished, call: Call): Promise<Ready> {
+/** Undefined: it was retired meanwhile. */
+async function armOne(deps: Deps, pool: Project, one: ToArm, call: Call): Promise<Spare | undefined> {
+  const { spare, volumeId, isArmed } = one
   try {
     if (isArmed) await disarm(pool, volumeId, call)
-    return { id: spare.id, transfer: arms(deps) ? await arm(deps, pool, spare, volumeId, call) : undefined }
+    const transfer = arms(deps) ? await arm(deps, pool, spare, volumeId, call) : undefined
+    return await deps.spares.noteArmed(spare.id, transfer, deps.clock.now())
   } catch (error) {
     if (error instanceof CloudError && (await isOver(pool, volumeId, error, call)))
       await deps.spares.stopArming([spare.id])

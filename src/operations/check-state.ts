@@ -1,12 +1,14 @@
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
 import { patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
-import { armFinished, type Finished } from './arm-finished.ts'
-import { collect, concurrently } from './concurrently.ts'
+import { arms } from './arm.ts'
+import { armFinished } from './arm-finished.ts'
+import { allEnded, collect, concurrently } from './concurrently.ts'
 import { giveUp } from './create-disk.ts'
 import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
-import { noteAvailable } from './note-available.ts'
+import { nextLookMs } from './next-look.ts'
+import { noteFinished } from './note-finished.ts'
 import { settleClaim } from './settle-claims.ts'
 import { tolerant } from './tolerant.ts'
 
@@ -14,6 +16,13 @@ export interface CheckResult {
   readonly checked: number
   readonly available: number
   readonly dropped: number
+}
+
+/** A finished volume; `isArmed`: a transfer waits that must be taken back first. */
+interface Seen {
+  readonly spare: Spare
+  readonly volumeId: string
+  readonly isArmed: boolean
 }
 
 /** One look at the cloud, and what it found out. */
@@ -24,29 +33,56 @@ interface Look {
   readonly bySpareId: ReadonlyMap<string, Volume>
   /** Those that have been on their way for too long. */
   readonly overdue: ReadonlySet<Spare>
-  readonly finished: Finished[]
+  readonly finished: Seen[]
   /** What failed, with what is left of it. */
   readonly failed: (() => Promise<void>)[]
   dropped: number
 }
 
-/** Looks at all volumes on their way with one listing: into stock with what is finished, out with what failed. */
-export async function checkState(deps: Deps, call: Call): Promise<CheckResult> {
-  const spares = await deps.spares.onTheirWay()
-  const { available, dropped } = spares.length > 0 ? await lookAt(deps, spares, call) : { available: [], dropped: 0 }
-  await deleteRetired(deps, call)
-  await concurrently(available, 4, async ({ claimId }) => {
-    if (claimId) await settleClaim(deps, claimId, call)
-  })
-  if (available.length + dropped > 0) deps.wake('replenish')
-  return { checked: spares.length, available: available.length, dropped }
+/**
+ * Looks at all volumes on their way with one listing: out with what failed, into stock with what is finished. What Cinder has
+ * finished is written down first, in one statement: that makes room for the next creations, and `letNextBegin` for the next
+ * look, before anything is armed.
+ */
+export async function checkState(deps: Deps, call: Call, letNextBegin = () => {}): Promise<CheckResult> {
+  const startedAt = deps.clock.now()
+  const { spares, anyToDelete } = await deps.spares.onTheirWay()
+  const look = spares.length > 0 ? await lookAt(deps, spares, call) : undefined
+  const taken = await noteFinished(deps, look?.finished.map(toFinished(deps)) ?? [])
+  const dropped = look ? look.dropped + look.failed.length : 0
+  await concurrently(look?.failed ?? [], 4, giveUpOne => giveUpOne()) // After a success, which must not hide a failure.
+  if (taken.length + dropped > 0) deps.wake('replenish')
+  lookAgain(deps, spares.length - taken.length - dropped, spares, startedAt)
+  const deleting = anyToDelete || dropped > 0 ? deleteRetired(deps, call) : Promise.resolve(0)
+  const [available] = await allEnded(bringIn(deps, look, taken, call), deleting.finally(letNextBegin))
+  return { checked: spares.length, available, dropped }
 }
 
-async function lookAt(
-  deps: Deps,
-  spares: readonly Spare[],
-  call: Call
-): Promise<{ available: Spare[]; dropped: number }> {
+function lookAgain(deps: Deps, left: number, spares: readonly Spare[], startedAt: Date): void {
+  if (left > 0) deps.wake('check_state', nextLookMs(spares, startedAt, deps.clock.now()))
+}
+
+/** Into stock, armed where they are to be, and to the claims that disks were made for; gives how many are there. */
+async function bringIn(deps: Deps, look: Look | undefined, taken: readonly Spare[], call: Call): Promise<number> {
+  if (!look) return 0
+  const seen = new Map(look.finished.map(one => [one.spare.id, one]))
+  const toArm = taken
+    .filter(({ status }) => status === 'creating')
+    .map(spare => ({ spare, volumeId: spare.volumeId ?? '', isArmed: seen.get(spare.id)?.isArmed ?? false }))
+  const ready = taken.filter(({ status }) => status !== 'creating')
+  const settling = concurrently(ready, 4, async ({ claimId }) => {
+    if (claimId) await settleClaim(deps, claimId, call)
+  })
+  const [armed] = await allEnded(armFinished(deps, look.pool, toArm, call), settling)
+  return ready.length + armed.length
+}
+
+/** A disk made for a claim is not armed: its claim knows how to hand it over. */
+const toFinished =
+  (deps: Deps) =>
+  ({ spare: { id, status }, isArmed }: Seen) => ({ id, toArm: status === 'creating' && (isArmed || arms(deps)) })
+
+async function lookAt(deps: Deps, spares: readonly Spare[], call: Call): Promise<Look> {
   const pool = await deps.cloud.pool(call)
   const volumes = await volumesSince(deps, pool, spares, call)
   const look: Look = {
@@ -62,9 +98,7 @@ async function lookAt(
   await concurrently(spares, 4, spare =>
     tolerant(deps, { spare_id: spare.id, volume_id: spare.volumeId }, () => checkOne(deps, look, spare))
   )
-  const available = await noteAvailable(deps, await armFinished(deps, pool, look.finished, call))
-  await concurrently(look.failed, 4, giveUpOne => giveUpOne()) // Last, so that a success beside it does not hide a failure.
-  return { available, dropped: look.dropped + look.failed.length }
+  return look
 }
 
 /** Clocks of two machines, and a request that was long on its way. */

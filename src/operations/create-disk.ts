@@ -21,7 +21,7 @@ import {
 } from './give-disk.ts'
 import { pause, unsettled, whereIs } from './hand-over.ts'
 import { leaseOf, Superseded } from './lease.ts'
-import { noteAvailable } from './note-available.ts'
+import { noteFinished } from './note-finished.ts'
 import { notePoolFailure } from './replenish.ts'
 import { requestVolume } from './request-volume.ts'
 
@@ -112,7 +112,7 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
 }
 
 async function handOverFinished(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
-  const [ready] = await noteAvailable(deps, [{ id: spare.id, transfer: undefined }])
+  const [ready] = await noteFinished(deps, [{ id: spare.id, toArm: false }])
   const current = ready ?? (await deps.spares.ofClaim(work.claim.id))
   if (current?.id !== spare.id) throw new Superseded('its disk was given up, or handed over by another request')
   return await handOver(deps, work, current)

@@ -46,6 +46,6 @@ export interface Deps {
   readonly observer: Observer
   /** Whether the service is on its way down: then nobody is kept waiting. */
   readonly isStopping: () => boolean
-  /** Runs a tick soon, without waiting for it. */
-  readonly wake: (tick: TickName) => void
+  /** Runs a tick soon, or once so many milliseconds have passed, without waiting for it. */
+  readonly wake: (tick: TickName, afterMs?: number) => void
 }

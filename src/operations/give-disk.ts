@@ -13,7 +13,8 @@ export interface Work {
   readonly claim: Claim
   readonly request: ClaimRequest
   readonly spare: Spare | undefined
-  readonly image: Image | undefined
+  /** Of a claim that was worked on before. */
+  readonly image?: Image | undefined
   readonly call: Call
   /** Somebody else has worked on it before: anything may have happened in Cinder. */
   readonly resumed: boolean
@@ -53,14 +54,13 @@ export async function giveSpare(deps: Deps, own: OwnClaim, spare: Spare): Promis
 }
 
 /** Records the disk as the claim's: the last step. */
-export async function give(
-  deps: Deps,
-  { claim, lease }: OwnClaim,
-  given: Given,
-  volumeStatus: string
-): Promise<ClaimResult> {
-  const settled = await deps.claims.settle(claim.id, lease.holder, given, deps.clock.now())
-  if (!settled) return resultOf(await settledMeanwhile(deps, claim, given), volumeStatus)
+export async function give(deps: Deps, own: OwnClaim, given: Given, volumeStatus: string): Promise<ClaimResult> {
+  const { claim } = own
+  const at = deps.clock.now()
+  if (!(await deps.claims.settle(leaseOf(own), given, at))) {
+    return resultOf(await settledMeanwhile(deps, claim, given), volumeStatus)
+  }
+  const settled: Claim = { ...claim, ...given, status: 'available', updatedAt: at }
   const seconds = (deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
   deps.observer.claimed(settled, seconds)
   const { id, source, disk, projectId, name } = settled

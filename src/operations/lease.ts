@@ -60,35 +60,34 @@ export async function underLease<T extends { claim: Claim }>(
   lease: HeldLease,
   work: () => Promise<T>
 ): Promise<T> {
-  const ended = new AbortController()
-  const renewal = renewWhile(deps, { claim_id: claim.id }, () => keepLease(deps, claim.id, lease), ended.signal)
+  const endRenewing = renewing(deps, { claim_id: claim.id }, () => keepLease(deps, claim.id, lease))
   let settled = false
   try {
     const result = await work()
     settled = result.claim.status === 'available'
     return result
   } finally {
-    ended.abort()
-    await renewal
+    await endRenewing()
     if (!settled) await deps.claims.release(claim.id, lease.holder)
   }
 }
 
-/** Renews a lease every so often, until its work has ended. */
-export async function renewWhile(
+/** Renews a lease every so often; gives what ends that, and waits for a renewal under way. */
+export function renewing(
   { clock, log }: Pick<Deps, 'clock' | 'log'>,
   of: object,
-  renew: () => Promise<boolean>,
-  ended: AbortSignal
-): Promise<void> {
-  while (!ended.aborted) {
-    try {
-      await clock.sleep(RENEWAL_MS, ended)
-    } catch {
-      return // The work has ended.
-    }
-    await renew().catch((error: unknown) => {
-      log.warn({ ...of, error: String(error) }, 'lease not renewed')
-    })
+  renew: () => Promise<boolean>
+): () => Promise<void> {
+  let last: Promise<void> | undefined
+  const stop = clock.every(RENEWAL_MS, () => {
+    last = renew().then(
+      () => undefined,
+      (error: unknown) => log.warn({ ...of, error: String(error) }, 'lease not renewed')
+    )
+    return last
+  })
+  return async () => {
+    stop()
+    await last
   }
 }

@@ -13,8 +13,11 @@ export interface ReplenishResult {
   readonly pools: readonly PoolPlan[]
 }
 
-/** Asks Cinder for what every pool misses, within the limits, the budget and the quota. */
-export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult> {
+/**
+ * Asks Cinder for what every pool misses, within the limits, the budget and the quota. Once it is recorded what is asked for,
+ * the next run may begin: a create that Cinder does not answer keeps nothing else from being made.
+ */
+export async function replenish(deps: Deps, call: Call, letNextBegin = () => {}): Promise<ReplenishResult> {
   let stock = await deps.spares.stock()
   if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
   const draft = planReplenishment(completeStock(deps, stock, undefined))
@@ -27,6 +30,7 @@ export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult
     return plans.flatMap(({ create }) => create)
   }
   const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
+  letNextBegin()
   await concurrently(spares, deps.settings.limits.creatingMax, spare => create(deps, spare, call))
   return { requested: spares.length, pools: plans }
 }

@@ -3,6 +3,9 @@ import type { Call } from '../pool/ports.ts'
 import { type Spare, spareMetadata } from '../pool/spare.ts'
 import type { Deps } from './deps.ts'
 
+/** What is made quickly is seen quickly; each look says when the next one should be. */
+const FIRST_LOOK_MS = 250
+
 /**
  * Asks Cinder for the volume of a recorded spare, and records the answer. Refused: the row goes. Unclear: it stays, and
  * check_state looks for a volume with its id in the metadata before anything else is done about it.
@@ -13,6 +16,7 @@ export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promi
     const pool = await deps.cloud.pool(call)
     const metadata = spareMetadata(deps.settings.deployment, id)
     const volume = await pool.volumes.create({ name, snapshotId, sizeGib, metadata }, call)
+    deps.wake('check_state', FIRST_LOOK_MS)
     return await deps.spares.noteVolume(id, volume.id, deps.clock.now())
   } catch (error) {
     if (error instanceof CloudError && !error.mayHaveActed) await deps.spares.drop(id, spare.status)

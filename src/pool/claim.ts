@@ -86,6 +86,26 @@ export const fingerprintOf = (request: ClaimRequest): string =>
     request.onEmpty
   ])
 
+/** As it is recorded at first. */
+export const newClaim = (request: ClaimRequest, id: string, at: Date): Claim => ({
+  id,
+  idempotencyKey: request.idempotencyKey,
+  fingerprint: fingerprintOf(request),
+  projectId: request.projectId,
+  name: request.name,
+  hostname: request.hostname,
+  category: request.category,
+  os: request.os,
+  type: request.type,
+  wantedSizeGib: request.sizeGib,
+  status: 'open',
+  source: undefined,
+  missReason: undefined,
+  disk: undefined,
+  createdAt: at,
+  updatedAt: at
+})
+
 /** Fills `claims.volume_name`: `{hostname}_{category}`. */
 export const volumeName = (template: string, values: Readonly<Record<string, string>>): string =>
   template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key] ?? '')

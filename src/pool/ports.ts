@@ -10,7 +10,14 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */
   timeout(ms: number): AbortSignal
+  /** As `timeout`, for what is done often: it costs little, and nothing is left of it once it is taken back. */
+  limit(ms: number, onLimit: (reason: Error) => void): TakeBack
+  /** Acts again and again, each time `ms` milliseconds after it last had. */
+  every(ms: number, act: () => Promise<void>): TakeBack
 }
+
+/** From then on nothing is begun any more. */
+export type TakeBack = () => void
 
 /** Claims outrank all that only refills and checks. */
 export type Priority = 'claim' | 'background'

@@ -34,7 +34,7 @@ export interface Spare {
   readonly transfer: SealedTransfer | undefined
   readonly createdAt: Date
   readonly updatedAt: Date
-  /** When the volume was first seen `available`; undefined while it is being made. */
+  /** When Cinder was first seen to have finished it; undefined while it is being made. Before it is in stock it is armed. */
   readonly availableAt: Date | undefined
 }
 

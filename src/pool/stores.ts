@@ -26,14 +26,16 @@ export interface Spares {
   requestFor(claimId: string, creation: Creation, id: string, at: Date): Promise<Spare | undefined>
   /** Notes the volume that Cinder is making. Undefined: the row is gone, or has another volume. */
   noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
-  /** Those of these spares, on their way into stock, that nobody else may arm until then; an earlier one's time must be up. */
-  startArming(ids: readonly string[], until: Date, at: Date): Promise<readonly string[]>
+  /**
+   * Cinder has finished these: into stock, or ready for their claim. Those that are to be armed stay on their way, and until
+   * then nobody else may arm them; an earlier one's time must be up. One statement; gives those that it changed.
+   */
+  noteFinished(finished: readonly Finished[], armingUntil: Date, at: Date): Promise<Spare[]>
+  /** Into stock with one that is armed, or that need not be. Undefined: it is not on its way any more. */
+  noteArmed(id: string, transfer: SealedTransfer | undefined, at: Date): Promise<Spare | undefined>
   /** Nothing is on its way for them, so anybody may arm them. */
   stopArming(ids: readonly string[]): Promise<void>
-  /** Puts finished volumes into stock, or ready for their claim. One statement; gives those that it changed. */
-  noteAvailable(ready: readonly Ready[], at: Date): Promise<Spare[]>
-  /** Being made, or recorded and not known to Cinder yet; the oldest first. */
-  onTheirWay(): Promise<Spare[]>
+  onTheirWay(): Promise<OnTheirWay>
   /** The oldest spare of the pool that may be handed out, for an open claim; undefined: none, or the claim has one. */
   reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
   /** Whether the pool has spares at all that may not be handed out, being of an image that is no longer current. */
@@ -66,9 +68,19 @@ export interface ClaimLease {
   readonly holder: string
 }
 
-export interface Ready {
+/** A spare whose volume Cinder has finished. */
+export interface Finished {
   readonly id: string
-  readonly transfer: SealedTransfer | undefined
+  /** It goes into stock once it is armed. */
+  readonly toArm: boolean
+}
+
+/** What the next look at Cinder is about. */
+export interface OnTheirWay {
+  /** Being made, not armed yet, or recorded and not known to Cinder; the oldest first. */
+  readonly spares: readonly Spare[]
+  /** Whether retired ones wait to be deleted. */
+  readonly anyToDelete: boolean
 }
 
 export interface SpareFilter {
@@ -83,7 +95,6 @@ export interface SpareFilter {
 export interface Opening {
   readonly claim: Claim
   readonly spare: Spare | undefined
-  readonly image: Image | undefined
 }
 
 export interface Claims {
@@ -102,10 +113,10 @@ export interface Claims {
   /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
   /**
-   * Gives the claim its disk; the row of the spare that became it goes. Undefined: it was settled or undone meanwhile, or
+   * Gives the claim its disk; the row of the spare that became it goes. False: it was settled or undone meanwhile, or
    * another request works on it now.
    */
-  settle(id: string, holder: string, given: Given, at: Date): Promise<Claim | undefined>
+  settle(lease: ClaimLease, given: Given, at: Date): Promise<boolean>
   /** Forgets a claim that got nothing. False: a spare is still reserved for it, it is settled, or another's. */
   forget(lease: ClaimLease): Promise<boolean>
   /** Its disk is no more in Cinder. */

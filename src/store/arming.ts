@@ -1,19 +1,22 @@
+import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import { type Database, query } from './database.ts'
+import { type SpareRow, toSpare } from './spares.ts'
 
-export async function startArming(
+export async function noteArmed(
   db: Database,
-  ids: readonly string[],
-  until: Date,
+  id: string,
+  transfer: SealedTransfer | undefined,
   at: Date
-): Promise<readonly string[]> {
-  const rows = await query<{ id: string }>(
+): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(
     db,
-    `update backup_volumes set arming_until = :until
-      where id = any(:ids::uuid[]) and status = 'creating' and (arming_until is null or arming_until < :at)
-      returning id`,
-    { ids, until, at }
+    `update backup_volumes
+        set status = 'available', arming_until = null, transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
+      where id = :id and status = 'creating' and available_at is not null
+      returning *`,
+    { id, at, transferId: transfer?.id ?? null, sealedKey: transfer?.sealedKey ?? null }
   )
-  return rows.map(({ id }) => id)
+  return row && toSpare(row)
 }
 
 export async function stopArming(db: Database, ids: readonly string[]): Promise<void> {
@@ -27,8 +30,7 @@ export async function stopArming(db: Database, ids: readonly string[]): Promise<
 export async function unstock(db: Database, id: string, at: Date): Promise<boolean> {
   const rows = await query(
     db,
-    `update backup_volumes
-        set status = 'creating', available_at = null, transfer_id = null, auth_key = null, updated_at = :at
+    `update backup_volumes set status = 'creating', transfer_id = null, auth_key = null, updated_at = :at
       where id = :id and status = 'available'
       returning id`,
     { id, at }

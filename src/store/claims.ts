@@ -1,12 +1,11 @@
 import type { Claim, ClaimRequest, Disk, Lease, MissReason } from '../pool/claim.ts'
-import { fingerprintOf } from '../pool/claim.ts'
+import { newClaim } from '../pool/claim.ts'
 import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/stores.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query } from './database.ts'
-import { type ImageRow, toImage } from './images.ts'
 import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
 
-/** The claim's first statement: its record, the image and the oldest spare, all at once. */
+/** The claim's first statement: its record and the oldest spare, at once. */
 export async function open(
   db: Database,
   request: ClaimRequest,
@@ -14,46 +13,27 @@ export async function open(
   lease: Lease,
   at: Date
 ): Promise<Opening | undefined> {
-  const [row] = await query<{ claim: ClaimRow; image: ImageRow | null; spare: SpareRow | null }>(
+  const claim = newClaim(request, id, at)
+  const [row] = await query<SpareRow | { id: null }>(
     db,
     `with opened as (
        insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type,
                            wanted_size, status, lease_holder, lease_until, created_at, updated_at)
        values (:id, :idempotencyKey, :fingerprint, :projectId, :name, :hostname, :category, :os, :type,
-               :wantedSize, 'open', :holder, :until, :at, :at)
+               :wantedSizeGib, 'open', :holder, :until, :at, :at)
        on conflict do nothing
-       returning *
+       returning id
      ), reserved as (
        update backup_volumes
           set status = 'reserved', allocated = true, claim_id = :id, updated_at = :at
         where id = (${OLDEST_SPARE}) and exists (select from opened)
         returning *
      )
-     select to_jsonb(opened) as claim, to_jsonb(image) as image, to_jsonb(reserved) as spare
-       from opened
-       left join os image on image.name = :os and image.type = :type
-       left join reserved on true`,
-    {
-      id,
-      idempotencyKey: request.idempotencyKey ?? null,
-      fingerprint: fingerprintOf(request),
-      projectId: request.projectId,
-      name: request.name,
-      hostname: request.hostname,
-      category: request.category,
-      os: request.os,
-      type: request.type,
-      wantedSize: request.sizeGib ?? null,
-      ...lease,
-      at
-    }
+     select reserved.* from opened left join reserved on true`,
+    { ...claim, ...lease, at }
   )
   if (!row) return undefined
-  return {
-    claim: toClaim(row.claim),
-    image: row.image ? toImage(row.image) : undefined,
-    spare: row.spare ? toSpare(row.spare) : undefined
-  }
+  return { claim, spare: row.id === null ? undefined : toSpare(row) }
 }
 
 export async function living(db: Database, projectId: string, name: string): Promise<Claim | undefined> {
@@ -132,30 +112,23 @@ export async function noteCreating(
 }
 
 /** The claim's last statement. The time it took is that of the first request: a repeat counts on. */
-export async function settle(
-  db: Database,
-  id: string,
-  holder: string,
-  given: Given,
-  at: Date
-): Promise<Claim | undefined> {
-  return one(
-    await query<ClaimRow>(
-      db,
-      `with handed_over as (
-         delete from backup_volumes where claim_id = :id and volume_id = :volumeId
-       )
-       update claims
-          set status = 'available', source = :source, miss_reason = :missReason,
-              lease_holder = null, lease_until = null,
-              volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
-              image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
-              seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
-        where id = :id and status in ('open', 'creating') and lease_holder = :holder
-        returning *`,
-      { id, holder, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
-    )
+export async function settle(db: Database, lease: ClaimLease, given: Given, at: Date): Promise<boolean> {
+  const rows = await query(
+    db,
+    `with handed_over as (
+       delete from backup_volumes where claim_id = :claimId and volume_id = :volumeId
+     )
+     update claims
+        set status = 'available', source = :source, miss_reason = :missReason,
+            lease_holder = null, lease_until = null,
+            volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
+            image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
+            seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
+      where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
+      returning id`,
+    { ...lease, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
   )
+  return rows.length > 0
 }
 
 export async function forget(db: Database, lease: ClaimLease): Promise<boolean> {

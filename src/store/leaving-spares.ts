@@ -28,9 +28,14 @@ export async function retire(
 }
 
 export async function retireUnfinished(db: Database, id: string, at: Date): Promise<boolean> {
-  const rows = await query(db, retireWhere("status in ('creating', 'reserved') and available_at is null"), { id, at })
+  const rows = await query(db, retireWhere(IS_UNFINISHED), { id, at })
   return rows.length > 0
 }
+
+/** Or finished, and armed by nobody. */
+const IS_UNFINISHED = `(
+  status in ('creating', 'reserved') and available_at is null
+  or status = 'creating' and (arming_until is null or arming_until < :at))`
 
 const retireWhere = (condition: string): string => `
   with spare as (

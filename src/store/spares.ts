@@ -1,5 +1,5 @@
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from '../pool/spare.ts'
-import type { ClaimLease, Listing, Ready, SpareFilter } from '../pool/stores.ts'
+import type { ClaimLease, Finished, Listing, OnTheirWay, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
@@ -57,53 +57,54 @@ export async function noteVolume(db: Database, id: string, volumeId: string, at:
 }
 
 /** Also notes the lead times, and that the pool's creations come well again. */
-export async function noteAvailable(db: Database, ready: readonly Ready[], at: Date): Promise<Spare[]> {
+export async function noteFinished(
+  db: Database,
+  finished: readonly Finished[],
+  armingUntil: Date,
+  at: Date
+): Promise<Spare[]> {
   const rows = await query<SpareRow>(
     db,
-    `with ready as (
-       select * from jsonb_to_recordset(:ready::jsonb) as row (id uuid, transfer_id text, auth_key text)
+    `with finished as (
+       select * from jsonb_to_recordset(:finished::jsonb) as row (id uuid, to_arm boolean)
      ), changed as (
        update backup_volumes spare
-          set status = case status when 'creating' then 'available' else status end,
-              available_at = :at, updated_at = :at, arming_until = null,
-              transfer_id = ready.transfer_id, auth_key = ready.auth_key
-         from ready
-        where spare.id = ready.id and spare.status in ('creating', 'reserved') and spare.available_at is null
+          set status = case when spare.status = 'creating' and not to_arm then 'available' else spare.status end,
+              available_at = coalesce(available_at, :at), updated_at = :at,
+              arming_until = case when to_arm then :armingUntil::timestamptz end
+         from finished
+        where spare.id = finished.id
+          and (spare.status = 'creating' and (arming_until is null or arming_until < :at)
+               or spare.status = 'reserved' and available_at is null)
         returning spare.*
      ), timed as (
        insert into lead_times (spare_id, os, type, seconds, at)
        select id, os, type, extract(epoch from available_at - created_at), :at::timestamptz from changed
-       on conflict do nothing -- An orphan that was adopted keeps the time it took when it was made.
+       on conflict do nothing -- An orphan that was adopted, or one that is armed anew, keeps the time that it took when it was made.
      ), recovered as (
        update pools set failures = 0, retry_at = null, last_error = null
         where (os, type) in (select os, type from changed) and (failures > 0 or last_error is not null)
      )
      select * from changed`,
-    {
-      at,
-      ready: JSON.stringify(
-        ready.map(({ id, transfer }) => ({
-          id,
-          transfer_id: transfer?.id ?? null,
-          auth_key: transfer?.sealedKey ?? null
-        }))
-      )
-    }
+    { at, armingUntil, finished: JSON.stringify(finished.map(({ id, toArm }) => ({ id, to_arm: toArm }))) }
   )
   return rows.map(toSpare)
 }
 
-export async function onTheirWay(db: Database): Promise<Spare[]> {
+export async function onTheirWay(db: Database): Promise<OnTheirWay> {
   const rows = await query<SpareRow>(
     db,
-    `select * from backup_volumes
-      where status <> 'available'
-        and (status in ('requested', 'creating')
-             or status = 'reserved' and available_at is null
-             or status = 'retiring' and volume_id is null) -- Retired before Cinder's answer was known.
-      order by created_at, id`
+    `(select * from backup_volumes
+       where status <> 'available'
+         and (status in ('requested', 'creating')
+              or status = 'reserved' and available_at is null
+              or status = 'retiring' and volume_id is null) -- Retired before Cinder's answer was known.
+       order by created_at, id)
+      union all
+     (select * from backup_volumes where status = 'retiring' and volume_id is not null limit 1)`
   )
-  return rows.map(toSpare)
+  const isToDelete = ({ status, volume_id }: SpareRow): boolean => status === 'retiring' && volume_id !== null
+  return { spares: rows.filter(row => !isToDelete(row)).map(toSpare), anyToDelete: rows.some(isToDelete) }
 }
 
 /** Rival claims never reserve the same spare, and a claim never reserves two, nor one once it is settled. */

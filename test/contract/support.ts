@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { systemClock } from '../../src/clock.ts'
 import { type Environment, type Files, realFiles } from '../../src/openstack/clouds-yaml.ts'
 import { connect, type OpenStack } from '../../src/openstack/openstack.ts'
 import { cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
@@ -79,6 +80,14 @@ class RestingClock implements Clock {
 
   timeout(ms: number): AbortSignal {
     return AbortSignal.timeout(ms)
+  }
+
+  limit(ms: number, onLimit: (reason: Error) => void): () => void {
+    return systemClock.limit(ms, onLimit)
+  }
+
+  every(ms: number, act: () => Promise<void>): () => void {
+    return systemClock.every(ms, act)
   }
 
   rest(): () => void {

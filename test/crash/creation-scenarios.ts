@@ -18,7 +18,7 @@ export const CREATIONS: readonly Scenario[] = [
     name: 'a claim again, when its disk has been made',
     given: madeDisk,
     steps: stepsOf(`
-      claims.open claims.living claims.resume spares.ofClaim images.find volumes.find spares.noteAvailable
+      claims.open claims.living claims.resume spares.ofClaim images.find volumes.find spares.noteFinished
       volumes.update transfers.create spares.noteTransfer transfers.accept claims.settle
     `),
     afterwards: oneDisk(0)
@@ -30,8 +30,7 @@ export const CREATIONS: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay volumes.pages spares.noteAvailable spares.nextRetired claims.resume spares.ofClaim
-      images.find volumes.find volumes.update transfers.create spares.noteTransfer
+      spares.onTheirWay volumes.pages spares.noteFinished claims.resume spares.ofClaim images.find volumes.find volumes.update transfers.create spares.noteTransfer
       transfers.accept claims.settle claims.find
     `),
     afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)
@@ -62,8 +61,8 @@ export const CREATIONS: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay volumes.pages spares.noteVolume spares.startArming transfers.create
-      transfers.create spares.noteAvailable spares.nextRetired
+      spares.onTheirWay volumes.pages spares.noteVolume spares.noteFinished transfers.create
+      transfers.create spares.noteArmed spares.noteArmed
     `)
   }
 ]

@@ -62,7 +62,7 @@ export const UPKEEP: readonly Scenario[] = [
       claims.unsettled claims.resume claims.resume claims.resume spares.ofClaim spares.ofClaim
       spares.ofClaim images.find volumes.find volumes.find transfers.list transfers.delete volumes.find
       claims.noteCreating volumes.update claims.settle volumes.find transfers.create claims.release
-      spares.noteAvailable spares.noteTransfer claims.find volumes.update transfers.create spares.putBack
+      spares.noteFinished spares.noteTransfer claims.find volumes.update transfers.create spares.putBack
       spares.noteTransfer claims.forget transfers.accept claims.release claims.settle claims.find
       claims.find volumes.pages transfers.list spares.list volumes.find transfers.list spares.byVolume
       spares.drop claims.knowsVolume spares.byVolume orphans.note spares.stock spares.adopt orphans.forget

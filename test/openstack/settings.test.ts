@@ -93,12 +93,12 @@ describe('where the service logs in', () => {
   })
 
   it('is found in the first place that has a clouds.yaml', () => {
-    const at = (path: string) => ({ [path]: `clouds: { c: { auth: { auth_url: "https://${path.length}" } } }` })
+    const at = (path: string) => ({ [path]: `clouds: { c: { auth: { auth_url: "https://place-${path.length}" } } }` })
     const places = ['/chosen.yaml', 'clouds.yaml', 'clouds.yml', '/home/pool/.config/openstack/clouds.yaml']
     const env = { OS_CLIENT_CONFIG_FILE: '/chosen.yaml', OS_USER_ID: 'u', OS_PASSWORD: 'p', OS_PROJECT_ID: 'p' }
     while (places.length > 0) {
       const files = filesOf(Object.assign({}, at('/etc/openstack/clouds.yaml'), ...places.map(at)))
-      const expected = `https://${places[0]?.length}/v3`
+      const expected = `https://place-${places[0]?.length}/v3`
       assert.equal(cloudSettings({ cloud: 'c' }, env, files).authUrl, expected)
       places.shift()
     }

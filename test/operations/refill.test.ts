@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { cloudRequests, countStatements, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const replenish = async (service: TestService): Promise<number> =>
   (await service.call<{ requested: number }>('POST', '/pool/replenish')).body.requested
@@ -180,7 +181,7 @@ describe('check_state', () => {
     const before = await cloudRequests(service)
     const statements = countStatements(service)
     assert.deepEqual(await check(service), { checked: 30, available: 0, dropped: 0 })
-    assert.equal(statements(), 3) // The volumes on their way, the retired ones, and the tick's own record.
+    assert.equal(statements(), 2) // The volumes on their way, and the tick's own record.
     const after = await cloudRequests(service)
     assert.equal((after.get('volume_list') ?? 0) - (before.get('volume_list') ?? 0), 1)
     assert.equal(after.get('volume_show') ?? 0, before.get('volume_show') ?? 0)
@@ -222,7 +223,7 @@ describe('check_state', () => {
     const statements = countStatements(service)
     // The other four took 590 s: three times as long is not over yet.
     assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 0 })
-    assert.equal(statements(), 4) // One more than without late volumes: it asks for the longest lead time.
+    assert.equal(statements(), 3) // One more than without late volumes: it asks for the longest lead time.
     await service.rows('update lead_times set seconds = 200')
     assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 1 })
     const [lost] = (await service.spares()).filter(({ status }) => status === 'retiring')
@@ -319,6 +320,44 @@ describe('check_state', () => {
     assert.equal((await check(service)).available, 1)
     const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => service.claim({ hostname })))
     assert.ok(answers.every(({ body }) => body.source === 'pool'))
+  })
+})
+
+describe('what hangs in Cinder', () => {
+  /** As many volumes have been asked for, or are in stock, of the one pool. */
+  const asked = async (service: TestService, status: string): Promise<number> =>
+    (await service.spares()).filter(spare => spare.status === status).length
+
+  it('keeps nothing else from being made', async t => {
+    const pools = [{ os: 'debian12', type: 'ssd', target: 2 }]
+    const service = await aService(t, { filled: false, config: { pools } })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'hang', count: 1 })
+    const hanging = replenish(service)
+    await until(async () => (await asked(service, 'creating')) === 1)
+    await check(service)
+    await service.claim()
+    assert.equal(await replenish(service), 1)
+    assert.equal((await check(service)).available, 1)
+    service.sandbox.cloud.faults.remove()
+    service.clock.pass(70)
+    assert.equal(await hanging, 2)
+  })
+
+  it('while a volume is armed, keeps none from being seen as finished, nor the next from being made', async t => {
+    const pools = [{ os: 'debian12', type: 'ssd', target: 2 }]
+    const limits = { creating_max: 1, creating_max_per_snapshot: 1 }
+    const service = await aService(t, { filled: false, config: { pools, limits } })
+    await replenish(service)
+    service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'hang', count: 1 })
+    const hanging = check(service)
+    await until(
+      async () => (await service.rows('select from backup_volumes where available_at is not null')).length === 1
+    )
+    assert.equal(await replenish(service), 1)
+    assert.equal((await check(service)).available, 1)
+    assert.equal(await asked(service, 'available'), 1)
+    service.clock.pass(70)
+    assert.equal((await hanging).available, 0)
   })
 })
 

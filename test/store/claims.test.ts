@@ -4,7 +4,7 @@ import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
 import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, HOLDER, held, rivals, type Store } from '../support/store.ts'
+import { aStore, held, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
@@ -17,9 +17,8 @@ const openOne = async (differs = {}) => {
 }
 
 describe('opening a claim', () => {
-  it('records it, reserves the oldest spare for it and finds the image, in one statement', async () => {
-    const image = anImage()
-    const [oldest] = await stock(3, image)
+  it('records it and reserves the oldest spare for it, in one statement', async () => {
+    const [oldest] = await stock(3)
     const request = aRequest({ sizeGib: 40, idempotencyKey: 'key' })
     const opening = await claims.open(request, newId(), aLease(10), NOON)
     assert.ok(opening)
@@ -30,14 +29,12 @@ describe('opening a claim', () => {
     )
     assert.deepEqual([claim.createdAt, claim.disk, claim.source], [NOON, undefined, undefined])
     assert.deepEqual([spare?.id, spare?.status, spare?.claimId], [oldest?.id, 'reserved', claim.id])
-    assert.deepEqual(opening.image, image)
     assert.deepEqual(await claims.find(claim.id), claim)
     assert.deepEqual(await spares.ofClaim(claim.id), spare)
   })
 
-  it('goes without a spare where there is none, and without an image where none is known', async () => {
-    const opening = await openOne()
-    assert.deepEqual([opening.spare, opening.image], [undefined, undefined])
+  it('goes without a spare where there is none', async () => {
+    assert.equal((await openOne()).spare, undefined)
   })
 
   it.for([
@@ -227,7 +224,8 @@ describe('settling a claim', () => {
     const { claim, spare } = await openOne()
     const disk = aDisk(spare?.volumeId ?? '')
     const given = { source: 'pool', missReason: undefined, disk } as const
-    const after = await claims.settle(claim.id, HOLDER, given, noon(2))
+    assert.ok(await claims.settle(held(claim.id), given, noon(2)))
+    const after = await claims.find(claim.id)
     assert.deepEqual([after?.status, after?.source], ['available', 'pool'])
     assert.deepEqual(after?.disk, disk)
     assert.deepEqual(await rows('select id from backup_volumes'), [])
@@ -238,12 +236,7 @@ describe('settling a claim', () => {
   it('leaves a spare that did not become its disk', async () => {
     await stock(1)
     const { claim } = await openOne()
-    await claims.settle(
-      claim.id,
-      HOLDER,
-      { source: 'existing', missReason: undefined, disk: aDisk('existing') },
-      noon(2)
-    )
+    await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk: aDisk('existing') }, noon(2))
     assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
   })
 
@@ -251,8 +244,8 @@ describe('settling a claim', () => {
     await stock(1)
     const { claim, spare } = await openOne()
     const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
-    const outcomes = await rivals(RIVALS, () => claims.settle(claim.id, HOLDER, given, noon(2)))
-    assert.equal(outcomes.filter(outcome => outcome !== undefined).length, 1)
+    const outcomes = await rivals(RIVALS, () => claims.settle(held(claim.id), given, noon(2)))
+    assert.equal(outcomes.filter(Boolean).length, 1)
   })
 
   it('is for who has its lease, though its time is over for as long as nobody else has taken it', async () => {
@@ -260,15 +253,15 @@ describe('settling a claim', () => {
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
     const later = aLease(60)
     assert.ok(await claims.resume(claim.id, later, noon(11)))
-    assert.equal(await claims.settle(claim.id, HOLDER, given, noon(12)), undefined)
-    assert.ok(await claims.settle(claim.id, later.holder, given, noon(90)))
+    assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
+    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(90)))
   })
 
   it('is an outcome, not an error, when the claim was undone meanwhile', async () => {
     const { claim } = await openOne()
     await claims.forget(held(claim.id))
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
-    assert.equal(await claims.settle(claim.id, HOLDER, given, noon(2)), undefined)
+    assert.equal(await claims.settle(held(claim.id), given, noon(2)), false)
     assert.equal(await claims.noteCreating(claim.id, 'empty', undefined, noon(2)), undefined)
   })
 
@@ -283,16 +276,16 @@ describe('settling a claim', () => {
     const { claim: first } = await openOne({ hostname: 'a' })
     const { claim: second } = await openOne({ hostname: 'b' })
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
-    assert.ok(await claims.settle(first.id, HOLDER, given, noon(1)))
-    await assert.rejects(claims.settle(second.id, HOLDER, given, noon(1)), /claims_by_given_volume/)
+    assert.ok(await claims.settle(held(first.id), given, noon(1)))
+    await assert.rejects(claims.settle(held(second.id), given, noon(1)), /claims_by_given_volume/)
   })
 
   it('lets an existing volume be claimed again under the name that its owner has given it since', async () => {
     const { claim: first } = await openOne({ hostname: 'a' })
     const { claim: second } = await openOne({ hostname: 'b' })
     const given = { source: 'existing', missReason: undefined, disk: aDisk('volume') } as const
-    assert.ok(await claims.settle(first.id, HOLDER, given, noon(1)))
-    assert.ok(await claims.settle(second.id, HOLDER, given, noon(1)))
+    assert.ok(await claims.settle(held(first.id), given, noon(1)))
+    assert.ok(await claims.settle(held(second.id), given, noon(1)))
   })
 })
 

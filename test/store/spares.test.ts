@@ -4,12 +4,15 @@ import { newId } from '../../src/clock.ts'
 import type { Claim } from '../../src/pool/claim.ts'
 import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
 import { aCreation, aDisk, aLease, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, HOLDER, held, rivals } from '../support/store.ts'
+import { aStore, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
 const { claims, spares, images, pools, open, stock, rows, statusOf } = store
+
+/** By Cinder, and nothing is to be armed. */
+const finish = (id: string, at: Date): Promise<Spare[]> => spares.noteFinished([{ id, toArm: false }], noon(99), at)
 
 async function aClaim(hostname = 'web-01'): Promise<Claim> {
   const opening = await open({ hostname })
@@ -29,7 +32,7 @@ async function aSpareIn(status: SpareStatus, hostname = 'web-01'): Promise<Spare
   assert.ok(spare)
   if (status === 'requested') return spare
   await spares.noteVolume(spare.id, `volume-of-${spare.id}`, NOON)
-  if (status === 'available') await spares.noteAvailable([{ id: spare.id, transfer: undefined }], NOON)
+  if (status === 'available') await finish(spare.id, NOON)
   if (status === 'retiring') await spares.retire(spare.id, 'creating', NOON)
   assert.equal(await statusOf(spare.id), status)
   return spare
@@ -73,7 +76,7 @@ describe('reserving the oldest spare', () => {
 
   it('gives none to a claim that is settled or no more', async () => {
     const claim = await aClaim()
-    await claims.settle(claim.id, HOLDER, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
     await stock(1)
     assert.equal(await spares.reserveOldest(claim.id, DEBIAN, NOON), undefined)
     assert.equal(await spares.reserveOldest(newId(), DEBIAN, NOON), undefined)
@@ -202,17 +205,26 @@ describe('a status that has moved is an outcome, not an error', () => {
 
   it('arming a spare that somebody else arms, until his time is up or he has done nothing', async () => {
     const { id } = await aSpareIn('creating')
-    const start = (until: Date, at: Date) => spares.startArming([id], until, at)
+    const start = async (until: Date, at: Date) =>
+      (await spares.noteFinished([{ id, toArm: true }], until, at)).map(spare => spare.id)
     assert.deepEqual(await start(noon(10), NOON), [id])
     assert.deepEqual(await start(noon(20), noon(9)), [])
     assert.deepEqual(await start(noon(20), noon(11)), [id])
     await spares.stopArming([id])
     assert.deepEqual(await start(noon(20), noon(12)), [id])
-    await spares.noteAvailable([{ id, transfer: TRANSFER }], noon(13))
+    assert.equal((await spares.noteArmed(id, TRANSFER, noon(13)))?.status, 'available')
     assert.deepEqual(await start(noon(40), noon(30)), [])
     assert.equal(await spares.unstock(id, noon(14)), true)
     assert.equal(await spares.unstock(id, noon(14)), false)
     assert.deepEqual(await start(noon(40), noon(14)), [id])
+  })
+
+  it('giving up a spare that is being armed', async () => {
+    const { id } = await aSpareIn('creating')
+    await spares.noteFinished([{ id, toArm: true }], noon(10), NOON)
+    assert.equal(await spares.retireUnfinished(id, noon(9)), false)
+    assert.equal(await spares.retireUnfinished(id, noon(11)), true)
+    assert.equal(await spares.noteArmed(id, TRANSFER, noon(12)), undefined)
   })
 
   it('retiring and reserving the same spares at once: each goes one way', async () => {
@@ -264,38 +276,57 @@ describe('a volume on its way', () => {
     const lost = await aSpareIn('requested')
     await spares.retire(lost.id, 'requested', NOON)
     await rows('update backup_volumes set created_at = :at where id = :id', { at: noon(-1), id: lost.id })
-    const found = (await spares.onTheirWay()).map(({ id }) => id)
+    const onTheirWay = await spares.onTheirWay()
+    const found = onTheirWay.spares.map(({ id }) => id)
+    assert.equal(onTheirWay.anyToDelete, true)
     assert.equal(found[0], lost.id)
     assert.deepEqual(found.toSorted(), [requested, creating, reserved, lost].map(({ id }) => id).toSorted())
   })
 })
 
 describe('noting finished volumes', () => {
-  it('puts them into stock, armed, and remembers how long each took', async () => {
+  it('puts them into stock, and remembers how long each took', async () => {
     const spare = await aSpareIn('creating')
-    const [after] = await spares.noteAvailable([{ id: spare.id, transfer: TRANSFER }], noon(14))
-    assert.deepEqual(
-      [after?.status, after?.availableAt, after?.transfer, after?.createdAt],
-      ['available', noon(14), TRANSFER, NOON]
-    )
+    const [after] = await finish(spare.id, noon(14))
+    assert.deepEqual([after?.status, after?.availableAt, after?.createdAt], ['available', noon(14), NOON])
     assert.deepEqual(await rows('select os, type, seconds, at from lead_times'), [
       { ...DEBIAN, seconds: 14, at: noon(14) }
     ])
   })
 
+  it('leaves those on their way that are to be armed, finished all the same, until they are', async () => {
+    const { id } = await aSpareIn('creating')
+    const [finished] = await spares.noteFinished([{ id, toArm: true }], noon(99), noon(14))
+    assert.deepEqual([finished?.status, finished?.availableAt], ['creating', noon(14)])
+    assert.deepEqual(
+      (await spares.stock()).holdings.map(({ making, count }) => [making, count]),
+      [[false, 1]]
+    )
+    const armed = await spares.noteArmed(id, TRANSFER, noon(15))
+    assert.deepEqual([armed?.status, armed?.availableAt, armed?.transfer], ['available', noon(14), TRANSFER])
+    assert.equal((await rows<{ seconds: number }>('select seconds from lead_times'))[0]?.seconds, 14)
+    assert.equal(await spares.noteArmed(id, undefined, noon(16)), undefined)
+  })
+
+  it('arms none that is not finished', async () => {
+    const { id } = await aSpareIn('creating')
+    assert.equal(await spares.noteArmed(id, TRANSFER, noon(15)), undefined)
+  })
+
   it('changes nothing a second time', async () => {
     const spare = await aSpareIn('creating')
-    const ready = [{ id: spare.id, transfer: TRANSFER }]
-    await spares.noteAvailable(ready, noon(14))
-    assert.deepEqual(await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(20)), [])
-    assert.deepEqual((await spares.list({ limit: 1 })).rows[0]?.transfer, TRANSFER)
+    await finish(spare.id, noon(14))
+    assert.deepEqual(await finish(spare.id, noon(20)), [])
+    assert.deepEqual((await spares.list({ limit: 1 })).rows[0]?.availableAt, noon(14))
     assert.equal((await rows('select * from lead_times')).length, 1)
   })
 
   it('happens once for each, of twenty rivals', async () => {
     const made = [await aSpareIn('creating'), await aSpareIn('creating')]
-    const ready = made.map(({ id }) => ({ id, transfer: undefined }))
-    const noted = await rivals(RIVALS, n => spares.noteAvailable(n % 2 ? ready : ready.toReversed(), noon(14)))
+    const finished = made.map(({ id }) => ({ id, toArm: false }))
+    const noted = await rivals(RIVALS, n =>
+      spares.noteFinished(n % 2 ? finished : finished.toReversed(), noon(99), noon(14))
+    )
     assert.deepEqual(
       noted
         .flat()
@@ -308,13 +339,13 @@ describe('noting finished volumes', () => {
   it('leaves a disk made for a claim reserved, ready to be handed over', async () => {
     const spare = await aSpareIn('reserved')
     await spares.noteVolume(spare.id, 'volume', NOON)
-    const [after] = await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(14))
+    const [after] = await finish(spare.id, noon(14))
     assert.deepEqual([after?.status, after?.claimId, after?.availableAt], ['reserved', spare.claimId, noon(14)])
   })
 
   it.for(['requested', 'retiring'] as const)('leaves alone one that is %s', async status => {
     const spare = await aSpareIn(status)
-    assert.deepEqual(await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(14)), [])
+    assert.deepEqual(await finish(spare.id, noon(14)), [])
     assert.equal(await statusOf(spare.id), status)
   })
 
@@ -323,135 +354,13 @@ describe('noting finished volumes', () => {
     await pools.noteError(DEBIAN, 'no image')
     await pools.noteError(DEBIAN, undefined)
     const spare = await aSpareIn('creating')
-    await spares.noteAvailable([{ id: spare.id, transfer: undefined }], noon(14))
+    await finish(spare.id, noon(14))
     const [state] = (await spares.stock()).states
     assert.deepEqual([state?.failures, state?.retryAt, state?.lastError], [0, undefined, undefined])
   })
 
   it('takes none for granted', async () => {
-    assert.deepEqual(await spares.noteAvailable([], NOON), [])
-    assert.deepEqual(await spares.noteAvailable([{ id: newId(), transfer: undefined }], NOON), [])
-  })
-})
-
-describe('adopting a volume', () => {
-  it('makes a spare of it, once', async () => {
-    const spare = aSpare({ transfer: TRANSFER })
-    assert.equal(await spares.adopt(spare), true)
-    assert.deepEqual(await spares.byVolume(spare.volumeId ?? ''), spare)
-    assert.equal(await spares.adopt(spare), false)
-    assert.equal(await spares.adopt(aSpare({ volumeId: spare.volumeId })), false)
-  })
-
-  it('happens once of twenty rivals with ids of their own', async () => {
-    const outcomes = await rivals(RIVALS, () => spares.adopt(aSpare({ volumeId: 'volume' })))
-    assert.equal(outcomes.filter(Boolean).length, 1)
-  })
-})
-
-describe('retiring stale spares', () => {
-  it('takes what is in stock or on its way there, of no current image and not kept', async () => {
-    await images.add([anImage()])
-    const fresh = await aSpareIn('creating')
-    const stale = aSpare({ snapshotId: 'old' })
-    const kept = aSpare({ snapshotId: 'old' })
-    for (const spare of [stale, kept]) await spares.adopt(spare)
-    await rows('update backup_volumes set kept = true where id = :id', { id: kept.id })
-    const retired = await spares.retireStale(noon(1))
-    assert.deepEqual(
-      retired.map(({ id, status }) => [id, status]),
-      [[stale.id, 'retiring']]
-    )
-    assert.deepEqual([await statusOf(fresh.id), await statusOf(kept.id)], ['creating', 'available'])
-  })
-
-  it('leaves one that a claim has reserved to its claim', async () => {
-    await stock(1)
-    const claim = await aClaim()
-    await rows('delete from os')
-    assert.deepEqual(await spares.retireStale(noon(1)), [])
-    assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
-  })
-})
-
-describe('the list of spares', () => {
-  it('comes a page at a time, each once', async () => {
-    const made = await stock(5)
-    const seen: string[] = []
-    let marker: string | undefined
-    do {
-      const page = await spares.list({ limit: 2, marker })
-      assert.ok(page.rows.length <= 2)
-      seen.push(...page.rows.map(({ id }) => id))
-      marker = page.nextMarker
-    } while (marker)
-    assert.deepEqual(seen, made.map(({ id }) => id).toSorted())
-  })
-
-  it('has no further page when a page is just full', async () => {
-    await stock(2)
-    assert.equal((await spares.list({ limit: 2 })).nextMarker, undefined)
-  })
-
-  it('goes on after a marker whose spare is gone', async () => {
-    await stock(3)
-    const { nextMarker = '' } = await spares.list({ limit: 1 })
-    await spares.drop(nextMarker, 'available')
-    assert.equal((await spares.list({ limit: 10, marker: nextMarker })).rows.length, 2)
-  })
-
-  it('is filtered by os, type and status, all of which must fit', async () => {
-    await stock(2)
-    await stock(1, anImage({ type: 'sas' }))
-    await aSpareIn('creating')
-    const count = async (filter: object) => (await spares.list({ limit: 10, ...filter })).rows.length
-    assert.deepEqual(
-      [await count({}), await count({ os: 'debian12' }), await count({ os: 'x' }), await count({ type: 'sas' })],
-      [4, 4, 0, 1]
-    )
-    assert.deepEqual(
-      [await count({ type: 'ssd', status: 'creating' }), await count({ type: 'sas', status: 'creating' })],
-      [1, 0]
-    )
-  })
-
-  it('gives the volumes to delete in turn, so many at most: whoever was looked at goes to the end of the line', async () => {
-    const made = (await stock(6)).toReversed()
-    for (const [n, { id }] of made.entries()) await spares.retire(id, 'available', noon(n))
-    const names = new Map(made.map(({ id }, n) => [id, n]))
-    for (const [turn, expected] of [
-      [0, 1],
-      [2, 3],
-      [4, 5],
-      [0, 1]
-    ].entries()) {
-      const next = await spares.nextRetired(2, noon(10 + turn))
-      assert.deepEqual(new Set(next.map(({ id }) => names.get(id))), new Set(expected))
-    }
-  })
-})
-
-describe('a disk for a claim', () => {
-  it('is recorded once, however many requests work on it', async () => {
-    const claim = await aClaim()
-    const made = await rivals(RIVALS, () => spares.requestFor(claim.id, aCreation(), newId(), NOON))
-    const [one, ...others] = made.filter(spare => spare !== undefined)
-    assert.deepEqual([one?.status, one?.claimId, others.length], ['reserved', claim.id, 0])
-  })
-
-  it('is not recorded beside a spare that the claim has reserved', async () => {
-    await stock(1)
-    const claim = await aClaim()
-    assert.equal(await spares.requestFor(claim.id, aCreation(), newId(), NOON), undefined)
-  })
-
-  it('is not recorded for a claim that is no more', async () => {
-    assert.equal(await spares.requestFor(newId(), aCreation(), newId(), NOON), undefined)
-  })
-
-  it('is not recorded for a claim that is settled already', async () => {
-    const claim = await aClaim()
-    await claims.settle(claim.id, HOLDER, { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
-    assert.equal(await spares.requestFor(claim.id, aCreation(), newId(), NOON), undefined)
+    assert.deepEqual(await spares.noteFinished([], NOON, NOON), [])
+    assert.deepEqual(await finish(newId(), NOON), [])
   })
 })

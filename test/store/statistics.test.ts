@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { aCreation, aDisk, anImage, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, HOLDER } from '../support/store.ts'
+import { aStore, held } from '../support/store.ts'
 
 const { history, claims, spares, open, settled, stock, rows } = await aStore()
 
@@ -12,7 +12,7 @@ async function finished(...seconds: number[]): Promise<void> {
     const [spare] = await spares.request(() => [aCreation()], newId, noon(-took))
     assert.ok(spare)
     await spares.noteVolume(spare.id, `volume-of-${spare.id}`, NOON)
-    await spares.noteAvailable([{ id: spare.id, transfer: undefined }], NOON)
+    await spares.noteFinished([{ id: spare.id, toArm: false }], NOON, NOON)
   }
 }
 
@@ -31,7 +31,7 @@ describe('the statistics of a window', () => {
     ] as const) {
       const opening = await open({ hostname })
       const given = { source, missReason, disk: aDisk(hostname) }
-      await claims.settle(opening?.claim.id ?? '', HOLDER, given, noon(1))
+      await claims.settle(held(opening?.claim.id), given, noon(1))
     }
     const { claims: counts } = await history.read(NOON)
     assert.deepEqual(

@@ -1,4 +1,6 @@
+import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/pool/ports.ts'
+import { limitOf } from './test-clock.ts'
 
 /** Time that moves when the test says so. Whoever sleeps wakes at once, and is written down. */
 export class ManualClock implements Clock {
@@ -21,5 +23,13 @@ export class ManualClock implements Clock {
   /** The machine's own: it is for what hangs. */
   timeout(ms: number): AbortSignal {
     return AbortSignal.timeout(ms)
+  }
+
+  limit(ms: number, onLimit: (reason: Error) => void): () => void {
+    return limitOf(this.timeout(ms), onLimit)
+  }
+
+  every(ms: number, act: () => Promise<void>): () => void {
+    return systemClock.every(ms, act)
   }
 }

@@ -24,7 +24,7 @@ export class SimulatedClock implements Clock {
     signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {
-        this.#timers.splice(this.#timers.indexOf(timer), 1)
+        this.#takeBack(timer)
         reject(signal?.reason)
       }
       const timer = this.#set(ms, () => {
@@ -39,6 +39,24 @@ export class SimulatedClock implements Clock {
     const ended = new AbortController()
     this.#set(ms, () => ended.abort(new DOMException('The time is up', 'TimeoutError')))
     return ended.signal
+  }
+
+  limit(ms: number, onLimit: (reason: Error) => void): () => void {
+    const timer = this.#set(ms, () => onLimit(new DOMException('The time is up', 'TimeoutError')))
+    return () => this.#takeBack(timer)
+  }
+
+  every(ms: number, act: () => Promise<void>): () => void {
+    let timer: Timer | undefined
+    const again = async (): Promise<void> => {
+      await act()
+      if (timer) timer = this.#set(ms, again)
+    }
+    timer = this.#set(ms, again)
+    return () => {
+      if (timer) this.#takeBack(timer)
+      timer = undefined
+    }
   }
 
   /** Wakes the next sleeper, if its time comes within so many milliseconds, or lets them pass. True: somebody was woken. */
@@ -58,6 +76,12 @@ export class SimulatedClock implements Clock {
   pass(seconds: number): void {
     const until = this.#now + seconds * 1000
     while (this.wakeNext(until - this.#now));
+  }
+
+  /** One that has rung already is not among them any more. */
+  #takeBack(timer: Timer): void {
+    const index = this.#timers.indexOf(timer)
+    if (index >= 0) this.#timers.splice(index, 1)
   }
 
   #set(ms: number, ring: () => void): Timer {

@@ -56,7 +56,8 @@ export async function aStore(connections = 2) {
       const { claim, spare } = opening
       const disk = aDisk(spare?.volumeId ?? `made-for-${claim.id}`)
       const given = { source: 'pool', missReason: undefined, disk } as const
-      const settled = await claims.settle(claim.id, HOLDER, given, new Date(at.getTime() + seconds * 1000))
+      assert.ok(await claims.settle(held(claim.id), given, new Date(at.getTime() + seconds * 1000)))
+      const settled = await claims.find(claim.id)
       assert.ok(settled)
       return settled
     },

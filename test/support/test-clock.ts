@@ -1,11 +1,22 @@
 import { systemClock } from '../../src/clock.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 
+/** Of a clock whose limits a test may change by its `timeout`. */
+export function limitOf(signal: AbortSignal, onLimit: (reason: Error) => void): () => void {
+  const act = (): void => onLimit(signal.reason)
+  signal.addEventListener('abort', act)
+  return () => signal.removeEventListener('abort', act)
+}
+
 /** Time that stands still until the test moves it, for a service that talks to a real database and a cloud over HTTP. */
 export class TestClock extends SimulatedClock {
   /** The machine's own: it is for what hangs. */
   override timeout(ms: number): AbortSignal {
     return AbortSignal.timeout(Math.ceil(ms))
+  }
+
+  override limit(ms: number, onLimit: (reason: Error) => void): () => void {
+    return limitOf(this.timeout(ms), onLimit)
   }
 
   /** Lets the time run while the work goes on, faster than it does outside, and gives what comes of it. */

@@ -120,8 +120,13 @@ async function produce({ spares }: Stores, image: Image, count: number): Promise
   const ids = requested.map(({ id }) => id)
   await inParallel(count, CONNECTIONS / 2, () => spares.noteVolume(ids.pop() ?? '', newId(), systemClock.now()))
   const sealedKey = 'k'.repeat(60) // As long as a sealed one.
-  const ready = requested.map(({ id }) => ({ id, transfer: { id: newId(), sealedKey } }))
-  await spares.noteAvailable(ready, systemClock.now())
+  const at = systemClock.now()
+  const finished = requested.map(({ id }) => ({ id, toArm: true }))
+  await spares.noteFinished(finished, at, at)
+  const toArm = finished.map(({ id }) => id)
+  await inParallel(count, CONNECTIONS / 2, () =>
+    spares.noteArmed(toArm.pop() ?? '', { id: newId(), sealedKey }, systemClock.now())
+  )
 }
 
 /** Milliseconds of its first statement. */
@@ -135,7 +140,7 @@ async function claimOne({ claims }: Stores): Promise<number> {
   if (!spare?.volumeId) throw new Error('there was no spare for a claim')
   const { volumeId, volumeType, sizeGib, snapshotId, imageVersion } = spare
   const disk = { volumeId, volumeType, sizeGib, snapshotId, imageVersion, spareAgeSeconds: 1 }
-  await claims.settle(id, holder, { source: 'pool', missReason: undefined, disk }, systemClock.now())
+  await claims.settle({ claimId: id, holder }, { source: 'pool', missReason: undefined, disk }, systemClock.now())
   return ms
 }
 

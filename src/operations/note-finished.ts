@@ -1,0 +1,24 @@
+import type { Spare } from '../pool/spare.ts'
+import type { Finished } from '../pool/stores.ts'
+import type { Deps } from './deps.ts'
+
+/** A transfer without an answer may still be made for so long after the time for it is up. */
+const UNCLEAR_MS = 60_000
+
+/** All of them have as long as one call to be armed. */
+export const armingMs = ({ settings }: Deps): number => settings.cloudTimeoutSeconds * 1000
+
+/** Records what Cinder has finished; gives what was not known as such, or is now ours to arm. */
+export async function noteFinished(deps: Deps, finished: readonly Finished[]): Promise<Spare[]> {
+  if (finished.length === 0) return []
+  const at = deps.clock.now()
+  const spares = await deps.spares.noteFinished(finished, new Date(at.getTime() + armingMs(deps) + UNCLEAR_MS), at)
+  for (const spare of spares) {
+    if (spare.availableAt?.getTime() !== at.getTime()) continue // It has been finished for long, and is armed anew.
+    const seconds = (at.getTime() - spare.createdAt.getTime()) / 1000
+    deps.observer.becameAvailable(spare, seconds)
+    const { os, type, id, volumeId } = spare
+    deps.log.info({ os, type, spare_id: id, volume_id: volumeId, seconds }, 'volume became available')
+  }
+  return spares
+}

@@ -38,7 +38,8 @@ function parts(text: string): string[] {
   return names
 }
 
-interface Given extends Omit<Options, 'quick'> {
+interface Given extends Omit<Options, 'quick' | 'rounds'> {
+  readonly rounds?: number
   readonly only: string[]
   readonly json?: string
   readonly quick?: boolean
@@ -47,15 +48,18 @@ interface Given extends Omit<Options, 'quick'> {
 const command = new Command('bench')
   .description('Measures what the service itself costs, and how that grows. A missed goal is shown, and is no failure.')
   .option('--only <parts>', `some of ${Object.keys(PARTS).join(',')}`, parts, Object.keys(PARTS))
-  .option('--rounds <n>', 'of each comparison', wholeNumber(1), 5)
+  .option('--rounds <n>', 'of each comparison; default: 5, with --quick 2', wholeNumber(1))
   .option('--clients <n>', 'that claim at the same time', wholeNumber(1), 32)
-  .option('--claims <n>', 'of the part bloat', wholeNumber(1_000), 1_000_000)
+  .option('--claims <n>', 'of a long run; default: memory 200,000, bloat 1,000,000', wholeNumber(1_000))
   .option('--quick', 'small, to see that it runs: the figures are not held against the goals')
   .option('--json <file>', 'all that was measured, for another program')
   .option('--profile <folder>', "the service's CPU profiles, written when it stops; its figures are then worth nothing")
 
-async function main(t: Lifetime, { only, json, profile, quick = false, ...given }: Given): Promise<void> {
-  const options: Options = { ...given, quick, ...(profile !== undefined && { profile: resolve(profile) }) }
+async function main(
+  t: Lifetime,
+  { only, json, profile, quick = false, rounds = quick ? 2 : 5, ...given }: Given
+): Promise<void> {
+  const options: Options = { ...given, rounds, quick, ...(profile !== undefined && { profile: resolve(profile) }) }
   const machine = {
     cores: cpus().length,
     processor: cpus()[0]?.model.trim() ?? 'unknown',

@@ -27,7 +27,8 @@ export async function startFloor(
       token: await cloud.ask('token', { user: 'pool-svc', project: 'tenant-a' })
     }
   }
-  const child = fork(PROGRAM, [JSON.stringify(settings)], { execArgv: ['--enable-source-maps'] })
+  const env = { ...process.env, NODE_ENV: 'production' }
+  const child = fork(PROGRAM, [JSON.stringify(settings)], { env, execArgv: ['--enable-source-maps'] })
   const ended = once(child, 'exit')
   t.onTestFinished(async () => {
     child.kill('SIGKILL')

@@ -9,16 +9,16 @@ export function rssMib(pid: number): number {
 
 const LOOKS_EACH_MS = 50
 
-/** The most that it had in memory while something was done. */
-export async function mostDuring(pid: number, work: Promise<unknown>): Promise<number> {
+/** What it had in memory, again and again while something was done. */
+export async function rssDuring(pid: number, work: Promise<unknown>): Promise<number[]> {
   const done = new AbortController()
   const looking = (async () => {
-    let most = rssMib(pid)
+    const looks = [rssMib(pid)]
     while (!done.signal.aborted) {
       await pause(LOOKS_EACH_MS)
-      most = Math.max(most, rssMib(pid))
+      looks.push(rssMib(pid))
     }
-    return most
+    return looks
   })()
   try {
     await work

@@ -47,7 +47,7 @@ export async function startService(t: Lifetime, stage: Stage, wish: ServiceWish)
   const log = openSync(logFile, 'a')
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...nodeOptions(stage, wish), MAIN, 'serve', '--config', configFile], {
-    env: { PATH, PORT: String(port), SPARE_POOL_SECRET: stage.secret.toString('hex') },
+    env: { PATH, NODE_ENV: 'production', PORT: String(port), SPARE_POOL_SECRET: stage.secret.toString('hex') },
     stdio: ['ignore', log, log]
   })
   const ended = once(child, 'exit')

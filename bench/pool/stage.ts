@@ -20,8 +20,8 @@ export interface Options {
   readonly clients: number
   /** Only to see that it runs: small, and judged by nobody. */
   readonly quick: boolean
-  /** Of part bloat. */
-  readonly claims: number
+  /** Of a long run. Absent: as many as its part has by default. */
+  readonly claims?: number
   /** Where the service's CPU profiles go. */
   readonly profile?: string
 }

@@ -46,7 +46,7 @@ interface Look {
  * disk, which makes neither more dead rows nor fewer and takes less than half of the time.
  */
 export async function measureBloat(t: Lifetime, stage: Stage): Promise<Findings> {
-  const claims = stage.options.quick ? 2_000 : stage.options.claims
+  const { quick, claims = quick ? 2_000 : 1_000_000 } = stage.options
   const database = await stage.openNew(t, 'bloat', {
     connectionsMax: CONNECTIONS,
     defaults: { synchronous_commit: 'off' }

@@ -54,6 +54,11 @@ export async function measureFloor(t: Lifetime, stage: Stage): Promise<Findings>
         name: 'median time of a claim, one client, service / floor',
         goal: { atMost: 1.25 },
         values: singles.map(([service, floor]) => service.p50Ms / floor.p50Ms)
+      },
+      // Hardly depends on what else the machine does.
+      {
+        name: `CPU time of a claim, ${stage.options.clients} clients, service and its PostgreSQL / floor and its own`,
+        values: crowds.map(([service, floor]) => ownCpu(service) / ownCpu(floor))
       }
     ],
     tables: [
@@ -99,6 +104,8 @@ async function measure(stage: Stage, { deployment, pid }: Side, clients: Clients
     cpuMs: usedEach(before, cpuTimes(parties), claims)
   }
 }
+
+const ownCpu = ({ cpuMs }: Reading): number => (cpuMs['server'] ?? 0) + (cpuMs['PostgreSQL'] ?? 0)
 
 function readingsTable(title: string, rounds: readonly (readonly [Reading, Reading])[]): Table {
   const row = (name: string, readings: readonly Reading[]): string[] => {

@@ -1,37 +1,41 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { query } from '../../../src/store/database.ts'
 import { type Lifetime, withinLifetime } from '../../lifetime.ts'
-import { medianOf } from '../../openstack/figures.ts'
+import { lastOf, meanOf } from '../../openstack/figures.ts'
 import { Clients, times } from '../clients.ts'
 import { Deployment } from '../deployment.ts'
-import type { Figure, Findings } from '../findings.ts'
-import { mostDuring, rssMib } from '../memory.ts'
+import { type Figure, type Findings, spread } from '../findings.ts'
+import { rssDuring, rssMib } from '../memory.ts'
 import { START_IS_OVER_MS, startPaused } from '../paused-service.ts'
-import { type Stage, say } from '../stage.ts'
+import { openStage, type Stage, say } from '../stage.ts'
 
-/** Each claim of a crowd is at Cinder for as long at least. */
-const ACCEPT_MS = 1_000
+/** So long that all of a crowd are under way before the first of them is done. */
+const ACCEPT_MS = 2_000
+const LOOKS_EACH_MS = 200
 const STARTS = 5
+/** Of the long run, with a look at the memory after each. */
+const STEPS = 20
 
 interface Scale {
   readonly spares: number
   readonly inFlight: number
   readonly claims: number
-  readonly step: number
 }
 
-const FULL: Scale = { spares: 100_000, inFlight: 1_000, claims: 200_000, step: 10_000 }
-const QUICK: Scale = { spares: 2_000, inFlight: 100, claims: 1_500, step: 250 }
+const FULL: Scale = { spares: 100_000, inFlight: 1_000, claims: 200_000 }
+const QUICK: Scale = { spares: 2_000, inFlight: 100, claims: 1_500 }
 
 /** How long a start takes, how much memory much stock and many claims take, and whether it grows with the claims served. */
 export async function measureMemory(t: Lifetime, stage: Stage): Promise<Findings> {
   const scale = stage.options.quick ? QUICK : FULL
+  const { claims = scale.claims } = stage.options
+  const step = Math.ceil(claims / STEPS)
   const deployment = await Deployment.open(t, stage, 'memory', 1)
   const starts = await withinLifetime(t, inner => measureStarts(inner, stage, deployment))
   const crowd = await withinLifetime(t, inner => measureCrowd(inner, stage, deployment, scale))
-  const run = await withinLifetime(t, inner => measureRun(inner, stage, deployment, scale))
-  const middle = run.slice(Math.floor(run.length / 3), Math.floor((2 * run.length) / 3))
-  const last = run.slice(Math.floor((2 * run.length) / 3))
+  const run = await withinLifetime(t, inner => measureRun(inner, stage, step))
+  const third = (from: number): number =>
+    meanOf(run.slice(Math.floor((from * STEPS) / 3), Math.floor(((from + 1) * STEPS) / 3)).flat())
   const figures: Figure[] = [
     { name: 'from the start of the process until it is ready', goal: { atMost: 1 }, unit: 's', values: starts },
     {
@@ -47,13 +51,16 @@ export async function measureMemory(t: Lifetime, stage: Stage): Promise<Findings
       values: [crowd.reconcileMib - crowd.idleMib]
     },
     {
-      name: `memory over ${scale.claims} claims, last third / middle third`,
+      // It goes up and down with each collection of what is not needed any more: only its mean can be held against another.
+      name: `memory over ${claims} claims, mean of the last third / of the middle third`,
       goal: { atMost: 1.1 },
-      values: [medianOf(last) / medianOf(middle)]
+      values: [third(2) / third(1)]
     }
   ]
-  const rows = run.map((mib, index) => [String((index + 1) * scale.step), mib.toFixed(1)])
-  const tables = [{ title: 'Memory in a long run', titles: ['claims served', 'RSS, MiB'], rows }]
+  const rows = run.map((looks, index) => [String((index + 1) * step), spread(looks)])
+  const tables = [
+    { title: 'Memory in a long run', titles: ['claims served', 'RSS meanwhile, MiB: median (range)'], rows }
+  ]
   return { figures, tables, readings: { starts, crowd, run } }
 }
 
@@ -76,36 +83,51 @@ async function measureCrowd(t: Lifetime, stage: Stage, deployment: Deployment, {
   await pause(START_IS_OVER_MS)
   const idleMib = rssMib(pid)
   await deployment.stock(spares)
+  // One at first: it asks Keystone about no more than 256 callers at once, whom it knows for five minutes then.
+  await new Clients(t, stage, [url], 1).claim(times(1, deployment.pools[0]))
   const clients = new Clients(t, stage, [url], inFlight)
   await clients.connect()
   await stage.cloud.ask('delay', { transfer_accept: ACCEPT_MS })
   say(`memory: ${inFlight} claims at once`)
   const claiming = clients.claim(times(inFlight, deployment.pools[0]))
-  const most = mostDuring(pid, claiming)
-  await pause(ACCEPT_MS)
-  const [open] = await query<{ count: number }>(
-    deployment.database.db,
-    "select count(*) as count from claims where status = 'open'"
-  )
-  const crowdMib = await most
+  const [crowd, underWay] = await Promise.all([rssDuring(pid, claiming), mostUnderWay(deployment, claiming)])
   await stage.cloud.ask('delay', { preset: 'none' })
   say('memory: reconcile')
-  const reconcileMib = await mostDuring(pid, service.call('POST', '/pool/reconcile'))
-  return { idleMib, crowdMib, reconcileMib, inFlight: open?.count ?? 0 }
+  const reconcile = await rssDuring(pid, service.call('POST', '/pool/reconcile'))
+  return { idleMib, crowdMib: lastOf(crowd), reconcileMib: lastOf(reconcile), inFlight: underWay }
 }
 
-/** What is in memory after each step of so many claims. */
-async function measureRun(t: Lifetime, stage: Stage, deployment: Deployment, { claims, step }: Scale) {
+/** The most claims that were open at the same time. */
+async function mostUnderWay({ database }: Deployment, claiming: Promise<unknown>): Promise<number> {
+  const over = claiming.then(() => true)
+  let most = 0
+  do {
+    const [open] = await query<{ count: number }>(
+      database.db,
+      "select count(*) as count from claims where status = 'open'"
+    )
+    most = Math.max(most, open?.count ?? 0)
+  } while (!(await Promise.race([over, pause(LOOKS_EACH_MS, false)])))
+  return most
+}
+
+/**
+ * What is in memory during each step of so many claims. With no more stock than that, and on a cloud that never held more:
+ * reconcile, every five minutes, must not decide what is seen here.
+ */
+async function measureRun(t: Lifetime, { options }: Stage, step: number): Promise<number[][]> {
+  const stage = await openStage(t, options)
+  const deployment = await Deployment.open(t, stage, 'memory_run', 1)
   const { pid, url } = await startPaused(t, stage, deployment)
-  const clients = new Clients(t, stage, [url], stage.options.clients)
-  await clients.connect()
-  const samples: number[] = []
-  for (let served = 0; served < claims; served += step) {
-    await clients.claim(times(step, deployment.pools[0]))
-    samples.push(rssMib(pid))
-    say(`memory: ${served + step} claims, ${samples.at(-1)?.toFixed(1)} MiB`)
-    await deployment.stock(step) // The stock stays as large as it was.
+  const clients = new Clients(t, stage, [url], options.clients)
+  const run: number[][] = []
+  for (let served = step; served <= STEPS * step; served += step) {
+    await deployment.stock(step)
     await stage.cloud.ask('forgetHandedOver')
+    await clients.connect()
+    const looks = await rssDuring(pid, clients.claim(times(step, deployment.pools[0])))
+    run.push(looks)
+    say(`memory: ${served} claims, ${spread(looks)} MiB`)
   }
-  return samples
+  return run
 }

@@ -109,7 +109,7 @@ describe('what is requested', () => {
 
 describe('the stock', () => {
   it('is empty at first', async () => {
-    assert.deepEqual(await spares.stock(), { images: [], states: [], holdings: [] })
+    assert.deepEqual(await spares.stock(), { images: [], states: [], holdings: [], unfolded: 0 })
   })
 
   it('counts the spares that are alike, with their sizes, and shows images and pools', async () => {

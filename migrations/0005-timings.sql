@@ -1,6 +1,6 @@
 -- The statistics of a window must not cost more with each claim and each volume in it. So the database keeps totals since
--- ever, as they were at the end of each minute in which they grew: what happened in a window is the difference of two. What
--- happens is only noted at first, so that no claim waits for another's row; now and then the notes are folded into totals.
+-- ever, as they were at the end of each ten minutes in which they grew: what happened in a window is the difference of two.
+-- What happens is only noted at first, so that no claim waits for another's row; now and then notes are folded into totals.
 
 -- Its bucket of a histogram, each two per cent longer than the one before: its length is known to one per cent.
 create function bucket_of(seconds double precision) returns smallint
@@ -44,14 +44,14 @@ begin
 end $$;
 create trigger volume_is_finished after insert on lead_times for each row execute function note_lead_time();
 
--- Windows of up to two days go on as before, but for their first ten minutes. What is older is not worth a long migration.
+-- Windows of up to two days go on as before, give or take an hour. What is older is not worth a long migration.
 insert into timings
 select os, type, case source when 'created' then coalesce(miss_reason, 'empty') else source end,
        bucket_of(coalesce(seconds, 0)),
-       date_bin('10 minutes', created_at + make_interval(secs => coalesce(seconds, 0)), 'epoch')
+       date_bin('1 hour', created_at + make_interval(secs => coalesce(seconds, 0)), '2000-01-01')
   from claims
  where status in ('available', 'gone') and source is not null and created_at > now() - interval '2 days'
  union all
-select os, type, 'lead_time', bucket_of(seconds), date_bin('10 minutes', at, 'epoch')
+select os, type, 'lead_time', bucket_of(seconds), date_bin('1 hour', at, '2000-01-01')
   from lead_times
  where at > now() - interval '2 days';

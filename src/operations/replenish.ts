@@ -15,7 +15,7 @@ export interface ReplenishResult {
 }
 
 /** Beyond so many, they would make every look at the stock and the statistics slow. */
-const UNFOLDED_MAX = 1_000
+const UNFOLDED_MAX = { counts: 1_000, timings: 5_000 }
 
 /** Asks Cinder for what every pool misses, within the limits, the budget and the quota. */
 export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult> {
@@ -23,7 +23,8 @@ export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult
   if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
   const draft = planReplenishment(completeStock(deps, stock, undefined))
   await noteMissingImages(deps, draft, stock)
-  if (stock.unfolded > UNFOLDED_MAX) await deps.history.fold()
+  const { counts, timings } = stock.unfolded
+  if (counts > UNFOLDED_MAX.counts || timings > UNFOLDED_MAX.timings) await deps.history.fold()
   if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft }
   const quota = await readQuota(deps, call)
   let plans = draft

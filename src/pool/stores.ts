@@ -10,8 +10,8 @@ export interface StoredStock {
   readonly images: readonly Image[]
   readonly states: readonly PoolState[]
   readonly holdings: readonly Holding[]
-  /** How many changes the counts wait to be folded in. */
-  readonly unfolded: number
+  /** How many rows the counts and the statistics have grown by since they were last folded. */
+  readonly unfolded: { readonly counts: number; readonly timings: number }
 }
 
 export interface Listing<T> {
@@ -180,8 +180,8 @@ export interface Percentiles {
 
 export interface History {
   /**
-   * Claims settled and volumes finished since then, of each of these pools in turn. Exact to a minute, to ten where that is
-   * more than six hours ago, to an hour beyond two days, to a day beyond two weeks.
+   * Claims settled and volumes finished since then, of each of these pools in turn. The time is exact for the latest two
+   * thousand of them, else to ten minutes, to an hour beyond two days, to a day beyond two weeks.
    */
   read(since: Date, pools: readonly PoolName[]): Promise<Statistics[]>
   /** The longest that a volume of each of these pools has taken, in seconds; pools without any are left out. */
@@ -190,8 +190,8 @@ export interface History {
   prune(before: Date): Promise<number>
   /** Keeps fewer totals, the older they are, and of those older than `before` one of each kind. */
   thin(before: Date, at: Date): Promise<void>
-  /** Makes few rows of the many that the counts of the stock and the statistics have become. */
-  fold(): Promise<void>
+  /** Makes few rows of the many that the counts of the stock and the statistics have become; leaves the latest timings. */
+  fold(timingsLeft?: number): Promise<void>
   /** Counts the stock anew; gives how many counts were wrong. */
   recount(): Promise<number>
 }

@@ -6,24 +6,27 @@ const FOLDING_LOCK = 7_217_002
 const TIMINGS_AT_ONCE = 5_000
 const ROUNDS_MAX = 10
 
+/** So many of the latest are left as they are: a short window is exact, and what comes late is still in its place. */
+const TIMINGS_LEFT = 2_000
+
 /**
  * Makes few rows of the many that say how the stock and the statistics have changed; the sums stay as they are. Nobody waits
  * for it: claims only add rows, and a replica that comes upon another's folding leaves it alone.
  */
-export async function fold(db: Database): Promise<void> {
+export async function fold(db: Database, timingsLeft = TIMINGS_LEFT): Promise<void> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    if ((await transaction(db, foldSome)) < TIMINGS_AT_ONCE) return
+    if ((await transaction(db, tx => foldSome(tx, timingsLeft))) < TIMINGS_AT_ONCE) return
   }
 }
 
 /** The lock comes first, as a statement of its own: what is read then is what the folding before has left. */
-async function foldSome(tx: Database): Promise<number> {
+async function foldSome(tx: Database, timingsLeft: number): Promise<number> {
   const [lock] = await query<{ is_ours: boolean }>(tx, 'select pg_try_advisory_xact_lock(:lock) as is_ours', {
     lock: FOLDING_LOCK
   })
   if (!lock?.is_ours) return 0
   await foldStock(tx)
-  return await foldTimings(tx)
+  return await foldTimings(tx, timingsLeft)
 }
 
 async function foldStock(tx: Database): Promise<void> {
@@ -41,16 +44,19 @@ async function foldStock(tx: Database): Promise<void> {
 }
 
 /**
- * Gives how many. The oldest go first, as a total is not written again once there is a later one: whatever comes late, of a
- * slow transaction or a slow clock, is counted in the latest.
+ * Gives how many. The oldest go first, as a total is not written again once there is a later one: whatever comes later yet, of
+ * a slow transaction or a slow clock, is counted in the latest.
  */
-async function foldTimings(tx: Database): Promise<number> {
+async function foldTimings(tx: Database, left: number): Promise<number> {
   const [row] = await query<{ count: number }>(
     tx,
     `with folded as (
-       delete from timings where ctid = any(array(select ctid from timings order by at limit :limit)) returning *
+       delete from timings
+        where ctid = any(array(select ctid from timings order by at
+                                limit least(:atOnce, greatest(0, (select count(*) from timings) - :left))))
+       returning *
      ), latest as (
-       select series.os, series.type, series.what, total.until, total.counts
+       select series.*, total.until, total.counts
          from (select distinct os, type, what from folded) series
          left join lateral (
            select until, counts from timing_totals total
@@ -59,26 +65,27 @@ async function foldTimings(tx: Database): Promise<number> {
          ) total on true
      ), added as (
        select os, type, what, bucket, count(*) as count,
-              greatest(date_trunc('minute', at) + interval '1 minute', latest.until) as until
+              greatest(date_bin('10 minutes', at, '2000-01-01') + interval '10 minutes', latest.until) as until
          from folded join latest using (os, type, what)
         group by os, type, what, bucket, 6
         union all
        select os, type, what, key::smallint, value::bigint, '-infinity' from latest, json_each_text(counts)
-     ), summed as (
-       select os, type, what, ended.until, bucket, sum(count) as count
-         from (select distinct os, type, what, until from added where until > '-infinity') ended
-         join added using (os, type, what)
-        where added.until <= ended.until
-        group by os, type, what, ended.until, bucket
+     ), summed as ( -- Every bucket until every end, however few of them have grown by then.
+       select os, type, what, until, bucket,
+              sum(count) over (partition by os, type, what, bucket order by until) as count
+         from (select distinct os, type, what, until from added) ended
+         join (select distinct os, type, what, bucket from added) had using (os, type, what)
+         left join added using (os, type, what, until, bucket)
      ), written as (
        insert into timing_totals (os, type, what, until, counts)
-       select os, type, what, until, json_object_agg(bucket, count order by bucket)
+       select os, type, what, until, json_object_agg(bucket, count)
          from summed
+        where count > 0 and until > '-infinity'
         group by os, type, what, until
        on conflict (os, type, what, until) do update set counts = excluded.counts
      )
      select count(*) from folded`,
-    { limit: TIMINGS_AT_ONCE }
+    { atOnce: TIMINGS_AT_ONCE, left }
   )
   return row?.count ?? 0
 }

@@ -30,7 +30,9 @@ type StockRow =
   | { kind: 'image'; row: ImageRow }
   | { kind: 'state'; row: PoolRow }
   | { kind: 'holding'; row: HoldingRow }
-  | { kind: 'unfolded'; row: number }
+  | { kind: 'unfolded'; row: StoredStock['unfolded'] }
+
+const NOTHING = { counts: 0, timings: 0 }
 
 /** All in one statement, so that it is of one moment. */
 export async function stock(db: Database): Promise<StoredStock> {
@@ -46,13 +48,14 @@ export async function stock(db: Database): Promise<StoredStock> {
               group by os, type, snapshot_id, status, kept, making
              having sum(count) <> 0) holding
       union all
-     select 'unfolded', to_json((select count(*) from stock_counts where is_change) + (select count(*) from timings))`
+     select 'unfolded', json_build_object('counts', (select count(*) from stock_counts where is_change),
+                                         'timings', (select count(*) from timings))`
   )
   return {
     images: rows.flatMap(({ kind, row }) => (kind === 'image' ? [toImage(row)] : [])),
     states: rows.flatMap(({ kind, row }) => (kind === 'state' ? [toPoolState(row)] : [])),
     holdings: rows.flatMap(({ kind, row }) => (kind === 'holding' ? [toHolding(row)] : [])),
-    unfolded: rows.flatMap(({ kind, row }) => (kind === 'unfolded' ? [row] : []))[0] ?? 0
+    unfolded: rows.flatMap(({ kind, row }) => (kind === 'unfolded' ? [row] : []))[0] ?? NOTHING
   }
 }
 

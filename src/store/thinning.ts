@@ -2,9 +2,10 @@ import { type Database, query } from './database.ts'
 
 const HOUR_MS = 3_600_000
 
+const MINUTE_MS = 60_000
+
 /** How old totals must be for one in so many minutes to be enough. */
 const STEPS = [
-  { afterHours: 6, minutes: 10 },
   { afterHours: 48, minutes: 60 },
   { afterHours: 14 * 24, minutes: 24 * 60 }
 ]
@@ -18,7 +19,7 @@ const EVER_MINUTES = 1_000 * 365 * 24 * 60
 export async function thin(db: Database, before: Date, at: Date): Promise<void> {
   for (const { afterHours, minutes } of STEPS) {
     const to = at.getTime() - afterHours * HOUR_MS
-    await keepOneIn(db, minutes, new Date(to - 24 * HOUR_MS), new Date(to)) // What is older than a day more has been thinned.
+    await keepOneIn(db, minutes, new Date(to - 4 * minutes * MINUTE_MS), new Date(to)) // What is older has been thinned.
   }
   await keepOneIn(db, EVER_MINUTES, new Date(0), before)
 }

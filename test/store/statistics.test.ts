@@ -39,7 +39,7 @@ function assertPercentiles(found: Percentiles | undefined, expected: Percentiles
 /** As they are at first, and once they are folded. */
 const AT_FIRST_AND_FOLDED = [
   ['at first', async () => {}],
-  ['folded', () => history.fold()]
+  ['folded', () => history.fold(0)]
 ] as const
 
 describe.for(AT_FIRST_AND_FOLDED)('the statistics of a window, %s', ([, fold]) => {
@@ -78,8 +78,8 @@ describe.for(AT_FIRST_AND_FOLDED)('the statistics of a window, %s', ([, fold]) =
     await open({ hostname: 'under way' }, noon(10))
     await fold()
     assert.equal((await since(NOON)).hits, 2)
-    assert.equal((await since(noon(-60))).hits, 3)
-    assert.equal((await since(noon(60))).hits, 0)
+    assert.equal((await since(noon(-600))).hits, 3)
+    assert.equal((await since(noon(600))).hits, 0)
   })
 
   it('count each pool by itself, and once what is settled once', async () => {
@@ -98,8 +98,8 @@ describe.for(AT_FIRST_AND_FOLDED)('the statistics of a window, %s', ([, fold]) =
   it('time the volumes that were finished in the window', async () => {
     await finished(10, 20, 30)
     await fold()
-    assertPercentiles((await since(noon(-60))).leadTime, { p50: 20, p95: 29, p99: 29.8 })
-    assert.equal((await since(noon(60))).leadTime, undefined)
+    assertPercentiles((await since(noon(-600))).leadTime, { p50: 20, p95: 29, p99: 29.8 })
+    assert.equal((await since(noon(600))).leadTime, undefined)
   })
 
   it('name the oldest spare in stock of each pool', async () => {
@@ -125,6 +125,8 @@ describe('the longest lead time', () => {
 })
 
 const MINUTE = 60
+/** What totals are exact to. */
+const SLOT = 10 * MINUTE
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
@@ -132,7 +134,7 @@ const DAY = 24 * HOUR
 async function settledAt(...seconds: number[]): Promise<void> {
   for (const at of seconds) {
     await settled({ hostname: newId() }, noon(at))
-    await history.fold()
+    await history.fold(0)
   }
 }
 
@@ -147,12 +149,12 @@ describe('totals', () => {
           await rows('truncate claims, timings, timing_totals cascade')
           const inTurn = all.toSorted((a, b) => a.at - b.at)
           for (const { at, fold } of inTurn) {
-            await settled({ hostname: newId() }, noon(at * MINUTE + 30))
-            if (fold) await history.fold()
+            await settled({ hostname: newId() }, noon(at * SLOT + 30))
+            if (fold) await history.fold(0)
           }
           for (let start = 0; start <= 21; start += 1) {
             const expected = inTurn.filter(({ at }) => at >= start).length
-            assert.equal((await since(noon(start * MINUTE))).hits, expected, `from minute ${start}`)
+            assert.equal((await since(noon(start * SLOT))).hits, expected, `from slot ${start}`)
           }
         }
       ),
@@ -164,43 +166,44 @@ describe('totals', () => {
     const hosts = Array.from({ length: 60 }, (_, n) => n)
     await rivals(RIVALS, async rival => {
       for (const n of hosts) {
-        if (rival < 2) await history.fold()
+        if (rival < 2) await history.fold(0)
         else if (n % (RIVALS - 2) === rival - 2) await settled({ hostname: `web-${n}` }, noon(n * 20))
       }
     })
     assert.equal((await since(noon(-1))).hits, hosts.length)
-    await history.fold()
+    await history.fold(0)
     assert.equal((await since(noon(-1))).hits, hosts.length)
     assert.deepEqual(await rows('select * from timings'), [])
   })
 
-  it('count what comes late in the last minute', async () => {
-    await settledAt(10 * MINUTE, 0)
-    assert.equal((await since(noon(5 * MINUTE))).hits, 2)
-    assert.equal((await since(noon(11 * MINUTE))).hits, 0)
+  it('count what comes late in the latest of them', async () => {
+    await settledAt(2 * SLOT, 0)
+    assert.equal((await since(noon(SLOT))).hits, 2)
+    assert.equal((await since(noon(3 * SLOT))).hits, 0)
   })
 
-  it('are folded in rounds where there are very many', async () => {
+  it('are folded in rounds where there are very many, and the latest left as they are', async () => {
     await rows(
       `insert into timings select 'debian12', 'ssd', 'pool', n % 10, :at::timestamptz + n * interval '1 second'
-         from generate_series(1, 12001) n`,
+         from generate_series(1, 24001) n`,
       { at: NOON }
     )
     await history.fold()
-    assert.deepEqual(await rows('select * from timings'), [])
-    assert.equal((await since(NOON)).hits, 12_001)
-    assert.equal((await since(noon(12_000 - 20))).hits, 62) // The whole minute that it begins in.
+    assert.equal((await rows('select from timings')).length, 2_000)
+    assert.equal((await since(NOON)).hits, 24_001)
+    assert.equal((await since(noon(23_000))).hits, 1_002)
+    await history.fold(0)
+    assert.equal((await rows('select from timings')).length, 0)
+    assert.equal((await since(noon(23_000))).hits, 24_001 - 38 * SLOT + 1) // From the slot that it begins in.
   })
 
   it('are fewer, the older they are, and a window begins where the nearest is', async () => {
-    await settledAt(0, MINUTE, 2 * MINUTE, 11 * MINUTE)
-    await history.thin(noon(-90 * DAY), noon(5 * HOUR))
+    await settledAt(0, SLOT, 2 * SLOT, 7 * SLOT)
+    await history.thin(noon(-90 * DAY), noon(47 * HOUR))
     assert.equal(await totals(), 4)
-    await history.thin(noon(-90 * DAY), noon(7 * HOUR))
-    assert.equal(await totals(), 2)
-    assert.deepEqual([(await since(NOON)).hits, (await since(noon(10 * MINUTE))).hits], [4, 1])
     await history.thin(noon(-90 * DAY), noon(50 * HOUR))
-    assert.deepEqual([await totals(), (await since(NOON)).hits], [1, 4])
+    assert.equal(await totals(), 2)
+    assert.deepEqual([(await since(NOON)).hits, (await since(noon(HOUR))).hits], [4, 1])
   })
 
   it('stay at one a day, and at one before the oldest window', async () => {

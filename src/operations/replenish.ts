@@ -20,11 +20,18 @@ const UNFOLDED_MAX = { counts: 1_000, timings: 5_000 }
 /** Asks Cinder for what every pool misses, within the limits, the budget and the quota. */
 export async function replenish(deps: Deps, call: Call): Promise<ReplenishResult> {
   let stock = await deps.spares.stock()
-  if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
+  try {
+    if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
+    return await refill(deps, stock, call)
+  } finally {
+    const { counts, timings } = stock.unfolded
+    if (counts > UNFOLDED_MAX.counts || timings > UNFOLDED_MAX.timings) await deps.history.fold()
+  }
+}
+
+async function refill(deps: Deps, stock: StoredStock, call: Call): Promise<ReplenishResult> {
   const draft = planReplenishment(completeStock(deps, stock, undefined))
   await noteMissingImages(deps, draft, stock)
-  const { counts, timings } = stock.unfolded
-  if (counts > UNFOLDED_MAX.counts || timings > UNFOLDED_MAX.timings) await deps.history.fold()
   if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft }
   const quota = await readQuota(deps, call)
   let plans = draft

@@ -4,7 +4,7 @@ import { type Database, query, transaction } from './database.ts'
 const FOLDING_LOCK = 7_217_002
 
 const TIMINGS_AT_ONCE = 5_000
-const ROUNDS_MAX = 10
+const ROUNDS_MAX = 5
 
 /** So many of the latest are left as they are: a short window is exact, and what comes late is still in its place. */
 const TIMINGS_LEFT = 2_000

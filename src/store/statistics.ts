@@ -20,15 +20,16 @@ export async function read(db: Database, since: Date, pools: readonly PoolName[]
   return pools.map(({ os, type }) => {
     const ours = countsOf.all({ os, type })
     const timesOf = (what: CountsRow['what']): Histogram => sumOf(ours.filter(row => row.what === what))
+    const [served, made] = [timesOf('pool'), timesOf('lead_time')]
     const misses = MISS_REASONS.map((reason): [string, number] => [reason, totalOf(timesOf(reason))])
     return {
       os,
       type,
-      hits: totalOf(timesOf('pool')),
+      hits: totalOf(served),
       misses: Object.fromEntries(misses.filter(([, count]) => count > 0)),
       existing: totalOf(timesOf('existing')),
-      claimSeconds: toPercentiles(timesOf('pool')),
-      leadTime: toPercentiles(timesOf('lead_time')),
+      claimSeconds: toPercentiles(served),
+      leadTime: toPercentiles(made),
       oldestSpareAt: spareOf.one({ os, type })?.created_at
     }
   })

@@ -214,6 +214,7 @@ describe('totals', () => {
     await history.thin(noon(10 * DAY), noon(100 * DAY))
     assert.equal(await totals(), 1)
     await settledAt(11 * DAY)
+    await history.thin(noon(10 * DAY), noon(100 * DAY))
     assert.equal((await since(noon(10 * DAY))).hits, 1)
     assert.equal((await since(noon(-1))).hits, 5)
   })

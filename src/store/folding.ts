@@ -55,33 +55,34 @@ async function foldTimings(tx: Database, left: number): Promise<number> {
         where ctid = any(array(select ctid from timings order by at
                                 limit least(:atOnce, greatest(0, (select count(*) from timings) - :left))))
        returning *
-     ), latest as (
-       select series.*, total.until, total.counts
-         from (select distinct os, type, what from folded) series
+     ), latest as ( -- Numbered, since numbers are sorted sooner than names.
+       select row_number() over () as series, os, type, what, total.until, total.counts
+         from (select distinct os, type, what from folded) named
          left join lateral (
            select until, counts from timing_totals total
-            where total.os = series.os and total.type = series.type and total.what = series.what
+            where total.os = named.os and total.type = named.type and total.what = named.what
             order by until desc limit 1
          ) total on true
      ), added as (
-       select os, type, what, bucket, count(*) as count,
+       select series, bucket, count(*) as count,
               greatest(date_bin('10 minutes', at, '2000-01-01') + interval '10 minutes', latest.until) as until
          from folded join latest using (os, type, what)
-        group by os, type, what, bucket, 6
+        group by series, bucket, 4
         union all
-       select os, type, what, key::smallint, value::bigint, '-infinity' from latest, json_each_text(counts)
+       select series, key::smallint, value::bigint, '-infinity' from latest, json_each_text(counts)
      ), summed as ( -- Every bucket until every end, however few of them have grown by then.
-       select os, type, what, until, bucket,
-              sum(count) over (partition by os, type, what, bucket order by until) as count
-         from (select distinct os, type, what, until from added) ended
-         join (select distinct os, type, what, bucket from added) had using (os, type, what)
-         left join added using (os, type, what, until, bucket)
+       select series, until, bucket, sum(count) over (partition by series, bucket order by until) as count
+         from (select distinct series, until from added) ended
+         join (select distinct series, bucket from added) had using (series)
+         left join added using (series, until, bucket)
      ), written as (
        insert into timing_totals (os, type, what, until, counts)
-       select os, type, what, until, json_object_agg(bucket, count)
-         from summed
-        where count > 0 and until > '-infinity'
-        group by os, type, what, until
+       select os, type, what, grown.until, grown.counts
+         from latest
+         join (select series, until, json_object_agg(bucket, count) as counts
+                 from summed
+                where count > 0 and until > '-infinity'
+                group by series, until) grown using (series)
        on conflict (os, type, what, until) do update set counts = excluded.counts
      )
      select count(*) from folded`,

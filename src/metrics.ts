@@ -1,9 +1,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { ByPool } from './pool/by-pool.ts'
 import { codeOf, PoolError } from './pool/errors.ts'
 import { isCurrent } from './pool/image.ts'
 import type { Observer } from './pool/ports.ts'
 import { countOf, type PoolTarget } from './pool/replenishment.ts'
-import { type PoolName, SPARE_STATUSES, samePool } from './pool/spare.ts'
+import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
 import type { StoredStock } from './pool/stores.ts'
 
 /** What levels are read from when Prometheus asks. */
@@ -134,11 +135,11 @@ function levelGauges(gauge: NewGauge): (levels: Levels) => Promise<void> {
   const target = gauge('target', 'How many spares the pool should hold', ['os', 'type'])
   const orphans = gauge('orphans', 'Volumes and transfers that carry our metadata and that no row knows')
   return async levels => {
-    const [{ holdings, images }, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
+    const [stock, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
+    const [images, holdings] = [new ByPool(stock.images), new ByPool(stock.holdings)]
     for (const pool of levels.targets) {
       const { os, type } = pool
-      const image = images.find(one => samePool(one, pool))
-      const ours = holdings.filter(holding => samePool(holding, pool))
+      const [image, ours] = [images.one(pool), holdings.all(pool)]
       for (const status of SPARE_STATUSES) {
         spares.set({ os, type, status }, countOf(ours.filter(holding => holding.status === status)))
       }

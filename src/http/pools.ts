@@ -14,7 +14,17 @@ const statsSchema = {
   summary: 'Every pool at a glance',
   tags: ['pools'],
   querystring: Type.Object(
-    { window: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,5}[smhd]$', default: '24h' })) },
+    {
+      window: Type.Optional(
+        Type.String({
+          pattern: '^[1-9][0-9]{0,5}[smhd]$',
+          default: '24h',
+          description:
+            'Counts claims and times over this long, up to now. Its start is exact for the latest two thousand claims and ' +
+            'creations, beyond them to ten minutes, beyond two days to an hour, beyond two weeks to a day.'
+        })
+      )
+    },
     strict
   ),
   response: { 200: { description: 'Levels, claims of the window, ticks', ...Type.Ref('Stats') }, ...problems() }

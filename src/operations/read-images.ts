@@ -1,3 +1,4 @@
+import { ByPool } from '../pool/by-pool.ts'
 import { type Candidate, chooseSnapshots, type IgnoredSnapshot, type Image } from '../pool/image.ts'
 import type { Call, Project } from '../pool/ports.ts'
 import { type PoolName, samePool } from '../pool/spare.ts'
@@ -84,15 +85,16 @@ export async function refreshImages(deps: Deps, images: readonly Image[], call: 
 export async function imagesAfterRefresh(deps: Deps, images: readonly Image[], call: Call): Promise<readonly Image[]> {
   const { imagesSource, targets } = deps.settings
   if (imagesSource === 'os_table') return images
-  const complete = targets.every(target => images.some(image => samePool(image, target)))
+  const known = new ByPool(images)
+  const complete = targets.every(target => known.one(target))
   if (imagesSource === 'os_table_then_cinder' && complete) return images
   const found = (await readImages(deps, call)).images
   if (imagesSource === 'os_table_then_cinder') {
-    const missing = found.filter(image => !images.some(known => samePool(known, image)))
+    const missing = found.filter(image => !known.one(image))
     return missing.length > 0 ? [...images, ...missing] : images
   }
   if (found.length === 0) return images // More likely a fault of rights than a cloud without images.
-  const unchanged = found.every(image => images.some(known => sameContent(known, image)))
+  const unchanged = found.every(image => known.all(image).some(one => sameContent(one, image)))
   return unchanged && found.length === images.length ? images : keepIds(found, images)
 }
 
@@ -106,9 +108,11 @@ export const sameContent = (a: Image, b: Image): boolean =>
   a.replicaSnapshotIds.join() === b.replicaSnapshotIds.join()
 
 /** An image that was known before keeps its id and the time it was added; one that is the same, that of its change too. */
-export const keepIds = (found: readonly Image[], known: readonly Image[]): Image[] =>
-  found.map(image => {
-    const before = known.find(one => samePool(one, image))
+export function keepIds(found: readonly Image[], known: readonly Image[]): Image[] {
+  const knownOf = new ByPool(known)
+  return found.map(image => {
+    const before = knownOf.one(image)
     if (!before) return image
     return sameContent(before, image) ? before : { ...image, id: before.id, createdAt: before.createdAt }
   })
+}

@@ -34,6 +34,7 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   await lookForNewer(deps, call)
   await deleteRetired(deps, call)
   await forgetOld(deps)
+  await recountStock(deps)
   if (adopted + dropped + removed > 0) deps.wake('replenish')
   return { settled, adopted, removed, dropped }
 }
@@ -168,7 +169,14 @@ const DAY_MS = 86_400_000
 
 /** Old records, in batches, so that no statement is long. */
 async function forgetOld(deps: Deps): Promise<void> {
-  const before = new Date(deps.clock.now().getTime() - deps.settings.keepDays * DAY_MS)
+  const now = deps.clock.now()
+  const before = new Date(now.getTime() - deps.settings.keepDays * DAY_MS)
   while ((await deps.claims.prune(before)) > 0);
   while ((await deps.history.prune(before)) > 0);
+  await deps.history.thin(before, now)
+}
+
+async function recountStock(deps: Deps): Promise<void> {
+  const wrong = await deps.history.recount()
+  if (wrong > 0) deps.log.warn({ count: wrong }, 'stock counted anew')
 }

@@ -1,3 +1,4 @@
+import { ByPool } from '../pool/by-pool.ts'
 import { CloudError } from '../pool/errors.ts'
 import type { Call, Quota } from '../pool/ports.ts'
 import { backoffSeconds, type Creation, type PoolPlan, planReplenishment, type Stock } from '../pool/replenishment.ts'
@@ -13,13 +14,25 @@ export interface ReplenishResult {
   readonly pools: readonly PoolPlan[]
 }
 
+/** Beyond so many, they would make every look at the stock and the statistics slow. */
+const UNFOLDED_MAX = { counts: 1_000, timings: 5_000 }
+
 /**
  * Asks Cinder for what every pool misses, within the limits, the budget and the quota. Once it is recorded what is asked for,
  * the next run may begin: a create that Cinder does not answer keeps nothing else from being made.
  */
 export async function replenish(deps: Deps, call: Call, letNextBegin = () => {}): Promise<ReplenishResult> {
   let stock = await deps.spares.stock()
-  if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
+  try {
+    if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
+    return await refill(deps, stock, call, letNextBegin)
+  } finally {
+    const { counts, timings } = stock.unfolded
+    if (counts > UNFOLDED_MAX.counts || timings > UNFOLDED_MAX.timings) await deps.history.fold()
+  }
+}
+
+async function refill(deps: Deps, stock: StoredStock, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
   const draft = planReplenishment(completeStock(deps, stock, undefined))
   await noteMissingImages(deps, draft, stock)
   if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft }
@@ -75,9 +88,10 @@ export async function notePoolFailure(deps: Deps, { os, type, id }: Spare, error
 const NO_IMAGE = 'no image: no snapshot for this os and type is in table os, nor one in Cinder by images.snapshot_name'
 
 /** Said once in the log, and in `stats` for as long as it is so. */
-async function noteMissingImages(deps: Deps, plans: readonly PoolPlan[], { states }: StoredStock): Promise<void> {
+async function noteMissingImages(deps: Deps, plans: readonly PoolPlan[], stock: StoredStock): Promise<void> {
+  const states = new ByPool(stock.states)
   for (const { os, type, heldBackBy } of plans) {
-    const before = states.find(state => state.os === os && state.type === type)?.lastError
+    const before = states.one({ os, type })?.lastError
     if (heldBackBy === 'no_image' && before !== NO_IMAGE) {
       if (await deps.pools.noteError({ os, type }, NO_IMAGE)) deps.log.error({ os, type }, 'image not found')
     } else if (heldBackBy !== 'no_image' && before === NO_IMAGE) {

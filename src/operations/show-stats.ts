@@ -1,3 +1,4 @@
+import { ByPool } from '../pool/by-pool.ts'
 import { type Image, isCurrent } from '../pool/image.ts'
 import {
   conditionOf,
@@ -7,12 +8,12 @@ import {
   type PoolPlan,
   planReplenishment
 } from '../pool/replenishment.ts'
-import { type PoolName, SPARE_STATUSES, type SpareStatus, samePool } from '../pool/spare.ts'
-import type { Percentiles, Statistics, TickRecord } from '../pool/stores.ts'
+import { SPARE_STATUSES, type SpareStatus } from '../pool/spare.ts'
+import type { Statistics, TickRecord } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 import { completeStock } from './replenish.ts'
 
-export interface PoolStats extends PoolName {
+export interface PoolStats extends Omit<Statistics, 'oldestSpareAt'> {
   readonly condition: PoolCondition
   readonly target: number
   readonly spares: Readonly<Record<SpareStatus, number>>
@@ -21,11 +22,6 @@ export interface PoolStats extends PoolName {
   readonly paused: boolean
   readonly image: Image | undefined
   readonly newerInCinder: string | undefined
-  readonly hits: number
-  readonly misses: Readonly<Record<string, number>>
-  readonly existing: number
-  readonly leadTime: Percentiles | undefined
-  readonly claimSeconds: Percentiles | undefined
   readonly lastError: string | undefined
 }
 
@@ -41,19 +37,23 @@ export async function showStats(deps: Deps, windowSeconds: number): Promise<Stat
   const since = new Date(now.getTime() - windowSeconds * 1000)
   const [stored, statistics, ticks, orphans] = await Promise.all([
     deps.spares.stock(),
-    deps.history.read(since),
+    deps.history.read(since, deps.settings.targets),
     deps.ticks.list(),
     deps.orphans.count()
   ])
   const stock = completeStock(deps, stored, undefined)
+  const [images, states, holdings] = [new ByPool(stock.images), new ByPool(stock.states), new ByPool(stock.holdings)]
+  const happened = new ByPool(statistics)
   const pools = planReplenishment(stock).map((plan): PoolStats => {
-    const image = stock.images.find(one => samePool(one, plan))
-    const state = stock.states.find(one => samePool(one, plan))
-    const oldest = statistics.oldest.find(one => samePool(one, plan))?.createdAt
+    const [image, state, its] = [images.one(plan), states.one(plan), happened.one(plan)]
     return {
-      ...levelsOf(plan, image, stock.holdings),
-      ...claimsOf(plan, statistics),
-      oldestSpareSeconds: oldest && Math.round((now.getTime() - oldest.getTime()) / 1000),
+      ...levelsOf(plan, image, holdings.all(plan)),
+      hits: its?.hits ?? 0,
+      misses: its?.misses ?? {},
+      existing: its?.existing ?? 0,
+      leadTime: its?.leadTime,
+      claimSeconds: its?.claimSeconds,
+      oldestSpareSeconds: its?.oldestSpareAt && Math.round((now.getTime() - its.oldestSpareAt.getTime()) / 1000),
       paused: state?.paused ?? false,
       image,
       newerInCinder: state?.newerInCinder,
@@ -63,9 +63,8 @@ export async function showStats(deps: Deps, windowSeconds: number): Promise<Stat
   return { pools, ticks, orphans }
 }
 
-function levelsOf(plan: PoolPlan, image: Image | undefined, holdings: readonly Holding[]) {
+function levelsOf(plan: PoolPlan, image: Image | undefined, ours: readonly Holding[]) {
   const { os, type, target } = plan
-  const ours = holdings.filter(holding => samePool(holding, plan))
   const countIn = (status: SpareStatus): number => countOf(ours.filter(holding => holding.status === status))
   const stale = ours.filter(({ status, snapshotId }) => status === 'available' && !isCurrent(snapshotId, image))
   return {
@@ -75,19 +74,5 @@ function levelsOf(plan: PoolPlan, image: Image | undefined, holdings: readonly H
     condition: conditionOf(plan),
     spares: Object.fromEntries(SPARE_STATUSES.map(status => [status, countIn(status)])) as Record<SpareStatus, number>,
     staleSpares: countOf(stale)
-  }
-}
-
-function claimsOf(pool: PoolName, { claims, claimSeconds, leadTimes }: Statistics) {
-  const ours = claims.filter(claim => samePool(claim, pool))
-  const count = (source: string): number =>
-    ours.filter(claim => claim.source === source).reduce((sum, claim) => sum + claim.count, 0)
-  const misses = ours.filter(claim => claim.source === 'created')
-  return {
-    hits: count('pool'),
-    existing: count('existing'),
-    misses: Object.fromEntries(misses.map(({ missReason = 'empty', count }) => [missReason, count])),
-    leadTime: leadTimes.find(one => samePool(one, pool)),
-    claimSeconds: claimSeconds.find(one => samePool(one, pool))
   }
 }

@@ -1,6 +1,7 @@
+import { ByPool } from './by-pool.ts'
 import { type Image, isCurrent, snapshotIdsOf } from './image.ts'
 import type { Quota } from './ports.ts'
-import { type PoolName, type SpareStatus, samePool } from './spare.ts'
+import type { PoolName, SpareStatus } from './spare.ts'
 
 /** What the configuration wants of one pool. */
 export interface PoolTarget extends PoolName {
@@ -94,37 +95,39 @@ interface Draft extends Omit<PoolPlan, 'create'> {
  * time, until nothing is missing or a limit is reached; that limit is named.
  */
 export function planReplenishment(stock: Stock): PoolPlan[] {
-  const drafts = stock.targets.map(target => draftOf(target, stock))
+  const drafts = draftsOf(stock)
   const room = new Room(stock)
-  for (;;) {
-    const next = emptiest(drafts)
-    if (!next) return drafts
+  const queue = new Queue(drafts.filter(isWanting))
+  for (let next = queue.take(); next; next = queue.take()) {
     const snapshotId = room.snapshotFor(next.image)
     next.heldBackBy = room.refusal(next, snapshotId)
     if (next.heldBackBy) continue
     room.take(next, snapshotId)
     next.create.push({ os: next.os, type: next.type, image: next.image, snapshotId, sizeGib: next.sizeGib })
+    if (isWanting(next)) queue.putBack(next)
   }
+  return drafts
 }
 
-function draftOf(pool: PoolTarget, stock: Stock): Draft {
-  const image = stock.images.find(one => samePool(one, pool))
-  const state = stock.states.find(one => samePool(one, pool))
-  const ours = stock.holdings.filter(holding => samePool(holding, pool))
-  const held = countOf(ours.filter(holding => isHeld(holding, image)))
-  const inFlight = countOf(ours.filter(isInFlight))
-  return {
-    os: pool.os,
-    type: pool.type,
-    target: pool.target,
-    held,
-    inFlight,
-    missing: Math.max(0, pool.target - held - inFlight),
-    image,
-    sizeGib: Math.max(pool.sizeGib ?? 0, image?.sizeGib ?? 0),
-    create: [],
-    heldBackBy: obstacle(state, image, stock.now)
-  }
+function draftsOf(stock: Stock): Draft[] {
+  const [images, states, holdings] = [new ByPool(stock.images), new ByPool(stock.states), new ByPool(stock.holdings)]
+  return stock.targets.map(pool => {
+    const [image, ours] = [images.one(pool), holdings.all(pool)]
+    const held = countOf(ours.filter(holding => isHeld(holding, image)))
+    const inFlight = countOf(ours.filter(isInFlight))
+    return {
+      os: pool.os,
+      type: pool.type,
+      target: pool.target,
+      held,
+      inFlight,
+      missing: Math.max(0, pool.target - held - inFlight),
+      image,
+      sizeGib: Math.max(pool.sizeGib ?? 0, image?.sizeGib ?? 0),
+      create: [],
+      heldBackBy: obstacle(states.one(pool), image, stock.now)
+    }
+  })
 }
 
 /** In stock and fit to be handed out. */
@@ -144,14 +147,42 @@ function obstacle(state: PoolState | undefined, image: Image | undefined, now: D
 
 type Wanting = Draft & { readonly image: Image }
 
-/** The pool with the least stock for its target that still misses some and is not held back. */
-function emptiest(drafts: readonly Draft[]): Wanting | undefined {
-  const wanting = drafts.filter(
-    (draft): draft is Wanting => !draft.heldBackBy && draft.image !== undefined && draft.create.length < draft.missing
-  )
-  const level = (draft: Draft): number => (draft.held + draft.inFlight + draft.create.length) / draft.target
-  return wanting.toSorted((a, b) => level(a) - level(b))[0]
+/** It still misses some, and is not held back. */
+const isWanting = (draft: Draft): draft is Wanting =>
+  !draft.heldBackBy && draft.image !== undefined && draft.create.length < draft.missing
+
+/** Pools that still miss some, the one with the least stock for its target first; of those alike, as they are configured. */
+class Queue {
+  /** The next one last. */
+  readonly #waiting: Wanting[]
+  readonly #places: ReadonlyMap<Wanting, number>
+
+  constructor(wanting: readonly Wanting[]) {
+    this.#places = new Map(wanting.map((draft, place) => [draft, place]))
+    this.#waiting = wanting.toSorted((a, b) => this.#order(b, a))
+  }
+
+  take(): Wanting | undefined {
+    return this.#waiting.pop()
+  }
+
+  putBack(draft: Wanting): void {
+    let [from, to] = [0, this.#waiting.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      const other = this.#waiting[middle]
+      if (other && this.#order(other, draft) > 0) from = middle + 1
+      else to = middle
+    }
+    this.#waiting.splice(from, 0, draft)
+  }
+
+  #order(a: Wanting, b: Wanting): number {
+    return levelOf(a) - levelOf(b) || (this.#places.get(a) ?? 0) - (this.#places.get(b) ?? 0)
+  }
 }
+
+const levelOf = (draft: Draft): number => (draft.held + draft.inFlight + draft.create.length) / draft.target
 
 /** Identical snapshots are used in turn: the one with the fewest volumes on their way, then with the fewest made. */
 function leastUsed(image: Image, creating: ReadonlyMap<string, number>, made: ReadonlyMap<string, number>): string {

@@ -10,6 +10,8 @@ export interface StoredStock {
   readonly images: readonly Image[]
   readonly states: readonly PoolState[]
   readonly holdings: readonly Holding[]
+  /** How many rows the counts and the statistics have grown by since they were last folded. */
+  readonly unfolded: { readonly counts: number; readonly timings: number }
 }
 
 export interface Listing<T> {
@@ -168,35 +170,41 @@ export interface Pools {
   noteNewer(newer: readonly (PoolName & { version: string })[]): Promise<void>
 }
 
-/** What happened in some window of time, and the oldest spare of each pool. */
-export interface Statistics {
-  readonly claims: readonly ClaimCount[]
+/** What happened to a pool in some window of time, and its oldest spare. */
+export interface Statistics extends PoolName {
+  readonly hits: number
+  /** By their reasons. */
+  readonly misses: Readonly<Record<string, number>>
+  readonly existing: number
   /** Of claims served from stock. */
-  readonly claimSeconds: readonly Percentiles[]
-  readonly leadTimes: readonly Percentiles[]
-  readonly oldest: readonly (PoolName & { readonly createdAt: Date })[]
-}
-
-export interface ClaimCount extends PoolName {
-  readonly source: ClaimSource
-  readonly missReason: MissReason | undefined
-  readonly count: number
+  readonly claimSeconds: Percentiles | undefined
+  readonly leadTime: Percentiles | undefined
+  readonly oldestSpareAt: Date | undefined
 }
 
 /** In seconds. */
-export interface Percentiles extends PoolName {
+export interface Percentiles {
   readonly p50: number
   readonly p95: number
   readonly p99: number
 }
 
 export interface History {
-  /** Claims settled and volumes finished since then. */
-  read(since: Date): Promise<Statistics>
+  /**
+   * Claims settled and volumes finished since then, of each of these pools in turn. The time is exact for the latest two
+   * thousand of them, else to ten minutes, to an hour beyond two days, to a day beyond two weeks.
+   */
+  read(since: Date, pools: readonly PoolName[]): Promise<Statistics[]>
   /** The longest that a volume of each of these pools has taken, in seconds; pools without any are left out. */
   longestLeadTimes(pools: readonly PoolName[]): Promise<(PoolName & { readonly seconds: number })[]>
   /** Forgets lead times older than that, in small batches; gives how many. */
   prune(before: Date): Promise<number>
+  /** Keeps fewer totals, the older they are, and of those older than `before` one of each kind. */
+  thin(before: Date, at: Date): Promise<void>
+  /** Makes few rows of the many that the counts of the stock and the statistics have become; leaves the latest timings. */
+  fold(timingsLeft?: number): Promise<void>
+  /** Counts the stock anew; gives how many counts were wrong. */
+  recount(): Promise<number>
 }
 
 export interface TickRecord {

@@ -1,70 +1,102 @@
-import type { ClaimSource, MissReason } from '../pool/claim.ts'
+import { ByPool } from '../pool/by-pool.ts'
+import { MISS_REASONS } from '../pool/claim.ts'
+import { type Histogram, percentilesOf, totalOf } from '../pool/histogram.ts'
 import type { PoolName } from '../pool/spare.ts'
-import type { Statistics } from '../pool/stores.ts'
+import type { Percentiles, Statistics } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 
-interface CountRow {
-  os: string
-  type: string
-  source: ClaimSource
-  miss_reason: MissReason | null
-  count: number
+/** What is timed: claims, by how they got their disk or why not from stock, and the making of volumes. */
+const TIMED = ['existing', 'pool', ...MISS_REASONS, 'lead_time'] as const
+
+interface CountsRow extends PoolName {
+  what: (typeof TIMED)[number]
+  counts: Readonly<Record<string, number>>
+  sign: number
 }
 
-interface PercentileRow {
-  os: string
-  type: string
-  p50: number
-  p95: number
-  p99: number
+export async function read(db: Database, since: Date, pools: readonly PoolName[]): Promise<Statistics[]> {
+  const [counts, oldest] = await Promise.all([countsSince(db, since, pools), oldestOf(db, pools)])
+  const [countsOf, spareOf] = [new ByPool(counts), new ByPool(oldest)]
+  return pools.map(({ os, type }) => {
+    const ours = countsOf.all({ os, type })
+    const timesOf = (what: CountsRow['what']): Histogram => sumOf(ours.filter(row => row.what === what))
+    const [served, made] = [timesOf('pool'), timesOf('lead_time')]
+    const misses = MISS_REASONS.map((reason): [string, number] => [reason, totalOf(timesOf(reason))])
+    return {
+      os,
+      type,
+      hits: totalOf(served),
+      misses: Object.fromEntries(misses.filter(([, count]) => count > 0)),
+      existing: totalOf(timesOf('existing')),
+      claimSeconds: toPercentiles(served),
+      leadTime: toPercentiles(made),
+      oldestSpareAt: spareOf.one({ os, type })?.created_at
+    }
+  })
 }
 
-/** Claims settled and volumes finished since a time, and the oldest spare of each pool. */
-export async function read(db: Database, since: Date): Promise<Statistics> {
-  const [claims, claimSeconds, leadTimes, oldest] = await Promise.all([
-    claimsSince(db, since),
-    percentiles(db, since, "claims where created_at >= :since and source = 'pool' and seconds is not null"),
-    percentiles(db, since, 'lead_times where at >= :since'),
-    oldestOf(db)
-  ])
-  return {
-    claims: claims.map(({ miss_reason, ...row }) => ({ ...row, missReason: miss_reason ?? undefined })),
-    claimSeconds,
-    leadTimes,
-    oldest
+function sumOf(rows: readonly CountsRow[]): Histogram {
+  const sum = new Map<number, number>()
+  for (const { counts, sign } of rows) {
+    for (const bucket in counts) {
+      const before = sum.get(Number(bucket)) ?? 0
+      sum.set(Number(bucket), before + sign * (counts[bucket] ?? 0))
+    }
   }
+  return sum
 }
 
-const claimsSince = async (db: Database, since: Date): Promise<CountRow[]> =>
-  await query<CountRow>(
-    db,
-    `select os, type, source, miss_reason, count(*)::int as count
-       from claims
-      where created_at >= :since and status in ('available', 'gone')
-      group by os, type, source, miss_reason`,
-    { since }
-  )
-
-const percentiles = async (db: Database, since: Date, from: string): Promise<PercentileRow[]> =>
-  await query<PercentileRow>(
-    db,
-    `select os, type,
-            percentile_cont(0.5) within group (order by seconds) as p50,
-            percentile_cont(0.95) within group (order by seconds) as p95,
-            percentile_cont(0.99) within group (order by seconds) as p99
-       from ${from}
-      group by os, type`,
-    { since }
-  )
-
-async function oldestOf(db: Database): Promise<Statistics['oldest']> {
-  const rows = await query<{ os: string; type: string; created_at: Date }>(
-    db,
-    `select os, type, min(created_at) as created_at
-       from backup_volumes where status = 'available' group by os, type`
-  )
-  return rows.map(row => ({ os: row.os, type: row.type, createdAt: row.created_at }))
+function toPercentiles(histogram: Histogram): Percentiles | undefined {
+  if (totalOf(histogram) === 0) return undefined
+  const [p50 = 0, p95 = 0, p99 = 0] = percentilesOf(histogram, [0.5, 0.95, 0.99])
+  return { p50, p95, p99 }
 }
+
+const bindPools = (pools: readonly PoolName[]): string => JSON.stringify(pools.map(({ os, type }) => ({ os, type })))
+
+const POOLS = 'jsonb_to_recordset(:pools::jsonb) as pool (os text, type text)'
+
+/** The latest totals, less the last ones before the window, and what is not folded into totals yet. */
+const countsSince = async (db: Database, since: Date, pools: readonly PoolName[]): Promise<CountsRow[]> =>
+  await query<CountsRow>(
+    db,
+    `with latest as (
+       select pool.os, pool.type, timed.what, total.counts
+         from ${POOLS} cross join unnest(:timed::text[]) as timed (what)
+        cross join lateral (
+          select counts from timing_totals total
+           where total.os = pool.os and total.type = pool.type and total.what = timed.what and until > :since
+           order by until desc limit 1
+        ) total
+     )
+     select os, type, what, counts, 1 as sign from latest
+      union all
+     select os, type, what, before.counts, -1
+       from latest cross join lateral (
+         select counts from timing_totals total
+          where total.os = latest.os and total.type = latest.type and total.what = latest.what and until <= :since
+          order by until desc limit 1
+       ) before
+      union all
+     select os, type, what, json_object_agg(bucket, count), 1
+       from (select os, type, what, bucket, count(*) as count
+               from timings where at >= :since group by os, type, what, bucket) unfolded
+      group by os, type, what`,
+    { since, pools: bindPools(pools), timed: TIMED }
+  )
+
+const oldestOf = async (db: Database, pools: readonly PoolName[]): Promise<(PoolName & { created_at: Date })[]> =>
+  await query(
+    db,
+    `select os, type, created_at
+       from ${POOLS}
+      cross join lateral (
+        select created_at from backup_volumes spare
+         where spare.os = pool.os and spare.type = pool.type and status = 'available'
+         order by created_at, id limit 1
+      ) oldest`,
+    { pools: bindPools(pools) }
+  )
 
 /** One look into the index a pool, however many lead times are remembered. */
 export async function longestLeadTimes(
@@ -74,13 +106,13 @@ export async function longestLeadTimes(
   return await query(
     db,
     `select os, type, seconds
-       from (select distinct os, type from jsonb_to_recordset(:pools::jsonb) as row (os text, type text)) pool
+       from (select distinct os, type from ${POOLS}) pool
       cross join lateral (
         select seconds from lead_times
          where lead_times.os = pool.os and lead_times.type = pool.type
          order by seconds desc limit 1
       ) longest`,
-    { pools: JSON.stringify(pools.map(({ os, type }) => ({ os, type }))) }
+    { pools: bindPools(pools) }
   )
 }
 

@@ -26,23 +26,36 @@ const toHolding = (row: HoldingRow): Holding => ({
   sizeGib: row.size
 })
 
-/** All in one statement, so that it is of one moment. A retired spare does not count as being made: it may never end. */
+type StockRow =
+  | { kind: 'image'; row: ImageRow }
+  | { kind: 'state'; row: PoolRow }
+  | { kind: 'holding'; row: HoldingRow }
+  | { kind: 'unfolded'; row: StoredStock['unfolded'] }
+
+const NOTHING = { counts: 0, timings: 0 }
+
+/** All in one statement, so that it is of one moment. */
 export async function stock(db: Database): Promise<StoredStock> {
-  const [row] = await query<{ images: ImageRow[]; states: PoolRow[]; holdings: HoldingRow[] }>(
+  const rows = await query<StockRow>(
     db,
-    `select (select coalesce(jsonb_agg(os), '[]') from os) as images,
-            (select coalesce(jsonb_agg(pools), '[]') from pools) as states,
-            (select coalesce(jsonb_agg(holding), '[]')
-               from (select os, type, snapshot_id, status, kept,
-                            available_at is null and status <> 'retiring' as making,
-                            count(*)::int as count, sum(size)::int as size
-                       from backup_volumes
-                      group by os, type, snapshot_id, status, kept, making) holding) as holdings`
+    `select 'image' as kind, row_to_json(os) as row from os
+      union all
+     select 'state', row_to_json(pools) from pools
+      union all
+     select 'holding', row_to_json(holding)
+       from (select os, type, snapshot_id, status, kept, making, sum(count)::int as count, sum(size)::int as size
+               from stock_counts
+              group by os, type, snapshot_id, status, kept, making
+             having sum(count) <> 0) holding
+      union all
+     select 'unfolded', json_build_object('counts', (select count(*) from stock_counts where is_change),
+                                         'timings', (select count(*) from timings))`
   )
   return {
-    images: (row?.images ?? []).map(toImage),
-    states: (row?.states ?? []).map(toPoolState),
-    holdings: (row?.holdings ?? []).map(toHolding)
+    images: rows.flatMap(({ kind, row }) => (kind === 'image' ? [toImage(row)] : [])),
+    states: rows.flatMap(({ kind, row }) => (kind === 'state' ? [toPoolState(row)] : [])),
+    holdings: rows.flatMap(({ kind, row }) => (kind === 'holding' ? [toHolding(row)] : [])),
+    unfolded: rows.flatMap(({ kind, row }) => (kind === 'unfolded' ? [row] : []))[0] ?? NOTHING
   }
 }
 

@@ -1,6 +1,7 @@
 import * as armingQueries from './arming.ts'
 import * as claimQueries from './claims.ts'
 import { bind, type Database } from './database.ts'
+import * as foldingQueries from './folding.ts'
 import * as imageQueries from './images.ts'
 import * as leavingQueries from './leaving-spares.ts'
 import * as orphanQueries from './orphans.ts'
@@ -8,6 +9,7 @@ import * as poolQueries from './pools.ts'
 import * as spareQueries from './spares.ts'
 import * as statisticsQueries from './statistics.ts'
 import * as stockQueries from './stock.ts'
+import { thin } from './thinning.ts'
 import * as tickQueries from './ticks.ts'
 
 /** All queries of one database, as operations know them. */
@@ -17,6 +19,6 @@ export const storesOf = (db: Database) => ({
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),
   orphans: bind(db, orphanQueries),
-  history: bind(db, statisticsQueries),
+  history: bind(db, { ...statisticsQueries, ...foldingQueries, thin }),
   ticks: bind(db, tickQueries)
 })

@@ -38,7 +38,18 @@ export async function lostThings(db: Database, cloud: Cloud, poolProjectId: stri
   ]
 }
 
-const TABLES = ['backup_volumes', 'claims', 'os', 'pools', 'lead_times', 'ticks', 'orphans']
+const TABLES = [
+  'backup_volumes',
+  'stock_counts',
+  'claims',
+  'os',
+  'pools',
+  'lead_times',
+  'timings',
+  'timing_totals',
+  'ticks',
+  'orphans'
+]
 
 /** All that the service remembers: as long as nothing is changed, it stays the same. */
 export async function contentOf(db: Database): Promise<string> {

@@ -67,7 +67,7 @@ export const UPKEEP: readonly Scenario[] = [
       claims.find volumes.pages transfers.list spares.list volumes.find transfers.list spares.byVolume
       spares.drop claims.knowsVolume spares.byVolume orphans.note spares.stock spares.adopt orphans.forget
       spares.retireStale images.list snapshots.list volumes.find volumes.find volumes.find pools.noteNewer
-      spares.nextRetired volumes.find spares.drop claims.prune history.prune
+      spares.nextRetired volumes.find spares.drop claims.prune history.prune history.thin history.recount
     `),
     afterwards: async (stage, _act, stock) => {
       await oneDisk(3)(stage, { claim: stage.request({ hostname: 'web-01' }) }, stock)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import type { ImageView, PlanView, StatsView } from '../../src/http/schemas.ts'
+import { countStatements } from '../support/cloud.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 
 const WINDOWS = { os: 'windows2022', type: 'ssd' }
@@ -40,6 +41,19 @@ describe('GET /pool/stats', () => {
     assert.ok(lead_time_seconds['p95'] !== undefined && lead_time_seconds['p95'] >= lead_time_seconds['p50'])
     assert.ok(claim_seconds['p99'] !== undefined && claim_seconds['p50'] !== undefined)
     assert.deepEqual([stats.cloud, stats.orphans], [{ reachable: true, last_error: null }, 0])
+  })
+
+  it('costs a few statements, however many pools there are', async t => {
+    const many = Array.from({ length: 30 }, (_, n) => ({ os: `os-${n}`, type: 'ssd', target: 1 }))
+    for (const pools of [[DEBIAN], many]) {
+      const service = await aService(t, {
+        filled: false,
+        config: { pools: pools.map(pool => ({ target: 1, ...pool })) }
+      })
+      const statements = countStatements(service)
+      await service.stats()
+      assert.equal(statements(), 5)
+    }
   })
 
   it('counts hits, misses by their reason and existing disks, in the window only', async t => {

@@ -50,7 +50,9 @@ export class Real {
 
   /** As on the first day, with these targets. */
   async reset(targets: Targets): Promise<void> {
-    await this.#first.rows('truncate os, claims, backup_volumes, pools, lead_times, ticks, orphans')
+    await this.#first.rows(
+      'truncate os, claims, backup_volumes, pools, lead_times, timings, timing_totals, ticks, orphans'
+    )
     await storesOf(this.#first.service.db).pools.ensure(poolsOf(targets))
     this.#emptyCloud()
     await this.replace(targets)

@@ -48,6 +48,20 @@ describe('replenish', () => {
     assert.deepEqual(await cloudRequests(service), before)
   })
 
+  it('folds the counts once they have grown by much', async t => {
+    const service = await aService(t)
+    const grown = async () => (await service.rows('select from stock_counts')).length
+    await service.rows(
+      `insert into stock_counts
+       select os, type, snapshot_id, status, kept, making, 0, 0 from stock_counts, generate_series(1, 1000) limit 1000`
+    )
+    assert.ok((await grown()) > 1_000)
+    const statements = countStatements(service)
+    await replenish(service)
+    assert.ok(statements() < 10)
+    assert.equal(await grown(), 1)
+  })
+
   it('keeps to creating_max over all pools, the emptiest first', async t => {
     const pools = [
       { os: 'debian12', type: 'ssd', target: 4 },

@@ -110,6 +110,19 @@ describe('what is missing', () => {
   })
 })
 
+/** How many volumes each pool is given, one by one. */
+function inTurn(pools: readonly { target: number; count: number }[], volumes: number): number[] {
+  const given = pools.map(() => 0)
+  for (let n = 0; n < volumes; n += 1) {
+    const levels = pools.map(({ target, count }, i) => (count + (given[i] ?? 0)) / target)
+    const open = levels.filter(level => level < 1)
+    if (open.length === 0) break
+    const next = levels.indexOf(Math.min(...open))
+    given[next] = (given[next] ?? 0) + 1
+  }
+  return given
+}
+
 describe('the emptiest pool', () => {
   const [debian, windows] = [anImage(), anImage({ ...WINDOWS, snapshotId: 'windows' })]
   const both = (holdings: Holding[], creatingMax: number, targets: readonly [number, number] = [10, 10]) =>
@@ -139,6 +152,46 @@ describe('the emptiest pool', () => {
   it('changes with each volume, so that pools fill alike', () => {
     assert.deepEqual(both([], 6), [3, 3])
     assert.deepEqual(both([], 6, [20, 10]), [4, 2])
+  })
+
+  it('is found in the same turn as by looking at all pools for each volume', () => {
+    check(
+      property(array(record({ target: nat(9), count: nat(9) }), { maxLength: 9 }), nat(40), (pools, creatingMax) => {
+        const named = pools.map((pool, n) => ({ ...pool, os: `os-${n}`, type: 'ssd', sizeGib: undefined }))
+        const images = named.map(({ os }) => anImage({ os, snapshotId: os }))
+        const holdings = named.map(({ os, count }) => holding({ os, snapshotId: os, count }))
+        const plans = planReplenishment(aStock({ targets: named, images, holdings, limits: { ...ROOMY, creatingMax } }))
+        assert.deepEqual(plans.map(creates), inTurn(pools, creatingMax))
+      })
+    )
+  })
+
+  it('is found among 500 for each of 5,000 volumes, and each thing is looked up once', () => {
+    let lookedAt = 0
+    const seen = <T extends object>(thing: T): T =>
+      Object.defineProperty(thing, 'type', {
+        get: () => {
+          lookedAt += 1
+          return 'ssd'
+        }
+      })
+    const named = Array.from({ length: 500 }, (_, n) => ({
+      os: `os-${n}`,
+      type: 'ssd',
+      target: 20,
+      sizeGib: undefined
+    }))
+    const plans = planReplenishment(
+      aStock({
+        targets: named,
+        images: named.map(({ os }) => seen(anImage({ os, snapshotId: os }))),
+        states: named.map(({ os }) => seen(state({ os }))),
+        holdings: named.map(({ os }) => seen(holding({ os, snapshotId: os, count: 10 }))),
+        limits: { ...ROOMY, creatingMax: 10_000 }
+      })
+    )
+    assert.ok(plans.every(plan => creates(plan) === 10))
+    assert.ok(lookedAt <= 3 * 2 * named.length, `${lookedAt} looks`)
   })
 
   it('leaves its turn to others when it is held back', () => {

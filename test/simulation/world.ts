@@ -81,7 +81,10 @@ export class World {
   }
 
   async #begin(): Promise<void> {
-    await query(this.db, 'truncate os, claims, backup_volumes, pools, lead_times, ticks, orphans')
+    await query(
+      this.db,
+      'truncate os, claims, backup_volumes, pools, lead_times, timings, timing_totals, ticks, orphans'
+    )
     await storesOf(this.db).pools.ensure(POOLS)
     this.cloud.quotas.set(`${this.project('tenant-b')} volumes`, 4)
     this.identity = await this.#logIn('tenant-a-user', 'tenant-a')

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { countOf } from '../../src/pool/replenishment.ts'
 import { type Database, openDatabase, query, runScript, transaction, warmUp } from '../../src/store/database.ts'
-import { migrate, pendingMigrations } from '../../src/store/migrate.ts'
+import { MIGRATIONS_FOLDER, migrate, pendingMigrations } from '../../src/store/migrate.ts'
+import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase, aDatabaseAddress } from '../support/database.ts'
 import { aProcess } from '../support/process.ts'
+import { DEBIAN } from '../support/samples.ts'
 import { until } from '../support/until.ts'
 
 const FILES = {
@@ -128,6 +131,32 @@ describe('migrating', () => {
   it('refuses a file that is not numbered', async t => {
     const db = await anEmptyDatabase(t)
     await assert.rejects(migrate(db, systemClock, await aFolder(t, { 'things.sql': '' })), /0001-spares\.sql/)
+  })
+
+  it('counts the spares, claims and volumes of a database that is older than its counts', async t => {
+    const db = await anEmptyDatabase(t)
+    const older = await aFolder(t, {})
+    for (const name of ['0001-spares', '0002-longest-lead-times', '0003-arming'])
+      await cp(join(MIGRATIONS_FOLDER, `${name}.sql`), join(older, `${name}.sql`))
+    await migrate(db, systemClock, older)
+    await runScript(
+      db,
+      `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, name, status, created_at, updated_at)
+       select gen_random_uuid(), 'debian12', 'ssd', 's', '1', 'ceph-ssd', 20, '', 'requested', now(), now()
+         from generate_series(1, 3);
+       insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, source, volume_id, seconds,
+                           created_at, updated_at)
+       select gen_random_uuid(), '', 'p', n::text, 'h', 'sys', 'debian12', 'ssd', 'available', 'pool', n::text, 2, now(), now()
+         from generate_series(1, 5) n;
+       insert into lead_times values (gen_random_uuid(), 'debian12', 'ssd', 14, now())`
+    )
+    await migrate(db, systemClock)
+    const { spares, history } = storesOf(db)
+    const { holdings, unfolded } = await spares.stock()
+    assert.deepEqual([countOf(holdings), unfolded], [3, { counts: 0, timings: 6 }])
+    const [statistics] = await history.read(new Date(Date.now() - 86_400_000), [DEBIAN])
+    assert.equal(statistics?.hits, 5)
+    assert.equal(Math.round(statistics.leadTime?.p50 ?? 0), 14)
   })
 
   it('makes the tables of this service', async t => {

@@ -109,7 +109,12 @@ describe('what is requested', () => {
 
 describe('the stock', () => {
   it('is empty at first', async () => {
-    assert.deepEqual(await spares.stock(), { images: [], states: [], holdings: [] })
+    assert.deepEqual(await spares.stock(), {
+      images: [],
+      states: [],
+      holdings: [],
+      unfolded: { counts: 0, timings: 0 }
+    })
   })
 
   it('counts the spares that are alike, with their sizes, and shows images and pools', async () => {

@@ -29,7 +29,18 @@ export async function aStore(connections = 2) {
   const stores = storesOf(db)
   const { spares, claims, images } = stores
   const rows = <Row extends object>(sql: string, bindings: object = {}): Promise<Row[]> => query(db, sql, bindings)
-  const tables = ['backup_volumes', 'claims', 'os', 'pools', 'lead_times', 'ticks', 'orphans']
+  const tables = [
+    'backup_volumes',
+    'stock_counts',
+    'claims',
+    'os',
+    'pools',
+    'lead_times',
+    'timings',
+    'timing_totals',
+    'ticks',
+    'orphans'
+  ]
   beforeEach(() => runScript(db, tables.map(table => `delete from ${table};`).join('')))
   return {
     db,

@@ -25,18 +25,6 @@ create table timing_totals (
 );
 create index timing_totals_by_age on timing_totals (until);
 
-create function note_claim_time() returns trigger language plpgsql as $$
-begin
-  insert into timings
-  values (new.os, new.type, case new.source when 'created' then coalesce(new.miss_reason, 'empty') else new.source end,
-          bucket_of(coalesce(new.seconds, 0)), new.updated_at);
-  return null;
-end $$;
-create trigger claim_ends after update of status on claims
-  for each row when (new.status = 'available' and old.status <> 'available') execute function note_claim_time();
-create trigger claim_is_made_ended after insert on claims
-  for each row when (new.status = 'available') execute function note_claim_time();
-
 create function note_lead_time() returns trigger language plpgsql as $$
 begin
   insert into timings values (new.os, new.type, 'lead_time', bucket_of(new.seconds), new.at);

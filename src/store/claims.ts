@@ -115,15 +115,21 @@ export async function settle(db: Database, lease: ClaimLease, given: Given, at: 
     db,
     `with handed_over as (
        delete from backup_volumes where claim_id = :claimId and volume_id = :volumeId
+     ), settled as (
+       update claims
+          set status = 'available', source = :source, miss_reason = :missReason,
+              lease_holder = null, lease_until = null,
+              volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
+              image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
+              seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
+        where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
+        returning os, type, seconds
      )
-     update claims
-        set status = 'available', source = :source, miss_reason = :missReason,
-            lease_holder = null, lease_until = null,
-            volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
-            image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
-            seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
-      where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
-      returning id`,
+     insert into timings (os, type, what, bucket, at)
+     select os, type, case when :source = 'created' then coalesce(:missReason, 'empty') else :source end,
+            bucket_of(seconds), :at
+       from settled
+     returning os`,
     { ...lease, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
   )
   return rows.length > 0

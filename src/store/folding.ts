@@ -36,9 +36,9 @@ async function foldStock(tx: Database): Promise<void> {
        delete from stock_counts returning *
      )
      insert into stock_counts
-     select os, type, snapshot_id, status, kept, making, sum(count), sum(size), false
+     select os, type, snapshot_id, status, kept, sum(count), sum(size), false
        from folded
-      group by os, type, snapshot_id, status, kept, making
+      group by os, type, snapshot_id, status, kept
      having sum(count) <> 0 or sum(size) <> 0`
   )
 }
@@ -101,12 +101,11 @@ export async function recount(db: Database): Promise<number> {
     const rows = await query(
       tx,
       `insert into stock_counts
-       select os, type, snapshot_id, status, kept, making, sum(count), sum(size)
-         from (select os, type, snapshot_id, status, kept, is_making(status, available_at) as making, 1 as count, size
-                 from backup_volumes
+       select os, type, snapshot_id, status, kept, sum(count), sum(size)
+         from (select os, type, snapshot_id, status, kept, 1 as count, size from backup_volumes where is_counted(status)
                 union all
-               select os, type, snapshot_id, status, kept, making, -count, -size from stock_counts) difference
-        group by os, type, snapshot_id, status, kept, making
+               select os, type, snapshot_id, status, kept, -count, -size from stock_counts) difference
+        group by os, type, snapshot_id, status, kept
        having sum(count) <> 0 or sum(size) <> 0
        returning os`
     )

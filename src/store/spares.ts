@@ -94,14 +94,15 @@ export async function noteFinished(
 export async function onTheirWay(db: Database): Promise<OnTheirWay> {
   const rows = await query<SpareRow>(
     db,
-    `(select * from backup_volumes
-       where status <> 'available'
-         and (status in ('requested', 'creating')
-              or status = 'reserved' and available_at is null
-              or status = 'retiring' and volume_id is null) -- Retired before Cinder's answer was known.
-       order by created_at, id)
-      union all
-     (select * from backup_volumes where status = 'retiring' and volume_id is not null limit 1)`
+    `select * from (
+       select * from backup_volumes
+        where status not in ('available', 'retiring') and (status <> 'reserved' or available_at is null)
+        union all
+       select * from backup_volumes where status = 'retiring' and volume_id is null
+        union all
+       (select * from backup_volumes where status = 'retiring' and volume_id is not null limit 1)
+     ) spare
+     order by created_at, id`
   )
   const isToDelete = ({ status, volume_id }: SpareRow): boolean => status === 'retiring' && volume_id !== null
   return { spares: rows.filter(row => !isToDelete(row)).map(toSpare), anyToDelete: rows.some(isToDelete) }

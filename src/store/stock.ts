@@ -43,10 +43,15 @@ export async function stock(db: Database): Promise<StoredStock> {
      select 'state', row_to_json(pools) from pools
       union all
      select 'holding', row_to_json(holding)
-       from (select os, type, snapshot_id, status, kept, making, sum(count)::int as count, sum(size)::int as size
+       from (select os, type, snapshot_id, status, kept, false as making, sum(count)::int as count, sum(size)::int as size
                from stock_counts
-              group by os, type, snapshot_id, status, kept, making
-             having sum(count) <> 0) holding
+              group by os, type, snapshot_id, status, kept
+             having sum(count) <> 0
+              union all
+             select os, type, snapshot_id, status, kept, available_at is null, count(*)::int, sum(size)::int
+               from backup_volumes
+              where status not in ('available', 'retiring')
+              group by os, type, snapshot_id, status, kept, available_at is null) holding
       union all
      select 'unfolded', json_build_object('counts', (select count(*) from stock_counts where is_change),
                                          'timings', (select count(*) from timings))`

@@ -53,7 +53,7 @@ describe('replenish', () => {
     const grown = async () => (await service.rows('select from stock_counts')).length
     await service.rows(
       `insert into stock_counts
-       select os, type, snapshot_id, status, kept, making, 0, 0 from stock_counts, generate_series(1, 1000) limit 1000`
+       select os, type, snapshot_id, status, kept, 0, 0 from stock_counts, generate_series(1, 1000) limit 1000`
     )
     assert.ok((await grown()) > 1_000)
     const statements = countStatements(service)

@@ -91,7 +91,9 @@ async function measurePart(t: Lifetime, name: string, options: Options): Promise
 }
 
 const reportOf = (name: string, { figures, tables = [] }: Findings, quick: boolean): string =>
-  [`## ${name}`, figuresTable(figures, quick), ...tables.map(tableOf)].join('\n\n')
+  [`## ${name}\n`, figuresTable(figures, quick), ...tables.filter(({ rows }) => rows.length > 0).map(tableOf)].join(
+    '\n'
+  )
 
 const options = command.parse().opts<Given>()
 await withLifetime(t => main(t, options))

@@ -8,20 +8,28 @@ import { orAborted, Shared } from './waiting.ts'
 
 const KEPT_MS = 300_000
 const KEPT_MAX = 10_000
+/** After so much of that time a token in use is looked up again, so that no claim waits for it. */
+const IN_USE = 0.8
+const AGAIN_MS = 15_000
 /** Looked up at once. Beyond it there would be a queue that only grows, in front of all who come after. */
 const LOOKUPS_MAX = 256
 
 /** What may stand in a header; anything else is no token, and Keystone need not be asked. */
 const TOKEN = /^[\x21-\x7e]{1,8192}$/
 
+interface Kept {
+  readonly identity: Identity
+  readonly until: number
+  lookAgainFrom: number
+}
+
 /** Finds out who callers are. Remembered for a while: Keystone's revocations are seen only after that. */
 export class Identities {
   readonly #keystone: Keystone
   readonly #http: Http
   readonly #clock: Clock
-  readonly #kept = new Map<string, { identity: Identity; until: number }>()
+  readonly #kept = new Map<string, Kept>()
   readonly #lookups = new Shared<Identity | undefined>()
-  #waiting = 0
   /** The last token of ours that may not look at others'. */
   #unfit: string | undefined
 
@@ -33,32 +41,40 @@ export class Identities {
 
   async identify(token: string, call: Call): Promise<Identity | undefined> {
     if (!TOKEN.test(token)) return undefined
+    const now = this.#clock.now().getTime()
     const kept = this.#kept.get(token)
-    if (kept) {
+    if (kept && now < kept.until) {
       this.#kept.delete(token)
-      if (this.#clock.now().getTime() < kept.until) {
-        this.#kept.set(token, kept) // Moved to the end: the first one is the one not seen for longest.
-        return kept.identity
+      this.#kept.set(token, kept) // Moved to the end: the first one is the one not seen for longest.
+      if (now >= kept.lookAgainFrom && this.#hasRoom(token)) {
+        kept.lookAgainFrom = now + AGAIN_MS
+        void this.#lookUp(token, call.requestId).catch(() => undefined) // Whoever needs it once it has lapsed is told.
       }
+      return kept.identity
     }
-    if (this.#waiting >= LOOKUPS_MAX) throw tooMany()
-    this.#waiting += 1
-    try {
-      const lookup = () => this.#lookups.join(token, () => this.#lookUp(token, call.requestId))
-      return await this.#http.within(call, limited => orAborted(lookup(), limited.signal))
-    } finally {
-      this.#waiting -= 1
-    }
+    if (!this.#hasRoom(token)) throw tooMany()
+    return await this.#http.within(call, limited => orAborted(this.#lookUp(token, call.requestId), limited.signal))
   }
 
-  async #lookUp(token: string, requestId: string): Promise<Identity | undefined> {
+  #hasRoom(token: string): boolean {
+    return this.#lookups.has(token) || this.#lookups.size < LOOKUPS_MAX
+  }
+
+  /** Once for all who ask at the same time. */
+  #lookUp(token: string, requestId: string): Promise<Identity | undefined> {
+    return this.#lookups.join(token, () => this.#lookUpAnew(token, requestId))
+  }
+
+  async #lookUpAnew(token: string, requestId: string): Promise<Identity | undefined> {
     try {
       const identity = await this.#http.within({ requestId }, call => this.#ask(token, call))
+      this.#kept.delete(token)
       const now = this.#clock.now().getTime()
       if (!identity || identity.expiresAt.getTime() <= now) return undefined
       const [oldest] = this.#kept.keys()
       if (oldest !== undefined && this.#kept.size >= KEPT_MAX) this.#kept.delete(oldest)
-      this.#kept.set(token, { identity, until: Math.min(now + KEPT_MS, identity.expiresAt.getTime()) })
+      const keptMs = Math.min(KEPT_MS, identity.expiresAt.getTime() - now)
+      this.#kept.set(token, { identity, until: now + keptMs, lookAgainFrom: now + keptMs * IN_USE })
       return identity
     } catch (error) {
       // Whatever went wrong here is no fault of the caller's token: it must not look like one.

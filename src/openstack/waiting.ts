@@ -18,6 +18,14 @@ export function orAborted<T>(promise: Promise<T>, signal: StopSignal): Promise<T
 export class Shared<T> {
   readonly #running = new Map<string, Promise<T>>()
 
+  get size(): number {
+    return this.#running.size
+  }
+
+  has(key: string): boolean {
+    return this.#running.has(key)
+  }
+
   join(key: string, work: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key)
     if (running) return running

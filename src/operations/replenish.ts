@@ -11,6 +11,7 @@ import { requestVolume } from './request-volume.ts'
 
 export interface ReplenishResult {
   readonly requested: number
+  /** Those that miss something. */
   readonly pools: readonly PoolPlan[]
 }
 
@@ -22,20 +23,24 @@ const UNFOLDED_MAX = { counts: 1_000, timings: 5_000 }
  * the next run may begin: a create that Cinder does not answer keeps nothing else from being made.
  */
 export async function replenish(deps: Deps, call: Call, letNextBegin = () => {}): Promise<ReplenishResult> {
-  let stock = await deps.spares.stock()
+  const { settings, spares, clock } = deps
+  const { isNeeded, unfolded } = await spares.need(settings.targets, NO_IMAGE, clock.now())
   try {
-    if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
-    return await refill(deps, stock, call, letNextBegin)
+    // Where Cinder is the source of images, each run follows it.
+    if (!isNeeded && settings.imagesSource !== 'cinder') return { requested: 0, pools: [] }
+    return await refill(deps, call, letNextBegin)
   } finally {
-    const { counts, timings } = stock.unfolded
+    const { counts, timings } = unfolded
     if (counts > UNFOLDED_MAX.counts || timings > UNFOLDED_MAX.timings) await deps.history.fold()
   }
 }
 
-async function refill(deps: Deps, stock: StoredStock, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
+async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
+  let stock = await deps.spares.stock()
+  if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
   const draft = planReplenishment(completeStock(deps, stock, undefined))
   await noteMissingImages(deps, draft, stock)
-  if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft }
+  if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft.filter(isShort) }
   const quota = await readQuota(deps, call)
   let plans = draft
   const plan = (current: StoredStock): Creation[] => {
@@ -45,8 +50,10 @@ async function refill(deps: Deps, stock: StoredStock, call: Call, letNextBegin: 
   const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
   letNextBegin()
   await concurrently(spares, deps.settings.limits.creatingMax, spare => create(deps, spare, call))
-  return { requested: spares.length, pools: plans }
+  return { requested: spares.length, pools: plans.filter(isShort) }
 }
+
+const isShort = ({ missing, heldBackBy }: PoolPlan): boolean => missing > 0 || heldBackBy === 'no_image'
 
 /** What the next replenish would do, with the images that it would find; changes nothing. */
 export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {

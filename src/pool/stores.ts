@@ -1,6 +1,6 @@
 import type { Claim, ClaimRequest, ClaimSource, Disk, Lease, MissReason } from './claim.ts'
 import type { Image } from './image.ts'
-import type { Creation, Holding, PoolState } from './replenishment.ts'
+import type { Creation, Holding, PoolState, PoolTarget } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
 
 /** What operations need of the database: `store` implements these, one function a query. */
@@ -10,8 +10,19 @@ export interface StoredStock {
   readonly images: readonly Image[]
   readonly states: readonly PoolState[]
   readonly holdings: readonly Holding[]
-  /** How many rows the counts and the statistics have grown by since they were last folded. */
-  readonly unfolded: { readonly counts: number; readonly timings: number }
+  readonly unfolded: Unfolded
+}
+
+/** How many rows the counts and the statistics have grown by since they were last folded. */
+export interface Unfolded {
+  readonly counts: number
+  readonly timings: number
+}
+
+export interface Need {
+  /** Some pool that may be refilled now has less than its target, or its image is missing, or was when it was last looked for. */
+  readonly isNeeded: boolean
+  readonly unfolded: Unfolded
 }
 
 export interface Listing<T> {
@@ -22,6 +33,8 @@ export interface Listing<T> {
 
 export interface Spares {
   stock(): Promise<StoredStock>
+  /** Whether a plan would come to anything, at a fraction of what the stock costs where there are many pools. */
+  need(targets: readonly PoolTarget[], noImage: string, at: Date): Promise<Need>
   /** Records what `plan` wants, decided on a stock that nobody changes meanwhile: so no replica passes a limit. */
   request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
   /** Records a disk to be made for a claim that found no spare. Undefined: the claim has one already, or is no more. */

@@ -1,6 +1,6 @@
-import type { Creation, Holding } from '../pool/replenishment.ts'
+import type { Creation, Holding, PoolTarget } from '../pool/replenishment.ts'
 import { type PoolName, type Spare, type SpareStatus, spareName } from '../pool/spare.ts'
-import type { StoredStock } from '../pool/stores.ts'
+import type { Need, StoredStock, Unfolded } from '../pool/stores.ts'
 import { type Database, query, transaction } from './database.ts'
 import { type ImageRow, toImage } from './images.ts'
 import { type PoolRow, toPoolState } from './pools.ts'
@@ -62,6 +62,44 @@ export async function stock(db: Database): Promise<StoredStock> {
     holdings: rows.flatMap(({ kind, row }) => (kind === 'holding' ? [toHolding(row)] : [])),
     unfolded: rows.flatMap(({ kind, row }) => (kind === 'unfolded' ? [row] : []))[0] ?? NOTHING
   }
+}
+
+const NEED = `
+  with short as (
+    select pool.os
+      from unnest(:oss::text[], :types::text[], :wanted::int[]) as pool (os, type, wanted)
+      left join os image on image.name = pool.os and image.type = pool.type
+      left join pools state on state.os = pool.os and state.type = pool.type
+      left join (
+        select counted.os, counted.type, sum(count) as count
+          from stock_counts counted join os on os.name = counted.os and os.type = counted.type
+         where status = 'available'
+           and (kept or counted.snapshot_id = os.snapshot_id or counted.snapshot_id = any(os.replica_snapshot_ids))
+         group by counted.os, counted.type
+      ) held on held.os = pool.os and held.type = pool.type
+      left join (
+        select os, type, count(*) as count from backup_volumes
+         where status not in ('available', 'retiring') and status <> 'reserved' -- So said, it fits its index.
+         group by os, type
+      ) in_flight on in_flight.os = pool.os and in_flight.type = pool.type
+     where image.id is null or state.last_error = :noImage
+        or coalesce(held.count, 0) + coalesce(in_flight.count, 0) < pool.wanted
+           and not coalesce(state.paused, false) and coalesce(state.retry_at <= :at, true)
+  )
+  select exists (select from short) as is_needed,
+         (select count(*) from stock_counts where is_change)::int as counts,
+         (select count(*) from timings)::int as timings`
+
+/** By the same rules as a plan, which is drawn up only where this says so. */
+export async function need(db: Database, targets: readonly PoolTarget[], noImage: string, at: Date): Promise<Need> {
+  const [row] = await query<Unfolded & { is_needed: boolean }>(db, NEED, {
+    oss: targets.map(({ os }) => os),
+    types: targets.map(({ type }) => type),
+    wanted: targets.map(({ target }) => target),
+    noImage,
+    at
+  })
+  return { isNeeded: row?.is_needed ?? true, unfolded: row ?? NOTHING }
 }
 
 /** Any number will do, as long as nothing else in this database takes it. */

@@ -12,6 +12,7 @@ import {
   type Test,
   volumeBody
 } from '../support/scripted-cloud.ts'
+import { until } from '../support/until.ts'
 
 const VALIDATE = 'GET /identity/v3/auth/tokens'
 const code = (expected: string) => (error: CloudError) => error.code === expected
@@ -61,15 +62,38 @@ describe('finding out who a caller is', () => {
     assert.equal(await client.identify('callers', CALL), undefined)
   })
 
-  it('asks once for many at a time, and not again for five minutes', async t => {
+  it('asks once for many at a time, however many, and not again for four minutes', async t => {
     const { cloud, client } = await aCloud(t)
-    await Promise.all(Array.from({ length: 20 }, () => client.identify('callers', CALL)))
-    cloud.clock.pass(299)
+    await Promise.all(Array.from({ length: 500 }, () => client.identify('callers', CALL)))
+    cloud.clock.pass(239)
     await client.identify('callers', CALL)
     assert.equal(cloud.count(VALIDATE), 1)
-    cloud.clock.pass(2)
+    cloud.clock.pass(62)
     await client.identify('callers', CALL)
     assert.equal(cloud.count(VALIDATE), 2)
+  })
+
+  it('asks again behind the back of who uses it, after four minutes, and forgets it when it is no more', async t => {
+    const { cloud, client, known } = await aCloud(t)
+    await client.identify('callers', CALL)
+    cloud.clock.pass(241)
+    cloud.on(VALIDATE, fault(503, 'error', 'busy'))
+    for (let n = 0; n < 3; n += 1) assert.ok(await client.identify('callers', CALL))
+    await until(() => cloud.count(VALIDATE) > 1)
+    cloud.on(VALIDATE, known)
+    cloud.clock.pass(16)
+    const before = cloud.count(VALIDATE)
+    assert.ok(await client.identify('callers', CALL))
+    await until(() => cloud.count(VALIDATE) > before)
+    await client.identify('another', CALL) // Its answer comes after the one before.
+    cloud.clock.pass(239) // Beyond five minutes from the first.
+    const asked = cloud.count(VALIDATE)
+    assert.ok(await client.identify('callers', CALL))
+    assert.equal(cloud.count(VALIDATE), asked)
+    cloud.on(VALIDATE, fault(404, 'error', 'gone'))
+    cloud.clock.pass(2)
+    assert.ok(await client.identify('callers', CALL))
+    await until(async () => (await client.identify('callers', CALL)) === undefined)
   })
 
   it('forgets a token no later than it expires', async t => {

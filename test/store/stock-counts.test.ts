@@ -2,14 +2,15 @@ import assert from 'node:assert/strict'
 import { array, asyncProperty, assert as check, constantFrom, nat, tuple } from 'fast-check'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
-import type { Spare, SpareStatus } from '../../src/pool/spare.ts'
+import { planReplenishment } from '../../src/pool/replenishment.ts'
+import { type Spare, type SpareStatus, samePool } from '../../src/pool/spare.ts'
 import { PURGES } from '../../src/pool/stores.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aCreation, aDisk, anImage, aSpare, NOON, noon } from '../support/samples.ts'
 import { aStore, held, rivals } from '../support/store.ts'
 
 const RIVALS = 8
-const { db, spares, images, claims, history, open, stock, settled, rows } = await aStore(RIVALS)
+const { db, spares, images, pools, claims, history, open, stock, settled, rows } = await aStore(RIVALS)
 
 /** What the counts must be, as the rows have it. */
 const COUNTED = `
@@ -31,6 +32,22 @@ async function anySpare(n: number, ...statuses: SpareStatus[]): Promise<Spare | 
 
 const POOLS = [anImage({ replicaSnapshotIds: ['replica'] }), anImage({ type: 'sas', snapshotId: 'sas', sizeGib: 40 })]
 const imageOf = (n: number) => POOLS[n % POOLS.length] ?? anImage()
+
+const NO_IMAGE = 'no image'
+const TARGETS = POOLS.map(({ os, type }) => ({ os, type, target: 4, sizeGib: undefined }))
+const NO_LIMITS = { creatingMax: 999, creatingMaxPerSnapshot: 999, budgetGib: undefined }
+
+/** Whether a plan would come to anything. */
+async function planned(): Promise<boolean> {
+  const stored = await spares.stock()
+  const plans = planReplenishment({ ...stored, targets: TARGETS, limits: NO_LIMITS, quota: undefined, now: NOON })
+  const isMissing = TARGETS.some(target => !stored.images.some(image => samePool(image, target)))
+  return (
+    isMissing ||
+    plans.some(({ create }) => create.length > 0) ||
+    stored.states.some(({ lastError }) => lastError === NO_IMAGE)
+  )
+}
 
 /** Whatever is done to spares, by the service and by others, each to one that `n` chooses. */
 const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
@@ -90,6 +107,9 @@ const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
     rows("update backup_volumes set size = size + 1, snapshot_id = 'other' where size = :n", { n: 20 + (n % 3) }),
   delete: () => rows("delete from backup_volumes where status in ('requested', 'retiring')"),
   truncate: n => (n % 5 === 0 ? rows('truncate backup_volumes') : Promise.resolve()),
+  pause: n => pools.setPaused(imageOf(n), n % 3 === 0),
+  fail: n => pools.noteFailure(imageOf(n), 'no valid backend', () => noon((n % 3) - 1)),
+  recover: n => pools.noteError(imageOf(n), n % 3 === 0 ? NO_IMAGE : undefined),
   fold: () => history.fold(),
   recount: () => history.recount()
 }
@@ -98,12 +118,14 @@ describe('the counts of the stock', () => {
   it('are those of its rows, whatever was done to them', async () => {
     await check(
       asyncProperty(array(tuple(constantFrom(...Object.keys(ACTS)), nat(99)), { maxLength: 60 }), async acts => {
-        await rows('truncate backup_volumes, claims, os')
+        await rows('truncate backup_volumes, claims, os, pools')
+        await pools.ensure(POOLS)
         await images.add(POOLS)
         await spares.request(() => POOLS.flatMap(image => [aCreation(image), aCreation(image)]), newId, NOON)
         for (const [name, n] of acts) {
           await ACTS[name]?.(n)
           assert.deepEqual(await differences(), [], name)
+          assert.equal((await spares.need(TARGETS, NO_IMAGE, NOON)).isNeeded, await planned(), name)
         }
       }),
       { numRuns: 60 }

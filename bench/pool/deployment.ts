@@ -72,7 +72,7 @@ export class Deployment {
   async stock(perPool: number): Promise<void> {
     if (perPool * this.pools.length >= 10_000) say(`${this.name}: making ${perPool * this.pools.length} spares`)
     for (const pool of this.pools) await this.#fill(pool, perPool)
-    await this.#settleDown()
+    await query(this.database.db, 'vacuum (analyze) backup_volumes, stock_counts') // As autovacuum would have done meanwhile.
   }
 
   /** As many new ones as were claimed from each pool. */
@@ -81,7 +81,7 @@ export class Deployment {
       const taken = claimed.filter(one => samePool(one, pool)).length
       if (taken > 0) await this.#fill(pool, taken)
     }
-    await this.#settleDown()
+    await query(this.database.db, 'analyze backup_volumes')
   }
 
   /** Volumes that the cloud is making. */
@@ -113,11 +113,6 @@ export class Deployment {
 
   #wish({ snapshotId }: BenchPool, count: number): Wish {
     return { deployment: this.name, snapshotId, spareIds: Array.from({ length: count }, newId) }
-  }
-
-  /** What autovacuum would have done when they were made one by one. */
-  async #settleDown(): Promise<void> {
-    await query(this.database.db, 'analyze backup_volumes')
   }
 
   async #insert({ os, type, snapshotId }: BenchPool, rows: readonly NewRow[]): Promise<void> {

@@ -105,18 +105,20 @@ export async function warmUp(db: Database, count: number): Promise<void> {
  * Sends one statement, with `:name` for each binding. The one way to the database.
  * It is prepared under a name once a connection, which doubles the rate of the short statements on a claim's path: planning
  * costs more than running them. Knex cannot name statements, so this borrows its connection. An object becomes jsonb, an
- * array an array (`= any(:ids)`); a jsonb array must be stringified by the caller.
+ * array an array (`= any(:ids)`); a jsonb array must be stringified by the caller. `plan: 'anew'` is for what reads whole tables:
+ * a plan that was made when they were empty would be kept for as long as the connection.
  */
 export async function query<Row extends QueryResultRow>(
   db: Database,
   sql: string,
-  bindings: object = {}
+  bindings: object = {},
+  { plan = 'once' }: { readonly plan?: 'once' | 'anew' } = {}
 ): Promise<Row[]> {
   const statement = toStatement(sql)
   const values = valuesOf(statement, { ...bindings })
   const state = stateOf(db)
   return await attempt(db, async () => {
-    const named = state.preparedStatements ? { name: statement.name } : {}
+    const named = state.preparedStatements && plan === 'once' ? { name: statement.name } : {}
     const { rows } = await onConnection(db, connection =>
       connection.query<Row>({ ...named, text: statement.text, values })
     )

@@ -150,6 +150,7 @@ function spawnServer(
     unix_socket_directories: runDir,
     unix_socket_permissions: '0700',
     port: String(ADDRESS.port),
+    autovacuum_naptime: '15s', // Of a minute's churn the dead rows would be most of some tables.
     timezone: 'UTC',
     log_timezone: 'UTC',
     'spare_pool.owner': String(process.pid),

@@ -47,10 +47,14 @@ function translate(sql: string): Statement {
   return { name: createHash('sha256').update(text).digest('hex').slice(0, 32), text, bindings }
 }
 
-/** A statement's values in their order. A binding may be undefined, which is null, but must be named. */
+/**
+ * A statement's values in their order. A binding may be undefined, which is null, but must be named. Times go as text: pg would
+ * write them out in local time, digit by digit.
+ */
 export function valuesOf(statement: Statement, bindings: Readonly<Record<string, unknown>>): unknown[] {
   return statement.bindings.map(name => {
     if (!(name in bindings)) throw new Error(`No value for :${name} in: ${statement.text}`)
-    return bindings[name]
+    const value = bindings[name]
+    return value instanceof Date ? value.toISOString() : value
   })
 }

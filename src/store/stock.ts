@@ -54,7 +54,9 @@ export async function stock(db: Database): Promise<StoredStock> {
               group by os, type, snapshot_id, status, kept, available_at is null) holding
       union all
      select 'unfolded', json_build_object('counts', (select count(*) from stock_counts where is_change),
-                                         'timings', (select count(*) from timings))`
+                                         'timings', (select count(*) from timings))`,
+    {},
+    { plan: 'anew' }
   )
   return {
     images: rows.flatMap(({ kind, row }) => (kind === 'image' ? [toImage(row)] : [])),
@@ -64,41 +66,45 @@ export async function stock(db: Database): Promise<StoredStock> {
   }
 }
 
+/** Added up and not joined: PostgreSQL guesses low how many pools there are, and would compare each with all. */
 const NEED = `
-  with short as (
-    select pool.os
-      from unnest(:oss::text[], :types::text[], :wanted::int[]) as pool (os, type, wanted)
-      left join os image on image.name = pool.os and image.type = pool.type
-      left join pools state on state.os = pool.os and state.type = pool.type
-      left join (
-        select counted.os, counted.type, sum(count) as count
-          from stock_counts counted join os on os.name = counted.os and os.type = counted.type
-         where status = 'available'
-           and (kept or counted.snapshot_id = os.snapshot_id or counted.snapshot_id = any(os.replica_snapshot_ids))
-         group by counted.os, counted.type
-      ) held on held.os = pool.os and held.type = pool.type
-      left join (
-        select os, type, count(*) as count from backup_volumes
-         where status not in ('available', 'retiring') and status <> 'reserved' -- So said, it fits its index.
-         group by os, type
-      ) in_flight on in_flight.os = pool.os and in_flight.type = pool.type
-     where image.id is null or state.last_error = :noImage
-        or coalesce(held.count, 0) + coalesce(in_flight.count, 0) < pool.wanted
-           and not coalesce(state.paused, false) and coalesce(state.retry_at <= :at, true)
+  with wanted as (
+    select * from unnest(:oss::text[], :types::text[], :counts::int[]) as pool (os, type, count)
+  ), short as (
+    select os, type
+      from (select os, type, count from wanted
+             union all
+            select counted.os, counted.type, -count
+              from stock_counts counted join os on os.name = counted.os and os.type = counted.type
+             where status = 'available'
+               and (kept or counted.snapshot_id = os.snapshot_id or counted.snapshot_id = any(os.replica_snapshot_ids))
+             union all
+            select os, type, -1 from backup_volumes
+             where status not in ('available', 'retiring') and status <> 'reserved') level -- So said, it fits its index.
+     group by os, type
+    having sum(count) > 0
   )
-  select exists (select from short) as is_needed,
+  select exists (
+           select from short left join pools using (os, type)
+            where not coalesce(paused, false) and coalesce(retry_at <= :at, true)
+         ) or exists (
+           select from wanted where not exists (select from os where name = wanted.os and os.type = wanted.type)
+         ) or exists (
+           select from pools where last_error = :noImage and (os, type) in (select os, type from wanted)
+         ) as is_needed,
          (select count(*) from stock_counts where is_change)::int as counts,
          (select count(*) from timings)::int as timings`
 
 /** By the same rules as a plan, which is drawn up only where this says so. */
 export async function need(db: Database, targets: readonly PoolTarget[], noImage: string, at: Date): Promise<Need> {
-  const [row] = await query<Unfolded & { is_needed: boolean }>(db, NEED, {
+  const bindings = {
     oss: targets.map(({ os }) => os),
     types: targets.map(({ type }) => type),
-    wanted: targets.map(({ target }) => target),
+    counts: targets.map(({ target }) => target),
     noImage,
     at
-  })
+  }
+  const [row] = await query<Unfolded & { is_needed: boolean }>(db, NEED, bindings, { plan: 'anew' })
   return { isNeeded: row?.is_needed ?? true, unfolded: row ?? NOTHING }
 }
 

@@ -35,7 +35,7 @@ export class Endpoints {
   }
 
   async endpoint(call: LimitedCall): Promise<Endpoint> {
-    const token = await this.#keystone.token('own', call)
+    const token = this.#keystone.held('own', call.requestId) ?? (await this.#keystone.token('own', call))
     const root = this.#rootIn(token)
     return { root, minor: this.#minors.get(root) ?? (await this.#discover(root, token, call)) }
   }

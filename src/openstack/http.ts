@@ -116,7 +116,8 @@ export class Http {
 
   async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {
     const slots = this.#slots[request.service]
-    if (!(await slots.take(call.priority, call.signal))) return new Failure(unsentFailure(call.signal))
+    const taken = slots.take(call.priority, call.signal)
+    if (!(taken === true || (await taken))) return new Failure(unsentFailure(call.signal))
     const startedAt = this.#options.clock.now().getTime()
     try {
       const result = await this.#exchange(request, call)

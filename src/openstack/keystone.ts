@@ -202,7 +202,7 @@ export async function withRenewal<T>(
   call: LimitedCall,
   work: (token: Token) => Promise<T>
 ): Promise<T> {
-  let token = await keystone.token(scope, call)
+  let token = keystone.held(scope, call.requestId) ?? (await keystone.token(scope, call))
   for (const pauseMs of [0, SECOND_OF_A_REVOCATION_MS]) {
     try {
       return await work(token)

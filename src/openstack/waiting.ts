@@ -45,14 +45,14 @@ export class Slots {
     this.#max = { claim: places, background: Math.max(1, Math.floor(places / 2)) }
   }
 
-  /** False: the signal fired first. */
-  async take(priority: Priority, signal: StopSignal): Promise<boolean> {
+  /** False: the signal fired first. Where a place is free, at once. */
+  take(priority: Priority, signal: StopSignal): boolean | Promise<boolean> {
     if (signal.aborted) return false
     if (this.#waiting[priority].size === 0 && this.#hasPlace(priority)) {
       this.#taken[priority] += 1
       return true
     }
-    return await new Promise<boolean>(resolve => {
+    return new Promise<boolean>(resolve => {
       const waiting = this.#waiting[priority]
       const giveUp = () => {
         waiting.delete(admit)

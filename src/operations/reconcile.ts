@@ -22,13 +22,16 @@ export interface ReconcileResult {
 export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult> {
   const settled = await settleClaims(deps, call)
   const pool = await deps.cloud.pool(call)
-  const volumes = await ourVolumes(deps, pool, call)
-  const transfers = await waitingTransfers(pool, call)
-  const strays: Transfer[] = []
-  const { dropped, known, awaited } = await reviewStock(deps, { pool, volumes, transfers, strays, call })
-  const unknown = [...volumes.values()].filter(
-    ({ id, metadata }) => !known.has(id) && !awaited.has(metadata[SPARE_ID_KEY] ?? '')
-  )
+  const review: Review = {
+    pool,
+    transfers: await waitingTransfers(pool, call),
+    strays: [],
+    unknown: [],
+    dropped: 0,
+    call
+  }
+  await reviewRest(deps, review, await reviewVolumes(deps, review))
+  const { unknown, strays, dropped } = review
   const { adopted, removed } = await adoptOrphans(deps, pool, { volumes: unknown, transfers: strays }, call)
   await retireStale(deps)
   await lookForNewer(deps, call)
@@ -37,16 +40,6 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   await recountStock(deps)
   if (adopted + dropped + removed > 0) deps.wake('replenish')
   return { settled, adopted, removed, dropped }
-}
-
-/** Every volume of this deployment that is still in the pool's project, by id. */
-async function ourVolumes(deps: Deps, pool: Project, call: Call): Promise<Map<string, Volume>> {
-  const volumes = new Map<string, Volume>()
-  const metadata = { [DEPLOYMENT_KEY]: deps.settings.deployment }
-  for await (const page of pool.volumes.pages({ metadata }, call)) {
-    for (const volume of page) volumes.set(volume.id, volume)
-  }
-  return volumes
 }
 
 /** By volume: one each, unless somebody has reset its status meanwhile. */
@@ -58,51 +51,69 @@ async function waitingTransfers(pool: Project, call: Call): Promise<Map<string, 
   return byVolume
 }
 
-const PAGE = 1_000
-
-/** What one listing of each kind has shown: older than what the tables say by now. */
-interface Listed {
+/** What has been looked at so far. Of the stock only ids are kept: it may be large. */
+interface Review {
   readonly pool: Project
-  readonly volumes: ReadonlyMap<string, Volume>
+  /** Older than what the tables say by now, as is every page of volumes. */
   readonly transfers: ReadonlyMap<string, readonly Transfer[]>
-  /** Transfers by the names of spares that know nothing of them, as far as the review has come. */
+  /** Transfers by the names of spares that know nothing of them. */
   readonly strays: Transfer[]
+  /** Volumes that no row knows. */
+  readonly unknown: Volume[]
+  /** How many rows went. */
+  dropped: number
   readonly call: Call
 }
 
-interface Review {
-  /** How many rows went. */
-  readonly dropped: number
-  /** The volumes that rows know. */
-  readonly known: ReadonlySet<string>
-  /** The spares that wait for theirs: check_state finds it by the id in its metadata. */
-  readonly awaited: ReadonlySet<string>
+/** Compares each page of our volumes with its rows; gives the ids of all. */
+async function reviewVolumes(deps: Deps, review: Review): Promise<ReadonlySet<string>> {
+  const seen = new Set<string>()
+  const metadata = { [DEPLOYMENT_KEY]: deps.settings.deployment }
+  for await (const page of review.pool.volumes.pages({ metadata }, review.call)) {
+    const spareIds = page.map(({ metadata }) => metadata[SPARE_ID_KEY] ?? '')
+    const spares = await deps.spares.ofVolumes(
+      page.map(({ id }) => id),
+      spareIds
+    )
+    const byVolume = new Map(spares.map(spare => [spare.volumeId, spare]))
+    // check_state finds these by the id in their metadata.
+    const awaited = new Set(spares.filter(({ volumeId }) => volumeId === undefined).map(({ id }) => id))
+    await concurrently(page, 4, async volume => {
+      seen.add(volume.id)
+      const spare = byVolume.get(volume.id)
+      if (spare) await reviewInTurn(deps, review, spare, volume)
+      else if (!awaited.has(volume.metadata[SPARE_ID_KEY] ?? '')) review.unknown.push(volume)
+    })
+  }
+  return seen
 }
 
-/** Compares every spare in stock with its volume. */
-async function reviewStock(deps: Deps, listed: Listed): Promise<Review> {
-  const [known, awaited] = [new Set<string>(), new Set<string>()]
-  let dropped = 0
+const PAGE = 1_000
+
+/** Of the spares in stock those whose volume was not among ours. */
+async function reviewRest(deps: Deps, review: Review, seen: ReadonlySet<string>): Promise<void> {
   let marker: string | undefined
   do {
-    const page = await deps.spares.list({ limit: PAGE, marker })
-    for (const spare of page.rows) {
-      if (spare.volumeId) known.add(spare.volumeId)
-      else awaited.add(spare.id)
-    }
-    const inStock = page.rows.filter(({ status }) => status === 'available')
-    await concurrently(inStock, 4, async spare => {
-      const fields = { spare_id: spare.id, volume_id: spare.volumeId }
-      if (await tolerant(deps, fields, () => reviewSpare(deps, listed, spare))) dropped += 1
-    })
+    const page = await deps.spares.list({ status: 'available', limit: PAGE, marker })
+    const unseen = page.rows.filter(({ volumeId }) => volumeId !== undefined && !seen.has(volumeId))
+    await concurrently(unseen, 4, async spare => await reviewInTurn(deps, review, spare, undefined))
     marker = page.nextMarker
   } while (marker)
-  return { dropped, known, awaited }
+}
+
+async function reviewInTurn(deps: Deps, review: Review, spare: Spare, volume: Volume | undefined): Promise<void> {
+  if (spare.status !== 'available') return
+  const fields = { spare_id: spare.id, volume_id: spare.volumeId }
+  if (await tolerant(deps, fields, () => reviewSpare(deps, review, spare, volume))) review.dropped += 1
 }
 
 /** True: the spare is no longer in stock. */
-async function reviewSpare(deps: Deps, listed: Listed, spare: Spare): Promise<boolean> {
-  const { pool, volumes, transfers, strays, call } = listed
+async function reviewSpare(
+  deps: Deps,
+  { pool, transfers, strays, call }: Review,
+  spare: Spare,
+  listed: Volume | undefined
+): Promise<boolean> {
   const { volumeId, transfer } = spare
   if (!volumeId) return false
   const verdictOn = (volume: Volume | undefined, waiting: readonly Transfer[]): Verdict => {
@@ -113,7 +124,7 @@ async function reviewSpare(deps: Deps, listed: Listed, spare: Spare): Promise<bo
   }
   // The listing may be older than a claim or a page of it may have moved: what looks wrong is asked for by itself.
   const waiting = transfers.get(volumeId) ?? []
-  if (verdictOn(volumes.get(volumeId), waiting) === 'keep') {
+  if (verdictOn(listed, waiting) === 'keep') {
     strays.push(...waiting.filter(({ id, name }) => id !== transfer?.id && name === spare.name))
     return false
   }

@@ -73,6 +73,8 @@ export interface Spares {
   /** A row for a volume of ours that no row knew. False: one knows it by now. */
   adopt(spare: Spare): Promise<boolean>
   byVolume(volumeId: string): Promise<Spare | undefined>
+  /** Those that have one of these volumes, and of those with one of these ids the ones that wait for theirs. */
+  ofVolumes(volumeIds: readonly string[], spareIds: readonly string[]): Promise<Spare[]>
   ofClaim(claimId: string): Promise<Spare | undefined>
   list(filter: SpareFilter): Promise<Listing<Spare>>
 }

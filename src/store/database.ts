@@ -115,7 +115,7 @@ export async function query<Row extends QueryResultRow>(
   { plan = 'once' }: { readonly plan?: 'once' | 'anew' } = {}
 ): Promise<Row[]> {
   const statement = toStatement(sql)
-  const values = valuesOf(statement, { ...bindings })
+  const values = valuesOf(statement, bindings)
   const state = stateOf(db)
   return await attempt(db, async () => {
     const named = state.preparedStatements && plan === 'once' ? { name: statement.name } : {}

@@ -51,10 +51,11 @@ function translate(sql: string): Statement {
  * A statement's values in their order. A binding may be undefined, which is null, but must be named. Times go as text: pg would
  * write them out in local time, digit by digit.
  */
-export function valuesOf(statement: Statement, bindings: Readonly<Record<string, unknown>>): unknown[] {
+export function valuesOf(statement: Statement, bindings: object): unknown[] {
+  const given = bindings as Readonly<Record<string, unknown>>
   return statement.bindings.map(name => {
-    if (!(name in bindings)) throw new Error(`No value for :${name} in: ${statement.text}`)
-    const value = bindings[name]
+    if (!(name in given)) throw new Error(`No value for :${name} in: ${statement.text}`)
+    const value = given[name]
     return value instanceof Date ? value.toISOString() : value
   })
 }

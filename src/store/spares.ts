@@ -214,6 +214,23 @@ export async function byVolume(db: Database, volumeId: string): Promise<Spare | 
   return row && toSpare(row)
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+export async function ofVolumes(
+  db: Database,
+  volumeIds: readonly string[],
+  spareIds: readonly string[]
+): Promise<Spare[]> {
+  const rows = await query<SpareRow>(
+    db,
+    `select * from backup_volumes where volume_id = any(:volumeIds::text[])
+      union all
+     select * from backup_volumes where id = any(:spareIds::uuid[]) and volume_id is null`,
+    { volumeIds, spareIds: spareIds.filter(id => UUID.test(id)) } // Metadata may have been changed by hand.
+  )
+  return rows.map(toSpare)
+}
+
 export async function ofClaim(db: Database, claimId: string): Promise<Spare | undefined> {
   const [row] = await query<SpareRow>(db, 'select * from backup_volumes where claim_id = :claimId', { claimId })
   return row && toSpare(row)

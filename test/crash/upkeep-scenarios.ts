@@ -64,8 +64,8 @@ export const UPKEEP: readonly Scenario[] = [
       claims.noteCreating volumes.update claims.settle volumes.find transfers.create claims.release
       spares.noteFinished spares.noteTransfer claims.find volumes.update transfers.create spares.putBack
       spares.noteTransfer claims.forget transfers.accept claims.release claims.settle claims.find
-      claims.find volumes.pages transfers.list spares.list volumes.find transfers.list spares.byVolume
-      spares.drop claims.knowsVolume spares.byVolume orphans.note spares.stock spares.adopt orphans.forget
+      claims.find transfers.list volumes.pages spares.ofVolumes spares.list volumes.find transfers.list
+      spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.note spares.stock spares.adopt orphans.forget
       spares.retireStale images.list snapshots.list volumes.find volumes.find volumes.find pools.noteNewer
       spares.nextRetired volumes.find spares.drop claims.prune history.prune history.thin history.recount
     `),

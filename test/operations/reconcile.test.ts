@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { describe, it } from 'vitest'
 import { reconcile as reconcileOnce } from '../../src/operations/reconcile.ts'
 import type { Spare } from '../../src/pool/spare.ts'
-import { loginAs, setStatus, volumeIn } from '../support/cloud.ts'
+import { cloudRequests, countStatements, loginAs, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 
 const reconcile = async (service: TestService) =>
@@ -67,6 +67,21 @@ describe('reconcile, on the stock', () => {
     await service.claim()
     assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: 0 })
     assert.equal((await service.spares()).length, 4)
+  })
+
+  it('costs the same statements and requests for much stock as for little, up to a page of each', async t => {
+    const cost = async (target: number) => {
+      const pools = [{ os: 'debian12', type: 'ssd', target }]
+      const limits = { creating_max: 99, creating_max_per_snapshot: 99 }
+      const service = await aService(t, { config: { pools, limits } })
+      await service.call('POST', '/pool/reconcile')
+      const [before, statements] = [await cloudRequests(service), countStatements(service)]
+      await service.call('POST', '/pool/reconcile')
+      const after = await cloudRequests(service)
+      const requests = [...after].map(([name, count]) => [name, count - (before.get(name) ?? 0)])
+      return [statements(), requests.filter(([, count]) => count !== 0)]
+    }
+    assert.deepEqual(await cost(60), await cost(3))
   })
 
   it('drops rows whose volume is gone', async t => {

@@ -31,7 +31,7 @@ const replenishSchema = {
   ...tickSchema('replenish', 'Ask Cinder for what the pools miss', {}),
   response: {
     200: {
-      description: 'How many volumes were asked for, and the plan of each pool',
+      description: 'How many volumes were asked for, and the plan of each pool that misses something',
       ...Type.Object({ requested: Count, pools: Type.Array(Type.Ref('Plan')) }, strict)
     },
     ...problems()

@@ -1,12 +1,14 @@
 import { type Claim, type ClaimRequest, type ClaimResult, fingerprintOf } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
+import { DEPLOYMENT_KEY } from '../pool/spare.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { resultOf, stillCreating } from './give-disk.ts'
 import { pause, unsettled } from './hand-over.ts'
 import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
+import { completeName } from './take-at-once.ts'
 
 /** A claim may end, or its disk may go, between two looks; each try starts from what is there now. */
 const TRIES = 4
@@ -90,6 +92,10 @@ async function answerAgain(
   if (!volume) {
     await deps.claims.noteGone(claim.id, deps.clock.now())
     return undefined
+  }
+  // Settled by a reconcile that could not see it, after it was moved and before it was renamed.
+  if (claim.source === 'pool' && volume.metadata[DEPLOYMENT_KEY] === deps.settings.deployment) {
+    await completeName(deps, { destination, volumeId, claim, call })
   }
   return resultOf(claim, volume.status)
 }

@@ -62,7 +62,7 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Prepared>
   }
 }
 
-const rename = async ({ pool, volumeId, claim, call }: Handover): Promise<void> =>
+export const rename = async ({ pool, volumeId, claim, call }: Handover): Promise<void> =>
   await pool.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
 
 /** Where nothing is accepted, Cinder has nothing to refuse: it renames a volume in error too. */

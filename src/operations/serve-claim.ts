@@ -22,6 +22,7 @@ import {
 import { keepLease, leaseOf, requireLease, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
+import { completeName, takeAtOnce } from './take-at-once.ts'
 
 type Unplaced = Omit<Work, 'pool' | 'destination'>
 
@@ -92,7 +93,10 @@ async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
     return await awaitDisk(deps, work, spare)
   }
   const first = spare && handoverOf(work, spare)
-  if (first && resumed && (await whereIs(first)) === 'destination') return await giveSpare(deps, work, first.spare)
+  if (first && resumed && (await whereIs(first)) === 'destination') {
+    await completeName(deps, first)
+    return await giveSpare(deps, work, first.spare)
+  }
   const { existing, attempt, fit } = await lookAndPrepare(deps, work, first)
   if (existing) return await giveExisting(deps, work, existing, fit)
   const result = attempt && (await serveFromStock(deps, work, attempt))
@@ -103,6 +107,8 @@ async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
 interface Attempt {
   readonly handover: Handover
   readonly prepared?: Prepared | undefined
+  /** Nothing is looked up in Cinder before it. */
+  readonly isAlone?: boolean
   readonly unfit?: UnfitSpare | undefined
 }
 
@@ -119,8 +125,9 @@ interface Looked {
  */
 async function lookAndPrepare(deps: Deps, work: Work, handover: Handover | undefined): Promise<Looked> {
   const looking = existingVolume(deps, work)
-  if (!handover || work.resumed || needsExtension(work.claim, handover.spare)) {
-    return { existing: await looking, attempt: handover && { handover } }
+  const isAlone = !looksInCinder(deps, work) // The hand-over may do all at once.
+  if (!handover || isAlone || work.resumed || needsExtension(work.claim, handover.spare)) {
+    return { existing: await looking, attempt: handover && { handover, isAlone } }
   }
   const [look, preparation] = await Promise.allSettled([looking, prepare(deps, handover)])
   const failure: unknown = preparation.status === 'rejected' ? preparation.reason : undefined
@@ -133,10 +140,13 @@ async function lookAndPrepare(deps: Deps, work: Work, handover: Handover | undef
   return { existing: undefined, attempt: { handover, unfit: failure } }
 }
 
-/** A volume of the claim's name in its project. With `check_existing: claims` only for a claim that was resumed. */
+/** With `check_existing: claims` only for a claim that was resumed. */
+const looksInCinder = ({ settings }: Deps, { resumed }: Work): boolean => settings.checkExisting === 'cinder' || resumed
+
+/** A volume of the claim's name in its project. */
 async function existingVolume(deps: Deps, work: Work): Promise<Volume | undefined> {
-  const { claim, destination, call, resumed, spare } = work
-  if (deps.settings.checkExisting === 'claims' && !resumed) return undefined
+  const { claim, destination, call, spare } = work
+  if (!looksInCinder(deps, work)) return undefined
   if (claim.status === 'creating' && spare) return undefined // Its caller knows which disk is being made for it.
   const volumes = await collect(destination.volumes.pages({ name: claim.name }, call))
   // One that was made in the project for this very claim and failed is replaced, not in the way.
@@ -177,9 +187,8 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
     const { handover } = attempt
     try {
       if (attempt.unfit) throw attempt.unfit
-      const prepared = attempt.prepared ?? (await prepare(deps, handover))
-      await accept(deps, handover, prepared)
-      return await giveSpare(deps, work, prepared.spare)
+      const taken = attempt.isAlone ? await takeAtOnce(deps, handover) : undefined
+      return await giveSpare(deps, work, taken ?? (await takeInTurn(deps, attempt)))
     } catch (error) {
       if (!(error instanceof UnfitSpare)) throw error
       await discard(deps, work, handover, error)
@@ -188,6 +197,12 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
     if (!next) return undefined
     attempt = { handover: handoverOf(work, next) }
   }
+}
+
+async function takeInTurn(deps: Deps, { handover, prepared: before }: Attempt): Promise<Spare> {
+  const prepared = before ?? (await prepare(deps, handover))
+  await accept(deps, handover, prepared)
+  return prepared.spare
 }
 
 /** Retired under its own name and metadata, so that what is left of it is known for ours and deleted. */

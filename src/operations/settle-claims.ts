@@ -9,6 +9,7 @@ import { giveSpare } from './give-disk.ts'
 import { type HeldLease, leaseOf, newLease, type OwnClaim, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
+import { completeName } from './take-at-once.ts'
 
 const PAGE = 100
 
@@ -100,20 +101,17 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
 /** Its owner may be out of our sight; a volume that is nowhere was deleted, and the spare goes the way of the retired. */
 async function giveMoved(deps: Deps, own: OwnClaim, spare: Spare, call: Call): Promise<void> {
   const { claim } = own
-  if (await isNowhere(deps, claim, spare.volumeId ?? '', call)) {
+  const volumeId = spare.volumeId ?? ''
+  const destination = await serviceIn(deps, claim.projectId, call).catch(outOfSight)
+  if (destination && !(await destination.volumes.find(volumeId, call))) {
     await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own))
     await deps.claims.forget(leaseOf(own))
     return
   }
+  if (destination) await completeName(deps, { destination, volumeId, claim, call })
   await giveSpare(deps, own, spare)
 }
 
-async function isNowhere(deps: Deps, claim: Claim, volumeId: string, call: Call): Promise<boolean> {
-  try {
-    const project = await serviceIn(deps, claim.projectId, call)
-    return (await project.volumes.find(volumeId, call)) === undefined
-  } catch (error) {
-    if (error instanceof PoolError) return false
-    throw error
-  }
+function outOfSight(error: unknown): undefined {
+  if (!(error instanceof PoolError)) throw error
 }

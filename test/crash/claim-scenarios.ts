@@ -21,6 +21,18 @@ export const FROM_STOCK: readonly Scenario[] = [
     afterwards: oneDisk(1)
   },
   {
+    name: 'a claim from stock that trusts the table of claims',
+    options: { config: { claims: { check_existing: 'claims' } } },
+    given: async stage => {
+      await stage.fill()
+      return { claim: stage.request() }
+    },
+    steps: stepsOf(`
+      claims.open volumes.update transfers.accept claims.settle
+    `),
+    afterwards: oneDisk(1)
+  },
+  {
     name: 'a claim from stock that is not armed',
     options: { config: { claims: { prearm: false } } },
     given: async stage => {

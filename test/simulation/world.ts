@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { TickName } from '../../src/operations/deps.ts'
+import type { Settings, TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { CloudError, PoolError } from '../../src/pool/errors.ts'
 import type { Identity } from '../../src/pool/ports.ts'
@@ -41,11 +41,13 @@ export class World {
   readonly #app: FastifyInstance
   readonly #ids: Random
   readonly #keyring = keyring(Buffer.alloc(32, 7))
+  readonly #settings: Settings
   #unexpected: unknown
   #started = 0
 
   constructor(seed: number, db: Database) {
     this.random = new Random(seed, 'what happens')
+    this.#settings = { ...SETTINGS, checkExisting: seed % 2 === 0 ? 'cinder' : 'claims' }
     this.#ids = new Random(seed, 'ids of the service')
     this.scheduler = new Scheduler(new Random(seed, 'turns'))
     this.db = db
@@ -127,7 +129,7 @@ export class World {
       db: this.db,
       newId: () => this.#ids.uuid(),
       keyring: this.#keyring,
-      settings: SETTINGS
+      settings: this.#settings
     })
     this.replicas.push(replica)
   }

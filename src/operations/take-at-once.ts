@@ -1,0 +1,47 @@
+import { CloudError, PoolError } from '../pool/errors.ts'
+import { DEPLOYMENT_KEY, type Spare } from '../pool/spare.ts'
+import type { Deps } from './deps.ts'
+import { accept, type Handover, needsExtension, rename, unsettled } from './hand-over.ts'
+import { requireLease } from './lease.ts'
+
+/**
+ * Renames and accepts at the same time: one round of calls, for where nothing has to be looked up before. Undefined: that cannot
+ * be done with this spare, and nothing was. Throws as `accept` does.
+ */
+export async function takeAtOnce(deps: Deps, handover: Handover): Promise<Spare | undefined> {
+  const { spare, claim, destination, pool } = handover
+  const { transfer } = spare
+  const authKey = transfer && deps.keyring.open(transfer.sealedKey)
+  if (!transfer || authKey === undefined || destination.id === pool.id || needsExtension(claim, spare)) return undefined
+  await requireLease(deps, claim.id, handover.lease)
+  const prepared = { spare, waiting: { transferId: transfer.id, authKey } }
+  const [renamed, accepted] = await Promise.allSettled([rename(handover), accept(deps, handover, prepared)])
+  const failure: unknown = renamed.status === 'rejected' ? renamed.reason : undefined
+  if (accepted.status === 'rejected') throw worse(accepted.reason, failure)
+  if (failure !== undefined) await completeName(deps, handover)
+  return spare
+}
+
+/** A volume that may have moved leaves its claim open; one that may still be renamed must not go back into stock. */
+function worse(refusal: unknown, failure: unknown): unknown {
+  if (refusal instanceof PoolError && refusal.code === 'claim_unsettled') return refusal
+  return failure instanceof CloudError && failure.mayHaveActed ? failure : refusal
+}
+
+/**
+ * Cinder has moved the volume before it was renamed, or it is not known whether it was: then it carries our metadata still. What
+ * does not succeed now is done by the claim's next repeat.
+ */
+export async function completeName(
+  deps: Deps,
+  { destination, volumeId, claim, call }: Pick<Handover, 'destination' | 'volumeId' | 'claim' | 'call'>
+): Promise<void> {
+  try {
+    const volume = await destination.volumes.find(volumeId, call)
+    if (volume?.metadata[DEPLOYMENT_KEY] !== deps.settings.deployment) return
+    await destination.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error
+    throw unsettled(error.message)
+  }
+}

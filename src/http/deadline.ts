@@ -30,8 +30,7 @@ export function keepDeadlines(app: FastifyInstance, { deps, config, underWay }: 
     const { handler } = route
     const limitSeconds = typeof seconds === 'function' ? seconds : () => seconds ?? config.openstack.timeout_seconds
     route.handler = async function (request: FastifyRequest, reply: FastifyReply) {
-      // In whole seconds: timers of the same length share a list, of which each new length would make another.
-      const leftMs = Math.max(0, Math.ceil(limitSeconds(request.body) - reply.elapsedTime / 1000) * 1000)
+      const leftMs = Math.max(0, Math.ceil(limitSeconds(request.body) * 1000 - reply.elapsedTime))
       const work = underWay.run(leftMs, async signal => {
         request.call = { requestId: request.id, signal, priority }
         return await handler.call(this, request, reply)

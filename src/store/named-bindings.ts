@@ -47,15 +47,11 @@ function translate(sql: string): Statement {
   return { name: createHash('sha256').update(text).digest('hex').slice(0, 32), text, bindings }
 }
 
-/**
- * A statement's values in their order. A binding may be undefined, which is null, but must be named. Times go as text: pg would
- * write them out in local time, digit by digit.
- */
+/** A statement's values in their order. A binding may be undefined, which is null, but must be named. */
 export function valuesOf(statement: Statement, bindings: object): unknown[] {
   const given = bindings as Readonly<Record<string, unknown>>
   return statement.bindings.map(name => {
     if (!(name in given)) throw new Error(`No value for :${name} in: ${statement.text}`)
-    const value = given[name]
-    return value instanceof Date ? value.toISOString() : value
+    return given[name]
   })
 }

@@ -67,13 +67,15 @@ export async function noteFinished(
     db,
     `with finished as (
        select * from jsonb_to_recordset(:finished::jsonb) as row (id uuid, to_arm boolean)
+     ), locked as ( -- In one order: replicas that note the same ones would come to wait for each other.
+       select spare.id, to_arm from backup_volumes spare join finished using (id) order by spare.id for update of spare
      ), changed as (
        update backup_volumes spare
           set status = case when spare.status = 'creating' and not to_arm then 'available' else spare.status end,
               available_at = coalesce(available_at, :at), updated_at = :at,
               arming_until = case when to_arm then :armingUntil::timestamptz end
-         from finished
-        where spare.id = finished.id
+         from locked
+        where spare.id = locked.id
           and (spare.status = 'creating' and (arming_until is null or arming_until < :at)
                or spare.status = 'reserved' and available_at is null)
         returning spare.*

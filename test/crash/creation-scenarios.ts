@@ -8,7 +8,7 @@ export const CREATIONS: readonly Scenario[] = [
     name: 'a claim that finds no spare',
     given: noStock,
     steps: stepsOf(`
-      claims.open volumes.pages spares.hasStale spares.requestFor claims.noteCreating volumes.create
+      claims.open volumes.pages images.find spares.hasStale spares.requestFor claims.noteCreating volumes.create
       spares.noteVolume claims.noteCreating claims.release
     `),
     afterwards: oneDisk(0),
@@ -40,7 +40,7 @@ export const CREATIONS: readonly Scenario[] = [
     options: { user: 'admin' },
     given: noStock,
     steps: stepsOf(`
-      claims.open volumes.pages spares.hasStale claims.noteCreating volumes.create claims.noteCreating
+      claims.open volumes.pages images.find spares.hasStale claims.noteCreating volumes.create claims.noteCreating
       claims.release
     `),
     afterwards: oneDisk(0)
@@ -49,7 +49,7 @@ export const CREATIONS: readonly Scenario[] = [
     name: 'replenish',
     given: async () => ({ tick: 'replenish' }),
     steps: stepsOf(`
-      spares.stock snapshots.list volumes.find volumes.find volumes.find images.add spares.stock
+      spares.need spares.stock snapshots.list volumes.find volumes.find volumes.find images.add spares.stock
       volumes.quota spares.request volumes.create volumes.create spares.noteVolume spares.noteVolume
     `)
   },

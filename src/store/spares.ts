@@ -77,7 +77,7 @@ export async function noteFinished(
          from locked
         where spare.id = locked.id
           and (spare.status = 'creating' and (arming_until is null or arming_until < :at)
-               or spare.status = 'reserved' and available_at is null)
+               or spare.status = 'reserved' and available_at is null and volume_id is not null)
         returning spare.*
      ), timed as (
        insert into lead_times (spare_id, os, type, seconds, at)

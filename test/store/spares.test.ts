@@ -343,6 +343,11 @@ describe('noting finished volumes', () => {
     assert.deepEqual([after?.status, after?.claimId, after?.availableAt], ['reserved', spare.claimId, noon(14)])
   })
 
+  it('leaves a disk for a claim alone whose volume is not known', async () => {
+    const spare = await aSpareIn('reserved')
+    assert.deepEqual(await finish(spare.id, noon(14)), [])
+  })
+
   it.for(['requested', 'retiring'] as const)('leaves alone one that is %s', async status => {
     const spare = await aSpareIn(status)
     assert.deepEqual(await finish(spare.id, noon(14)), [])

@@ -85,7 +85,7 @@ const claiming = ({ openstack }: AppOptions['config']) => ({
 
 export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config }) => {
   let inFlight = 0
-  // Its callers are programs: what helmet says to browsers would be a tenth of what an answer takes.
+  // Its callers are programs: what helmet says is for browsers.
   const options = { schema: claimDiskSchema, config: claiming(config), helmet: false } as const
   app.post('/pool/claim', options, async (request, reply) => {
     if (inFlight >= config.server.claims_in_flight_max) throw overloaded(inFlight)

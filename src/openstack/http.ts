@@ -194,7 +194,7 @@ class Failure {
 
 const ADDRESS = /^(https?:\/\/[^/?#]+)(.*)$/i
 
-/** An address that was read and written by `URL` before: doing that again would cost more than all else here. */
+/** An address that `URL` has read and written before: it need not do so for each request. */
 function cut(url: string): { origin: string; path: string } {
   const [, origin = '', path = ''] = ADDRESS.exec(url) ?? []
   return { origin, path }

@@ -20,10 +20,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 /** So that a claim finds a connection after a quiet minute. Where the cloud says how long it keeps one itself, that counts. */
 const IDLE_MS_MAX = 60_000
 
-/**
- * Connections to the cloud, kept open. By undici's `dispatch`: its `request` would make a stream of each answer, which takes
- * longer than all else that is done for one.
- */
+/** Connections to the cloud, kept open. By undici's `dispatch`, since its `request` makes a stream of each small answer. */
 export class Sockets {
   readonly #agent: Agent
 
@@ -41,6 +38,7 @@ export class Sockets {
   /** Rejects as soon as the signal fires, also while there is no connection yet. */
   send(options: Dispatcher.DispatchOptions, signal: StopSignal): Promise<Answer> {
     return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason) // Whoever listens to it now is not told.
       this.#agent.dispatch(options, new Reception(signal, resolve, reject))
     })
   }

@@ -51,7 +51,7 @@ async function waitingTransfers(pool: Project, call: Call): Promise<Map<string, 
   return byVolume
 }
 
-/** What has been looked at so far. Of the stock only ids are kept: it may be large. */
+/** What has been looked at so far. Of the stock only ids are kept, and the transfers that wait: it may be large. */
 interface Review {
   readonly pool: Project
   /** Older than what the tables say by now, as is every page of volumes. */

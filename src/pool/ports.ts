@@ -11,7 +11,7 @@ export interface Clock {
   sleep(ms: number, signal?: StopSignal): Promise<void>
   /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */
   timeout(ms: number): AbortSignal
-  /** As `timeout`, for what is done often: it costs little, and nothing is left of it once it is taken back. */
+  /** As `timeout`, for what is done often: nothing is left of it once it is taken back. */
   limit(ms: number, onLimit: (reason: Error) => void): TakeBack
   /** Acts again and again, each time `ms` milliseconds after it last had. */
   every(ms: number, act: () => Promise<void>): TakeBack

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import type { Cloud } from '../../src/sandbox/cloud.ts'
-import { type Database, query, runScript } from '../../src/store/database.ts'
+import { type Database, query } from '../../src/store/database.ts'
 import { disksOf } from '../simulation/complaints.ts'
 import type { Tables } from '../simulation/tables.ts'
+import { TABLES } from '../support/tables.ts'
 
 /** Rule 8: nobody else has a transaction open in this database, or holds a lock of any kind. */
 export async function assertNothingHeld(db: Database): Promise<void> {
@@ -38,25 +39,8 @@ export async function lostThings(db: Database, cloud: Cloud, poolProjectId: stri
   ]
 }
 
-const TABLES = [
-  'backup_volumes',
-  'stock_counts',
-  'claims',
-  'os',
-  'pools',
-  'lead_times',
-  'timings',
-  'timing_totals',
-  'ticks',
-  'orphans'
-]
-
 /** All that the service remembers: as long as nothing is changed, it stays the same. */
 export async function contentOf(db: Database): Promise<string> {
   const rows = (table: string) => `(select jsonb_agg(row order by row::text) from ${table} row) as ${table}`
   return JSON.stringify(await query(db, `select ${TABLES.map(rows).join(', ')}`))
 }
-
-/** Quicker than `truncate`, as long as there is little. */
-export const empty = (db: Database): Promise<void> =>
-  runScript(db, TABLES.map(table => `delete from ${table};`).join(''))

@@ -3,6 +3,7 @@ import type { Caller, Volume as CloudVolume } from '../../src/sandbox/model.ts'
 import { changeVolume, createVolume } from '../../src/sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aService, type TestService } from '../support/service.ts'
+import { truncate } from '../support/tables.ts'
 import { LIMITS } from './state.ts'
 import { StillClock } from './still-clock.ts'
 
@@ -50,9 +51,7 @@ export class Real {
 
   /** As on the first day, with these targets. */
   async reset(targets: Targets): Promise<void> {
-    await this.#first.rows(
-      'truncate os, claims, backup_volumes, pools, lead_times, timings, timing_totals, ticks, orphans'
-    )
+    await truncate(this.#first.service.db)
     await storesOf(this.#first.service.db).pools.ensure(poolsOf(targets))
     this.#emptyCloud()
     await this.replace(targets)

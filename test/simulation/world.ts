@@ -9,9 +9,10 @@ import type { Caller, Volume } from '../../src/sandbox/model.ts'
 import { Random } from '../../src/sandbox/random.ts'
 import { sandboxApp } from '../../src/sandbox/server.ts'
 import { keyring } from '../../src/secret.ts'
-import { type Database, query } from '../../src/store/database.ts'
+import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
+import { truncate } from '../support/tables.ts'
 import { disksOf } from './complaints.ts'
 import { happen } from './happenings.ts'
 import { fill, recover } from './recovery.ts'
@@ -83,10 +84,7 @@ export class World {
   }
 
   async #begin(): Promise<void> {
-    await query(
-      this.db,
-      'truncate os, claims, backup_volumes, pools, lead_times, timings, timing_totals, ticks, orphans'
-    )
+    await truncate(this.db)
     await storesOf(this.db).pools.ensure(POOLS)
     this.cloud.quotas.set(`${this.project('tenant-b')} volumes`, 4)
     this.identity = await this.#logIn('tenant-a-user', 'tenant-a')

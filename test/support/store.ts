@@ -6,10 +6,11 @@ import type { Claim, ClaimRequest } from '../../src/pool/claim.ts'
 import type { Image } from '../../src/pool/image.ts'
 import type { Spare } from '../../src/pool/spare.ts'
 import type { ClaimLease } from '../../src/pool/stores.ts'
-import { query, runScript } from '../../src/store/database.ts'
+import { query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase } from './database.ts'
 import { aDisk, anImage, aRequest, aSpare, NOON, noon } from './samples.ts'
+import { empty } from './tables.ts'
 import { until } from './until.ts'
 
 /** Who works on the claims that are opened here. */
@@ -29,19 +30,7 @@ export async function aStore(connections = 2) {
   const stores = storesOf(db)
   const { spares, claims, images } = stores
   const rows = <Row extends object>(sql: string, bindings: object = {}): Promise<Row[]> => query(db, sql, bindings)
-  const tables = [
-    'backup_volumes',
-    'stock_counts',
-    'claims',
-    'os',
-    'pools',
-    'lead_times',
-    'timings',
-    'timing_totals',
-    'ticks',
-    'orphans'
-  ]
-  beforeEach(() => runScript(db, tables.map(table => `delete from ${table};`).join('')))
+  beforeEach(() => empty(db))
   return {
     db,
     ...stores,

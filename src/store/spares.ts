@@ -139,15 +139,20 @@ export async function reserveOldest(
 export const isUnderWay = (claimId: string): string => `exists (
   select from claims where claims.id = ${claimId} and claims.status in ('open', 'creating') for share)`
 
-/** The oldest spare of the current image, or kept by a sync. Rivals pass over a row that is being taken. */
-export const OLDEST_SPARE = `
+/**
+ * The ids of the oldest spares of the current image, or kept by a sync; at most so many. Rivals pass over a row that is being
+ * taken. All three are SQL.
+ */
+export const oldestSpares = (os: string, type: string, limit: string): string => `
   select spare.id
-    from backup_volumes spare left join os on os.name = :os and os.type = :type
-   where spare.os = :os and spare.type = :type and spare.status = 'available'
+    from backup_volumes spare left join os on os.name = ${os} and os.type = ${type}
+   where spare.os = ${os} and spare.type = ${type} and spare.status = 'available'
      and (spare.kept or spare.snapshot_id = os.snapshot_id or spare.snapshot_id = any(os.replica_snapshot_ids))
    order by spare.created_at, spare.id
-   limit 1
+   limit ${limit}
      for update of spare skip locked`
+
+export const OLDEST_SPARE = oldestSpares(':os', ':type', '1')
 
 export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
   const rows = await query(

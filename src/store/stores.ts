@@ -1,4 +1,5 @@
 import * as armingQueries from './arming.ts'
+import { claimGroups } from './claim-groups.ts'
 import * as claimQueries from './claims.ts'
 import { bind, type Database } from './database.ts'
 import * as foldingQueries from './folding.ts'
@@ -15,7 +16,7 @@ import * as tickQueries from './ticks.ts'
 /** All queries of one database, as operations know them. */
 export const storesOf = (db: Database) => ({
   spares: bind(db, { ...stockQueries, ...spareQueries, ...armingQueries, ...leavingQueries }),
-  claims: bind(db, claimQueries),
+  claims: { ...bind(db, claimQueries), ...claimGroups(db) },
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),
   orphans: bind(db, orphanQueries),

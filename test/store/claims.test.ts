@@ -8,7 +8,7 @@ import { aStore, held, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
-const { claims, spares, open, overlapping, settled, statusOf, stock, rows } = store
+const { claims, spares, open, overlapping, replica, settled, statusOf, stock, rows } = store
 
 const openOne = async (differs = {}) => {
   const opening = await open(differs)
@@ -244,7 +244,7 @@ describe('settling a claim', () => {
     await stock(1)
     const { claim, spare } = await openOne()
     const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
-    const outcomes = await rivals(RIVALS, () => claims.settle(held(claim.id), given, noon(2)))
+    const outcomes = await rivals(RIVALS, () => replica().claims.settle(held(claim.id), given, noon(2)))
     assert.equal(outcomes.filter(Boolean).length, 1)
   })
 

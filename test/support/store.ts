@@ -45,9 +45,17 @@ export async function aStore(connections = 2) {
       return all
     },
 
-    /** Opens a claim, with a lease of ten seconds. */
+    /** As a replica of its own has them: what rivals ask for by one of these goes to the database together. */
+    replica: () => storesOf(db),
+
+    /** Opens a claim, with a lease of ten seconds, each by a replica of its own. */
     open: (differs: Partial<ClaimRequest> = {}, at: Date = NOON) =>
-      claims.open(aRequest(differs), newId(), { holder: HOLDER, until: new Date(at.getTime() + 10_000) }, at),
+      storesOf(db).claims.open(
+        aRequest(differs),
+        newId(),
+        { holder: HOLDER, until: new Date(at.getTime() + 10_000) },
+        at
+      ),
 
     /** A claim that was given a volume from stock. */
     settled: async (differs: Partial<ClaimRequest> = {}, at: Date = NOON, seconds = 0): Promise<Claim> => {

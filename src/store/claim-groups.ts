@@ -1,0 +1,127 @@
+import { type Claim, type Lease, newClaim } from '../pool/claim.ts'
+import type { Claims, Opening } from '../pool/stores.ts'
+import { open, settle } from './claims.ts'
+import { type Database, query } from './database.ts'
+import { Grouped } from './grouped.ts'
+import { oldestSpares, type SpareRow, toSpare } from './spares.ts'
+
+type OpenArguments = Parameters<Claims['open']>
+type SettleArguments = Parameters<Claims['settle']>
+
+/** A claim's first and its last statement, where those of several claims go together. */
+export function claimGroups(db: Database): Pick<Claims, 'open' | 'settle'> {
+  const opening = new Grouped<OpenArguments, Opening | undefined>({
+    alone: args => open(db, ...args),
+    together: group => openAll(db, group)
+  })
+  const settling = new Grouped<SettleArguments, boolean>({
+    alone: args => settle(db, ...args),
+    together: group => settleAll(db, group)
+  })
+  return { open: (...args) => opening.ask(args), settle: (...args) => settling.ask(args) }
+}
+
+/**
+ * Both statements get rows of `claims` as JSON, and look at a column that is the same in all of them: PostgreSQL then expects
+ * one row, and finds what belongs to each by its index. Else it expects a hundred, and may read whole tables for them.
+ */
+const OPEN_ALL = `with opened as (
+  insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type, wanted_size,
+                      status, lease_holder, lease_until, created_at, updated_at)
+  select id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type, wanted_size,
+         status, lease_holder, lease_until, created_at, updated_at
+    from json_populate_recordset(null::claims, :claims::json)
+   where status = 'open'
+   order by project_id, name -- In one order, since rivals wait for each other's names.
+  on conflict do nothing
+  returning id, os, type
+), wanted as (
+  select id, os, type, row_number() over (partition by os, type) as turn from opened
+), oldest as (
+  select spare.id, os, type, row_number() over (partition by os, type) as turn
+    from (select os, type, count(*) as claims from opened group by os, type) pool,
+         lateral (${oldestSpares('pool.os', 'pool.type', 'pool.claims')}) spare
+), reserved as (
+  update backup_volumes spare
+     set status = 'reserved', allocated = true, claim_id = wanted.id, updated_at = :at
+    from oldest join wanted using (os, type, turn)
+   where spare.id = oldest.id
+  returning spare.*
+)
+select opened.id as opened_id, reserved.* from opened left join reserved on reserved.claim_id = opened.id`
+
+type Opened = { opened_id: string } & (SpareRow | { id: null })
+
+async function openAll(db: Database, group: readonly OpenArguments[]): Promise<(Opening | undefined)[]> {
+  const claims = group.map(([request, id, , at]) => newClaim(request, id, at))
+  const rows = claims.map((claim, index) => openRow(claim, group[index]?.[2]))
+  const opened = await query<Opened>(db, OPEN_ALL, { claims: JSON.stringify(rows), at: claims.at(-1)?.createdAt })
+  return claims.map(claim => {
+    const row = opened.find(({ opened_id }) => opened_id === claim.id)
+    return row && { claim, spare: row.id === null ? undefined : toSpare(row) }
+  })
+}
+
+const openRow = (claim: Claim, lease: Lease | undefined) => ({
+  id: claim.id,
+  idempotency_key: claim.idempotencyKey,
+  fingerprint: claim.fingerprint,
+  project_id: claim.projectId,
+  name: claim.name,
+  hostname: claim.hostname,
+  category: claim.category,
+  os: claim.os,
+  type: claim.type,
+  wanted_size: claim.wantedSizeGib,
+  status: claim.status,
+  lease_holder: lease?.holder,
+  lease_until: lease?.until,
+  created_at: claim.createdAt,
+  updated_at: claim.updatedAt
+})
+
+const SETTLE_ALL = `with given as (
+  select * from json_populate_recordset(null::claims, :claims::json)
+   where status = 'available'
+   order by id -- In one order, since two who hold each other's to be free may settle the same ones.
+), handed_over as (
+  delete from backup_volumes spare using given where spare.claim_id = given.id and spare.volume_id = given.volume_id
+), settled as (
+  update claims
+     set status = 'available', source = given.source, miss_reason = given.miss_reason,
+         lease_holder = null, lease_until = null,
+         volume_id = given.volume_id, volume_type = given.volume_type, size = given.size,
+         snapshot_id = given.snapshot_id, image_version = given.image_version,
+         spare_age_seconds = given.spare_age_seconds,
+         seconds = extract(epoch from given.updated_at - claims.created_at), updated_at = given.updated_at
+    from given
+   where claims.id = given.id and claims.status in ('open', 'creating') and claims.lease_holder = given.lease_holder
+  returning claims.*
+), timed as (
+  insert into timings (os, type, what, bucket, at)
+  select os, type, case when source = 'created' then coalesce(miss_reason, 'empty') else source end,
+         bucket_of(seconds), updated_at
+    from settled
+)
+select id from settled`
+
+async function settleAll(db: Database, group: readonly SettleArguments[]): Promise<boolean[]> {
+  const rows = await query<{ id: string }>(db, SETTLE_ALL, { claims: JSON.stringify(group.map(settledRow)) })
+  const settled = new Set(rows.map(({ id }) => id))
+  return group.map(([{ claimId }]) => settled.delete(claimId)) // Once, however many try.
+}
+
+const settledRow = ([{ claimId, holder }, { source, missReason, disk }, at]: SettleArguments) => ({
+  id: claimId,
+  lease_holder: holder,
+  status: 'available',
+  source,
+  miss_reason: missReason,
+  volume_id: disk.volumeId,
+  volume_type: disk.volumeType,
+  size: disk.sizeGib,
+  snapshot_id: disk.snapshotId,
+  image_version: disk.imageVersion,
+  spare_age_seconds: disk.spareAgeSeconds,
+  updated_at: at
+})

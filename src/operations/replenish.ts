@@ -15,8 +15,11 @@ export interface ReplenishResult {
   readonly pools: readonly PoolPlan[]
 }
 
-/** Beyond so many, they would make every look at the stock and the statistics slow. */
-const UNFOLDED_MAX = { counts: 1_000, timings: 5_000 }
+/**
+ * Beyond so many, they would make every look at the stock and the statistics slow. Timings are folded for each pool by itself,
+ * which is the dearer the more pools there are, and worth it only for some of each.
+ */
+const UNFOLDED_MAX = { counts: 1_000, timings: 5_000, timingsOfEachPool: 20 }
 
 /**
  * Asks Cinder for what every pool misses, within the limits, the budget and the quota. Once it is recorded what is asked for,
@@ -30,8 +33,9 @@ export async function replenish(deps: Deps, call: Call, letNextBegin = () => {})
     if (!isNeeded && settings.imagesSource !== 'cinder') return { requested: 0, pools: [] }
     return await refill(deps, call, letNextBegin)
   } finally {
-    const { counts, timings } = unfolded
-    if (counts > UNFOLDED_MAX.counts || timings > UNFOLDED_MAX.timings) await deps.history.fold()
+    const timingsMax = Math.max(UNFOLDED_MAX.timings, settings.targets.length * UNFOLDED_MAX.timingsOfEachPool)
+    if (unfolded.counts > UNFOLDED_MAX.counts) await deps.history.foldCounts()
+    if (unfolded.timings > timingsMax) await deps.history.foldTimings()
   }
 }
 

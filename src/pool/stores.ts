@@ -216,8 +216,10 @@ export interface History {
   prune(before: Date): Promise<number>
   /** Keeps fewer totals, the older they are, and of those older than `before` one of each kind. */
   thin(before: Date, at: Date): Promise<void>
-  /** Makes few rows of the many that the counts of the stock and the statistics have become; leaves the latest timings. */
-  fold(timingsLeft?: number): Promise<void>
+  /** Makes few rows of the many that the counts of the stock have become. */
+  foldCounts(): Promise<void>
+  /** The same for the statistics; leaves the latest. */
+  foldTimings(left?: number): Promise<void>
   /** Counts the stock anew; gives how many counts were wrong. */
   recount(): Promise<number>
 }

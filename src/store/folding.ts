@@ -3,30 +3,36 @@ import { type Database, query, transaction } from './database.ts'
 /** Any number will do, as long as nothing else in this database takes it. */
 const FOLDING_LOCK = 7_217_002
 
-const TIMINGS_AT_ONCE = 5_000
+const TIMINGS_AT_ONCE = 10_000
 const ROUNDS_MAX = 5
 
 /** So many of the latest are left as they are: a short window is exact, and what comes late is still in its place. */
 const TIMINGS_LEFT = 2_000
 
 /**
- * Makes few rows of the many that say how the stock and the statistics have changed; the sums stay as they are. Nobody waits
- * for it: claims only add rows, and a replica that comes upon another's folding leaves it alone.
+ * Makes few rows of the many that say how the stock has changed; the sums stay as they are. Nobody waits for it, as for the
+ * folding of timings: claims only add rows, and a replica that comes upon another's folding leaves it alone.
  */
-export async function fold(db: Database, timingsLeft = TIMINGS_LEFT): Promise<void> {
+export async function foldCounts(db: Database): Promise<void> {
+  await transaction(db, async tx => {
+    if (await isOurs(tx)) await foldStock(tx)
+  })
+}
+
+/** The same for the statistics; leaves so many of the latest. */
+export async function foldTimings(db: Database, left = TIMINGS_LEFT): Promise<void> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    if ((await transaction(db, tx => foldSome(tx, timingsLeft))) < TIMINGS_AT_ONCE) return
+    const folded = await transaction(db, async tx => ((await isOurs(tx)) ? await foldOldest(tx, left) : 0))
+    if (folded < TIMINGS_AT_ONCE) return
   }
 }
 
 /** The lock comes first, as a statement of its own: what is read then is what the folding before has left. */
-async function foldSome(tx: Database, timingsLeft: number): Promise<number> {
+async function isOurs(tx: Database): Promise<boolean> {
   const [lock] = await query<{ is_ours: boolean }>(tx, 'select pg_try_advisory_xact_lock(:lock) as is_ours', {
     lock: FOLDING_LOCK
   })
-  if (!lock?.is_ours) return 0
-  await foldStock(tx)
-  return await foldTimings(tx, timingsLeft)
+  return lock?.is_ours ?? false
 }
 
 async function foldStock(tx: Database): Promise<void> {
@@ -47,7 +53,7 @@ async function foldStock(tx: Database): Promise<void> {
  * Gives how many. The oldest go first, as a total is not written again once there is a later one: whatever comes later yet, of
  * a slow transaction or a slow clock, is counted in the latest.
  */
-async function foldTimings(tx: Database, left: number): Promise<number> {
+async function foldOldest(tx: Database, left: number): Promise<number> {
   const [row] = await query<{ count: number }>(
     tx,
     `with folded as (

@@ -62,6 +62,22 @@ describe('replenish', () => {
     assert.equal(await grown(), 1)
   })
 
+  it.for([
+    ['timings once they are many', 1, 6_000, 2_000],
+    ['no timings where the counts are what has grown', 1, 4_000, 4_000],
+    ['timings of many pools once there are some of each', 400, 6_000, 6_000]
+  ] as const)('folds %s', async ([, poolCount, count, left], t) => {
+    const pools = Array.from({ length: poolCount }, (_, n) => ({ os: `os-${n}`, type: 'ssd', target: 0 }))
+    const service = await aService(t, { filled: false, config: { pools } })
+    await service.rows(`insert into timings
+                        select 'debian12', 'ssd', 'pool', 1, now() from generate_series(1, ${count})`)
+    await service.rows(`insert into stock_counts
+                        select 'debian12', 'ssd', 's', 'available', false, 0, 0 from generate_series(1, 2000)`)
+    await replenish(service)
+    assert.equal((await service.rows('select from timings')).length, left)
+    assert.equal((await service.rows('select from stock_counts')).length, 0)
+  })
+
   it('keeps to creating_max over all pools, the emptiest first', async t => {
     const pools = [
       { os: 'debian12', type: 'ssd', target: 4 },

@@ -39,7 +39,7 @@ function assertPercentiles(found: Percentiles | undefined, expected: Percentiles
 /** As they are at first, and once they are folded. */
 const AT_FIRST_AND_FOLDED = [
   ['at first', async () => {}],
-  ['folded', () => history.fold(0)]
+  ['folded', () => history.foldTimings(0)]
 ] as const
 
 describe.for(AT_FIRST_AND_FOLDED)('the statistics of a window, %s', ([, fold]) => {
@@ -134,7 +134,7 @@ const DAY = 24 * HOUR
 async function settledAt(...seconds: number[]): Promise<void> {
   for (const at of seconds) {
     await settled({ hostname: newId() }, noon(at))
-    await history.fold(0)
+    await history.foldTimings(0)
   }
 }
 
@@ -150,7 +150,7 @@ describe('totals', () => {
           const inTurn = all.toSorted((a, b) => a.at - b.at)
           for (const { at, fold } of inTurn) {
             await settled({ hostname: newId() }, noon(at * SLOT + 30))
-            if (fold) await history.fold(0)
+            if (fold) await history.foldTimings(0)
           }
           for (let start = 0; start <= 21; start += 1) {
             const expected = inTurn.filter(({ at }) => at >= start).length
@@ -166,12 +166,12 @@ describe('totals', () => {
     const hosts = Array.from({ length: 60 }, (_, n) => n)
     await rivals(RIVALS, async rival => {
       for (const n of hosts) {
-        if (rival < 2) await history.fold(0)
+        if (rival < 2) await history.foldTimings(0)
         else if (n % (RIVALS - 2) === rival - 2) await settled({ hostname: `web-${n}` }, noon(n * 20))
       }
     })
     assert.equal((await since(noon(-1))).hits, hosts.length)
-    await history.fold(0)
+    await history.foldTimings(0)
     assert.equal((await since(noon(-1))).hits, hosts.length)
     assert.deepEqual(await rows('select * from timings'), [])
   })
@@ -188,11 +188,11 @@ describe('totals', () => {
          from generate_series(1, 24001) n`,
       { at: NOON }
     )
-    await history.fold()
+    await history.foldTimings()
     assert.equal((await rows('select from timings')).length, 2_000)
     assert.equal((await since(NOON)).hits, 24_001)
     assert.equal((await since(noon(23_000))).hits, 1_002)
-    await history.fold(0)
+    await history.foldTimings(0)
     assert.equal((await rows('select from timings')).length, 0)
     assert.equal((await since(noon(23_000))).hits, 24_001 - 38 * SLOT + 1) // From the slot that it begins in.
   })

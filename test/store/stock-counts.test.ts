@@ -110,7 +110,7 @@ const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
   pause: n => pools.setPaused(imageOf(n), n % 3 === 0),
   fail: n => pools.noteFailure(imageOf(n), 'no valid backend', () => noon((n % 3) - 1)),
   recover: n => pools.noteError(imageOf(n), n % 3 === 0 ? NO_IMAGE : undefined),
-  fold: () => history.fold(),
+  fold: () => history.foldCounts(),
   recount: () => history.recount()
 }
 
@@ -145,12 +145,12 @@ describe('the counts of the stock', () => {
   it('are few rows once they are folded, and none of what is no more', async () => {
     await stock(20)
     for (let n = 0; n < 5; n += 1) await settled({ hostname: `web-${n}` })
-    await history.fold()
+    await history.foldCounts()
     const [count] = await rows('select count, size, is_change from stock_counts')
     assert.deepEqual(count, { count: 15, size: 300, is_change: false })
     assert.equal((await spares.stock()).unfolded.counts, 0)
     await rows('delete from backup_volumes')
-    await history.fold()
+    await history.foldCounts()
     assert.deepEqual(await rows('select * from stock_counts'), [])
   })
 
@@ -159,7 +159,7 @@ describe('the counts of the stock', () => {
     const seen: object[] = []
     await rivals(RIVALS, async n => {
       for (let round = 0; round < 15; round += 1) {
-        if (n < 2) await history.fold()
+        if (n < 2) await history.foldCounts()
         else if (n === 2) seen.push(...(await differences()))
         else await settled({ hostname: `web-${n}-${round}` })
       }
@@ -172,8 +172,8 @@ describe('the counts of the stock', () => {
   it('are folded by one at a time, the other leaves it alone', async () => {
     await stock(3)
     await db.transaction(async tx => {
-      await storesOf(tx).history.fold()
-      await history.fold() // Does not wait.
+      await storesOf(tx).history.foldCounts()
+      await history.foldCounts() // Does not wait.
       assert.equal((await spares.stock()).unfolded.counts, 3)
     })
     assert.equal((await spares.stock()).unfolded.counts, 0)
@@ -184,7 +184,7 @@ describe('the counts of the stock', () => {
     await db.transaction(async tx => {
       await storesOf(tx).spares.retireStale(NOON)
       await tx.raw("update backup_volumes set status = 'retiring'")
-      await history.fold()
+      await history.foldCounts()
       assert.deepEqual(
         (await spares.stock()).holdings.map(({ status, count }) => [status, count]),
         [['available', 3]]

@@ -3,6 +3,7 @@ import { Random } from '../../../src/sandbox/random.ts'
 import type { Lifetime } from '../../lifetime.ts'
 import { medianOf } from '../../openstack/figures.ts'
 import { Clients } from '../clients.ts'
+import { type CpuTimes, cpuTimes, usedEach } from '../cpu.ts'
 import { type BenchPool, Deployment } from '../deployment.ts'
 import { type Findings, quantileOf, spread, type Table } from '../findings.ts'
 import { START_IS_OVER_MS, startPaused, WITHOUT_RECONCILE } from '../paused-service.ts'
@@ -20,6 +21,8 @@ interface Scale {
   readonly small: Size
   /** At a time, before what was claimed is made anew: not so many that a pool could run out. */
   readonly claims: number
+  /** Of these, whose times are not counted: all clients begin at the same moment, and everything has rested. */
+  readonly first: number
   /** In each round. */
   readonly legs: number
   readonly ticks: number
@@ -30,7 +33,8 @@ const FULL: Scale = {
   large: { pools: 500, perPool: 200 },
   small: { pools: 5, perPool: 200 },
   claims: 500,
-  legs: 4,
+  first: 100,
+  legs: 12,
   ticks: 50,
   creating: 5_000
 }
@@ -38,6 +42,7 @@ const QUICK: Scale = {
   large: { pools: 100, perPool: 30 },
   small: { pools: 5, perPool: 30 },
   claims: 50,
+  first: 10,
   legs: 2,
   ticks: 5,
   creating: 500
@@ -54,8 +59,11 @@ interface Reading {
   readonly claimsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
+  /** Milliseconds of CPU time a claim, by who used them. */
+  readonly cpuMs: CpuTimes
 }
 
+const PARTIES = ['server', 'PostgreSQL', 'cloud', 'clients']
 const CONFIG = { ticks: WITHOUT_RECONCILE }
 /** No volume is finished while they are looked at, and the last of 5,000 in turn is within what a timer can wait. */
 const CREATING_MS = 400_000
@@ -119,22 +127,27 @@ async function openSide(t: Lifetime, stage: Stage, name: string, { pools, perPoo
 
 async function measureClaims(
   stage: Stage,
-  { deployment, clients }: Side,
-  { legs, claims }: Scale,
+  { deployment, clients, service }: Side,
+  { legs, claims, first }: Scale,
   random: Random
 ): Promise<Reading> {
   const times: number[] = []
   let seconds = 0
+  const cpuMs: Record<string, number> = {}
   for (let leg = 0; leg < legs; leg += 1) {
     const wishes = Array.from({ length: claims }, () => anyOf(deployment.pools, random))
     await clients.connect()
+    const parties = { postmaster: stage.postmaster, cloud: stage.cloud.pid, servers: { server: [service.pid] } }
+    const before = cpuTimes(parties)
     const claimed = await clients.claim(wishes)
-    times.push(...claimed.times)
+    const used = usedEach(before, cpuTimes(parties), claims)
+    for (const [who, ms] of Object.entries(used)) cpuMs[who] = (cpuMs[who] ?? 0) + ms / legs
+    times.push(...claimed.times.slice(first))
     seconds += claimed.seconds
     await deployment.restock(wishes)
     await stage.cloud.ask('forgetHandedOver')
   }
-  return { claimsPerSecond: times.length / seconds, p50Ms: medianOf(times), p99Ms: quantileOf(times, 0.99) }
+  return { claimsPerSecond: (legs * claims) / seconds, p50Ms: medianOf(times), p99Ms: quantileOf(times, 0.99), cpuMs }
 }
 
 function anyOf(pools: readonly BenchPool[], random: Random): BenchPool {
@@ -186,12 +199,27 @@ function tableFor(
   ticks: readonly (readonly [number, number])[]
 ): Table {
   const row = (size: Size, side: 0 | 1): string[] => {
-    const of = (key: keyof Reading): string => spread(claims.map(round => round[side][key]))
-    return [nameOf(size), of('claimsPerSecond'), of('p50Ms'), of('p99Ms'), spread(ticks.map(round => round[side]))]
+    const of = (key: 'claimsPerSecond' | 'p50Ms' | 'p99Ms'): string => spread(claims.map(round => round[side][key]))
+    const cpu = PARTIES.map(who => spread(claims.map(round => round[side].cpuMs[who] ?? 0)))
+    return [
+      nameOf(size),
+      of('claimsPerSecond'),
+      of('p50Ms'),
+      of('p99Ms'),
+      ...cpu,
+      spread(ticks.map(round => round[side]))
+    ]
   }
   return {
     title: 'Much stock and little',
-    titles: ['', 'claims a second', 'median, ms', 'p99, ms', 'replenish tick, ms'],
+    titles: [
+      '',
+      'claims a second',
+      'median, ms',
+      'p99, ms',
+      ...PARTIES.map(who => `CPU of ${who}, ms a claim`),
+      'replenish tick, ms'
+    ],
     rows: [row(large, 0), row(small, 1)]
   }
 }

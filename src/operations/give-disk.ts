@@ -62,13 +62,14 @@ export async function give(deps: Deps, own: OwnClaim, given: Given, volumeStatus
   }
   const settled: Claim = { ...claim, ...given, status: 'available', updatedAt: at }
   const seconds = (deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
-  deps.observer.claimed(settled, seconds)
-  const { id, source, disk, projectId, name } = settled
-  deps.log.info(
-    { claim_id: id, source, volume_id: disk?.volumeId, project_id: projectId, name, seconds },
-    'disk claimed'
-  )
+  setImmediate(() => tell(deps, settled, seconds)) // The caller's answer need not wait for that.
   return resultOf(settled, volumeStatus)
+}
+
+function tell({ observer, log }: Deps, claim: Claim, seconds: number): void {
+  observer.claimed(claim, seconds)
+  const { id, source, disk, projectId, name } = claim
+  log.info({ claim_id: id, source, volume_id: disk?.volumeId, project_id: projectId, name, seconds }, 'disk claimed')
 }
 
 /** Another request took the claim over when our lease ran out; both have worked on the same disk. */

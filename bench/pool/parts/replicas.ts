@@ -55,6 +55,9 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
   const readings = await inTurn(rounds, sides, side => measure(stage, side, claims))
   const after = await troubles(sides)
   const trouble = after.map((now, index) => differenceOf(now, before[index] ?? now))
+  say(`replicas: ${rounds} rounds of ${claims} claims, as many clients for each of two as for one`)
+  const busy = { ...sides[1], clients: clientsOf(t, stage, sides[1].services, 2) }
+  const busyReadings = await inTurn(rounds, [sides[0], busy], side => measure(stage, side, claims))
   const [, two] = trouble
   const conflicts = (two?.rollbacks ?? 0) + (two?.deadlocks ?? 0) + (two?.complaints ?? 0)
   return {
@@ -62,8 +65,9 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
       {
         name: 'claims per second of CPU time, service and PostgreSQL, two replicas / one',
         goal: { atLeast: 0.95 },
-        values: readings.map(([one, two]) => (one.servicesMs + one.postgresMs) / (two.servicesMs + two.postgresMs))
+        values: readings.map(cpuRatio)
       },
+      { name: '… with as many clients for each of two as for one', values: busyReadings.map(cpuRatio) },
       { name: 'conflicts a claim, two replicas', goal: { atMost: 0.01 }, values: [conflicts / (rounds * claims)] },
       {
         name: 'claims a second, two replicas / one',
@@ -71,22 +75,27 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
       }
     ],
     tables: [tableFor(readings, trouble, rounds * claims)],
-    readings: { readings, trouble }
+    readings: { readings, busyReadings, trouble }
   }
 }
+
+const cpuRatio = ([one, two]: readonly [Reading, Reading]): number =>
+  (one.servicesMs + one.postgresMs) / (two.servicesMs + two.postgresMs)
 
 async function openSide(t: Lifetime, stage: Stage, name: string, replicas: number): Promise<Side> {
   const deployment = await Deployment.open(t, stage, `replicas_${name}`, POOLS)
   const services: ServiceProcess[] = []
   for (let replica = 0; replica < replicas; replica += 1) services.push(await startPaused(t, stage, deployment))
-  const clients = new Clients(
+  return { name, deployment, services, clients: clientsOf(t, stage, services, 1) }
+}
+
+const clientsOf = (t: Lifetime, stage: Stage, services: readonly ServiceProcess[], times: number): Clients =>
+  new Clients(
     t,
     stage,
     services.map(({ url }) => url),
-    stage.options.clients
+    times * stage.options.clients
   )
-  return { name, deployment, services, clients }
-}
 
 async function measure(stage: Stage, { deployment, services, clients }: Side, claims: number): Promise<Reading> {
   await deployment.stock(Math.ceil(claims / POOLS))

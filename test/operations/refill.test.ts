@@ -204,18 +204,25 @@ describe('replenish', () => {
 })
 
 describe('check_state', () => {
-  it('costs one statement and one request per page however many are creating', async t => {
-    const pools = [{ os: 'debian12', type: 'ssd', target: 30 }]
-    const service = await aService(t, { filled: false, config: { pools }, createSeconds: 600 })
-    await replenish(service)
-    const before = await cloudRequests(service)
-    const statements = countStatements(service)
-    assert.deepEqual(await check(service), { checked: 30, available: 0, dropped: 0 })
-    assert.equal(statements(), 2) // The volumes on their way, and the tick's own record.
-    const after = await cloudRequests(service)
-    assert.equal((after.get('volume_list') ?? 0) - (before.get('volume_list') ?? 0), 1)
-    assert.equal(after.get('volume_show') ?? 0, before.get('volume_show') ?? 0)
-  })
+  it.for([
+    [30, 1],
+    [5_000, 6] // The last page is full, so it names another one.
+  ] as const)(
+    'costs one statement and one request per page however many are creating: %i',
+    async ([target, requests], t) => {
+      const pools = [{ os: 'debian12', type: 'ssd', target }]
+      const limits = { creating_max: target, creating_max_per_snapshot: target }
+      const service = await aService(t, { filled: false, config: { pools, limits }, createSeconds: 600 })
+      await replenish(service)
+      const before = await cloudRequests(service)
+      const statements = countStatements(service)
+      assert.deepEqual(await check(service), { checked: target, available: 0, dropped: 0 })
+      assert.equal(statements(), 2) // The volumes on their way, and the tick's own record.
+      const after = await cloudRequests(service)
+      assert.equal((after.get('volume_list') ?? 0) - (before.get('volume_list') ?? 0), requests)
+      assert.equal(after.get('volume_show') ?? 0, before.get('volume_show') ?? 0)
+    }
+  )
 
   it('puts finished volumes into stock, armed, and notes how long they took', async t => {
     const service = await aService(t, { filled: false, createSeconds: 10 })

@@ -15,6 +15,7 @@ interface Asked<Item, Result> {
 
 /** More than one, so that a connection that hangs holds up nobody but whose items went on it. */
 const UNDER_WAY_MAX = 4
+/** So that no statement is long. */
 const ITEMS_MAX = 100
 
 /**

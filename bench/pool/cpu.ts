@@ -3,6 +3,9 @@ import { readProcesses, treeOf } from '../process-times.ts'
 
 export type CpuTimes = Readonly<Record<string, number>>
 
+/** Whose times a table shows, where one server answers claims. */
+export const SHOWN = ['server', 'PostgreSQL', 'cloud', 'clients']
+
 export interface Parties {
   readonly postmaster: number
   readonly cloud: number

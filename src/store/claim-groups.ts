@@ -53,16 +53,16 @@ select opened.id as opened_id, reserved.* from opened left join reserved on rese
 type Opened = { opened_id: string } & (SpareRow | { id: null })
 
 async function openAll(db: Database, group: readonly OpenArguments[]): Promise<(Opening | undefined)[]> {
-  const claims = group.map(([request, id, , at]) => newClaim(request, id, at))
-  const rows = claims.map((claim, index) => openRow(claim, group[index]?.[2]))
-  const opened = await query<Opened>(db, OPEN_ALL, { claims: JSON.stringify(rows), at: claims.at(-1)?.createdAt })
-  return claims.map(claim => {
+  const wanted = group.map(([request, id, lease, at]) => ({ claim: newClaim(request, id, at), lease }))
+  const [claims, at] = [JSON.stringify(wanted.map(openRow)), wanted.at(-1)?.claim.createdAt]
+  const opened = await query<Opened>(db, OPEN_ALL, { claims, at })
+  return wanted.map(({ claim }) => {
     const row = opened.find(({ opened_id }) => opened_id === claim.id)
     return row && { claim, spare: row.id === null ? undefined : toSpare(row) }
   })
 }
 
-const openRow = (claim: Claim, lease: Lease | undefined) => ({
+const openRow = ({ claim, lease }: { claim: Claim; lease: Lease }) => ({
   id: claim.id,
   idempotency_key: claim.idempotencyKey,
   fingerprint: claim.fingerprint,
@@ -74,8 +74,8 @@ const openRow = (claim: Claim, lease: Lease | undefined) => ({
   type: claim.type,
   wanted_size: claim.wantedSizeGib,
   status: claim.status,
-  lease_holder: lease?.holder,
-  lease_until: lease?.until,
+  lease_holder: lease.holder,
+  lease_until: lease.until,
   created_at: claim.createdAt,
   updated_at: claim.updatedAt
 })
@@ -83,7 +83,7 @@ const openRow = (claim: Claim, lease: Lease | undefined) => ({
 const SETTLE_ALL = `with given as (
   select * from json_populate_recordset(null::claims, :claims::json)
    where status = 'available'
-   order by id -- In one order, since two who hold each other's to be free may settle the same ones.
+   order by id -- In one order, since another replica may settle the same ones, taken over as their leases ran out.
 ), handed_over as (
   delete from backup_volumes spare using given where spare.claim_id = given.id and spare.volume_id = given.volume_id
 ), settled as (

@@ -2,7 +2,7 @@ import { runScript } from '../../../src/store/database.ts'
 import type { Lifetime } from '../../lifetime.ts'
 import { medianOf } from '../../openstack/figures.ts'
 import { Clients, times } from '../clients.ts'
-import { type CpuTimes, cpuTimes, usedEach } from '../cpu.ts'
+import { type CpuTimes, cpuTimes, SHOWN, usedEach } from '../cpu.ts'
 import { Deployment } from '../deployment.ts'
 import { type Findings, quantileOf, spread, type Table } from '../findings.ts'
 import { startFloor } from '../floor-process.ts'
@@ -115,10 +115,10 @@ function readingsTable(title: string, rounds: readonly (readonly [Reading, Readi
       spread(readings.map(({ claimsPerSecond }) => claimsPerSecond)),
       spread(readings.map(({ p50Ms }) => p50Ms)),
       spread(readings.map(({ p99Ms }) => p99Ms)),
-      ...['server', 'PostgreSQL', 'cloud', 'clients'].map(cpu)
+      ...SHOWN.map(cpu)
     ]
   }
-  const used = ['server', 'PostgreSQL', 'cloud', 'clients'].map(who => `CPU of ${who}, ms a claim`)
+  const used = SHOWN.map(who => `CPU of ${who}, ms a claim`)
   return {
     title,
     titles: ['', 'claims a second', 'median, ms', 'p99, ms', ...used],

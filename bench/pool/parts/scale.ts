@@ -3,7 +3,7 @@ import { Random } from '../../../src/sandbox/random.ts'
 import type { Lifetime } from '../../lifetime.ts'
 import { medianOf } from '../../openstack/figures.ts'
 import { Clients } from '../clients.ts'
-import { type CpuTimes, cpuTimes, usedEach } from '../cpu.ts'
+import { type CpuTimes, cpuTimes, SHOWN, usedEach } from '../cpu.ts'
 import { type BenchPool, Deployment } from '../deployment.ts'
 import { type Findings, quantileOf, spread, type Table } from '../findings.ts'
 import { START_IS_OVER_MS, startPaused, WITHOUT_RECONCILE } from '../paused-service.ts'
@@ -63,7 +63,6 @@ interface Reading {
   readonly cpuMs: CpuTimes
 }
 
-const PARTIES = ['server', 'PostgreSQL', 'cloud', 'clients']
 const CONFIG = { ticks: WITHOUT_RECONCILE }
 /** No volume is finished while they are looked at, and the last of 5,000 in turn is within what a timer can wait. */
 const CREATING_MS = 400_000
@@ -200,7 +199,7 @@ function tableFor(
 ): Table {
   const row = (size: Size, side: 0 | 1): string[] => {
     const of = (key: 'claimsPerSecond' | 'p50Ms' | 'p99Ms'): string => spread(claims.map(round => round[side][key]))
-    const cpu = PARTIES.map(who => spread(claims.map(round => round[side].cpuMs[who] ?? 0)))
+    const cpu = SHOWN.map(who => spread(claims.map(round => round[side].cpuMs[who] ?? 0)))
     return [
       nameOf(size),
       of('claimsPerSecond'),
@@ -217,7 +216,7 @@ function tableFor(
       'claims a second',
       'median, ms',
       'p99, ms',
-      ...PARTIES.map(who => `CPU of ${who}, ms a claim`),
+      ...SHOWN.map(who => `CPU of ${who}, ms a claim`),
       'replenish tick, ms'
     ],
     rows: [row(large, 0), row(small, 1)]

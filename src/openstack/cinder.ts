@@ -18,12 +18,15 @@ export interface CinderRequest {
   readonly secrets?: readonly string[]
 }
 
-export interface Listing {
+export interface Listing<T> {
   readonly operation: string
   readonly path: string
   /** The name of the list in the answer. */
   readonly key: string
   readonly query: Readonly<Record<string, string | undefined>>
+  readonly read: (item: Fields) => T
+  /** What the query sorts by, ascending; no two items have the same. */
+  readonly orderOf: (item: T) => string
 }
 
 const PAGES_MAX = 1_000
@@ -57,13 +60,12 @@ export class Cinder {
     return await this.#http.within(call, async limited => (await this.#endpoints.endpoint(limited)).minor)
   }
 
-  /** Page after page, nothing twice. Each page has the time limit to itself. */
+  /** Page after page in order, nothing twice. Each page has the time limit to itself, and none is kept. */
   async *pages<T extends { readonly id: string }>(
-    { operation, path, key, query }: Listing,
-    call: Call,
-    read: (item: Fields) => T
+    { operation, path, key, query, read, orderOf }: Listing<T>,
+    call: Call
   ): AsyncGenerator<T[]> {
-    const seen = new Set<string>()
+    let given = '' // As far as this.
     let marker: string | undefined
     for (let page = 0, restarts = 0; page < PAGES_MAX; page++) {
       const request: CinderRequest = { operation, method: 'GET', path, query: { ...query, marker } }
@@ -72,15 +74,19 @@ export class Cinder {
       try {
         answer = await this.ask(request, call, readPage)
       } catch (error) {
-        // What the page should start after was deleted meanwhile: from the beginning, without those seen.
+        // What the page should start after was deleted meanwhile: from the beginning, without those given.
         if (marker === undefined || !isCloudError(error, 'not_found')) throw error
         if (++restarts > RESTARTS_MAX) throw listFailure(operation, 'changes faster than it can be read', error)
         marker = undefined
         continue
       }
-      const fresh = answer.items.filter(({ id }) => !seen.has(id))
-      for (const { id } of fresh) seen.add(id)
-      if (fresh.length > 0) yield fresh
+      const fresh = answer.items.filter(item => orderOf(item) > given)
+      if (!isAscending(fresh.map(orderOf))) throw listFailure(operation, 'is not in the order that was asked for')
+      const last = fresh.at(-1)
+      if (last) {
+        given = orderOf(last)
+        yield fresh
+      }
       marker = answer.items.at(-1)?.id
       if (answer.isLast || marker === undefined) return
     }
@@ -126,6 +132,8 @@ function hasNext(body: Fields, key: string): boolean {
   const links = `${key}_links`
   return body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
 }
+
+const isAscending = (keys: readonly string[]): boolean => keys.every((key, index) => (keys[index - 1] ?? '') < key)
 
 const listFailure = (operation: string, what: string, cause?: unknown): CloudError =>
   new CloudError('failed', `Cinder: the list ${what} (${operation})`, { cause })

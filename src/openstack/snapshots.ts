@@ -10,11 +10,18 @@ export class CinderSnapshots implements Snapshots {
   }
 
   async list(call: Call): Promise<readonly Snapshot[]> {
-    const query = { limit: '1000', sort: 'created_at:asc,id:asc' }
-    const listing = { operation: 'snapshot_list', path: '/snapshots/detail', key: 'snapshots', query }
+    const query = { limit: '1000', sort: 'id:asc' }
+    const order = { query, orderOf: ({ id }: Snapshot) => id }
+    const listing = {
+      operation: 'snapshot_list',
+      path: '/snapshots/detail',
+      key: 'snapshots',
+      read: toSnapshot,
+      ...order
+    }
     const snapshots: Snapshot[] = []
-    for await (const page of this.#cinder.pages(listing, call, toSnapshot)) snapshots.push(...page)
-    return snapshots
+    for await (const page of this.#cinder.pages(listing, call)) snapshots.push(...page)
+    return snapshots.toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
   }
 }
 

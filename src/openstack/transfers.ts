@@ -1,5 +1,5 @@
 import type { ArmedTransfer, Call, Transfer, Transfers } from '../pool/ports.ts'
-import type { Cinder } from './cinder.ts'
+import type { Cinder, CinderRequest } from './cinder.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 
@@ -30,15 +30,30 @@ export class CinderTransfers implements Transfers {
     }
   }
 
-  async list(volumeId: string | undefined, call: Call): Promise<readonly Transfer[]> {
-    // No limit: below microversion 3.59 it would make the list empty.
-    const query = { volume_id: volumeId }
-    const listing = { operation: 'transfer_list', path: '/volume-transfers/detail', key: 'transfers', query }
-    const transfers: Transfer[] = []
-    for await (const page of this.#cinder.pages(listing, call, toTransfer)) transfers.push(...page)
-    return transfers.filter(transfer => volumeId === undefined || transfer.volumeId === volumeId)
+  async ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]> {
+    return (await this.#ask({ volume_id: volumeId }, call)).filter(transfer => transfer.volumeId === volumeId)
+  }
+
+  async *pages(call: Call): AsyncGenerator<readonly Transfer[]> {
+    if ((await this.#cinder.minor(call)) < PAGING_MINOR) {
+      yield (await this.#ask({}, call)).toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
+      return
+    }
+    const query = { limit: '1000', sort: 'volume_id:asc,id:asc' }
+    yield* this.#cinder.pages({ ...LISTING, key: 'transfers', query, read: toTransfer, orderOf }, call)
+  }
+
+  async #ask(query: NonNullable<CinderRequest['query']>, call: Call): Promise<Transfer[]> {
+    const request = { ...LISTING, method: 'GET', query } as const
+    return await this.#cinder.ask(request, call, body => body.list('transfers').map(toTransfer))
   }
 }
+
+const LISTING = { operation: 'transfer_list', path: '/volume-transfers/detail' }
+/** Below that microversion, a list that is to be limited or sorted is empty. */
+const PAGING_MINOR = 59
+
+const orderOf = ({ volumeId, id }: Transfer): string => `${volumeId} ${id}`
 
 const pathOf = (transferId: string): string => `/volume-transfers/${encodeURIComponent(transferId)}`
 

@@ -28,15 +28,16 @@ export class CinderVolumes implements Volumes {
     const { name, status, metadata, createdSince } = filter
     const query = {
       limit: PAGE_SIZE,
-      sort: 'created_at:asc,id:asc',
+      sort: 'id:asc',
       name,
       status,
       // Read as a Python literal: an object of strings in JSON is one.
       metadata: metadata && JSON.stringify(metadata),
       created_at: createdSince && (await this.#timeCondition(createdSince, call))
     }
-    const listing = { operation: 'volume_list', path: '/volumes/detail', key: 'volumes', query }
-    for await (const page of this.#cinder.pages(listing, call, toVolume)) {
+    const order = { query, orderOf: ({ id }: Volume) => id }
+    const listing = { operation: 'volume_list', path: '/volumes/detail', key: 'volumes', read: toVolume, ...order }
+    for await (const page of this.#cinder.pages(listing, call)) {
       const matching = page.filter(volume => isMatch(volume, filter))
       if (matching.length > 0) yield matching
     }

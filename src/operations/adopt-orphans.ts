@@ -11,38 +11,64 @@ import { tolerant } from './tolerant.ts'
 export interface OrphanResult {
   readonly adopted: number
   readonly removed: number
-}
-
-/** What is ours by its looks, and no row knows. */
-export interface Unknown {
-  readonly volumes: readonly Volume[]
-  readonly transfers: readonly Transfer[]
+  /** Ids of those that are to be seen once more, or could not be seen to. */
+  readonly left: readonly string[]
 }
 
 /**
  * Volumes that carry our metadata and that no row knows: of a creation whose row was lost, of a database restored from a
- * backup. What two passes have seen is adopted where it fits its pool, else removed. A volume that is attached, renamed
- * or known to a claim is never touched. Transfers of spares in stock, by their names, go the same way.
+ * backup. What an earlier pass has seen as well is adopted where it fits its pool, else removed. A volume that is attached,
+ * renamed or known to a claim is never touched.
  */
-export async function adoptOrphans(deps: Deps, pool: Project, unknown: Unknown, call: Call): Promise<OrphanResult> {
+export async function adoptOrphans(
+  deps: Deps,
+  pool: Project,
+  unknown: readonly Volume[],
+  call: Call
+): Promise<OrphanResult> {
   const orphans: Volume[] = []
-  for (const volume of unknown.volumes) if (await isOrphan(deps, pool, volume)) orphans.push(volume)
-  const seenNow = [...orphans, ...unknown.transfers].map(({ id }) => id)
-  const seenBefore = new Set(await deps.orphans.note(seenNow, deps.clock.now()))
-  let [adopted, removed, transfers] = [0, 0, 0]
-  for (const volume of orphans.filter(({ id }) => seenBefore.has(id))) {
+  for (const volume of unknown) if (await isOrphan(deps, pool, volume)) orphans.push(volume)
+  let [adopted, removed] = [0, 0]
+  const left = await seeTo(deps, orphans, async volume => {
     const status = await tolerant(deps, { volume_id: volume.id }, () => takeIn(deps, pool, volume, call))
     if (status === 'creating') adopted += 1
     if (status === 'retiring') removed += 1
-  }
-  for (const transfer of unknown.transfers.filter(({ id }) => seenBefore.has(id))) {
-    const fields = { transfer_id: transfer.id, volume_id: transfer.volumeId }
-    if (await tolerant(deps, fields, () => takeBack(deps, pool, transfer, call))) transfers += 1
-  }
+    return status !== undefined
+  })
   deps.observer.repaired('adopted_orphan', adopted)
   deps.observer.repaired('removed_orphan', removed)
-  deps.observer.repaired('removed_transfer', transfers)
-  return { adopted, removed: removed + transfers }
+  return { adopted, removed, left }
+}
+
+/** Transfers that a spare in stock does not know, by its name: they go the same way. */
+export async function takeBackStrays(
+  deps: Deps,
+  pool: Project,
+  strays: readonly Transfer[],
+  call: Call
+): Promise<OrphanResult> {
+  let removed = 0
+  const left = await seeTo(deps, strays, async transfer => {
+    const fields = { transfer_id: transfer.id, volume_id: transfer.volumeId }
+    const isTaken = await tolerant(deps, fields, () => takeBack(deps, pool, transfer, call))
+    if (isTaken) removed += 1
+    return isTaken === true
+  })
+  deps.observer.repaired('removed_transfer', removed)
+  return { adopted: 0, removed, left }
+}
+
+/** Those that an earlier pass has seen, one after the other; gives the ids of all others, and of those that stay. */
+async function seeTo<T extends { readonly id: string }>(
+  deps: Deps,
+  orphans: readonly T[],
+  work: (orphan: T) => Promise<boolean>
+): Promise<string[]> {
+  if (orphans.length === 0) return []
+  const seenBefore = await deps.orphans.known(orphans.map(({ id }) => id))
+  const left: string[] = []
+  for (const orphan of orphans) if (!(seenBefore.has(orphan.id) && (await work(orphan)))) left.push(orphan.id)
+  return left
 }
 
 /**
@@ -57,7 +83,6 @@ async function takeBack(deps: Deps, pool: Project, { id, volumeId }: Transfer, c
   if (!(await deps.spares.unstock(spare.id, deps.clock.now()))) return false
   await disarm(pool, volumeId, call)
   deps.wake('check_state')
-  await deps.orphans.forget(id)
   deps.log.warn({ transfer_id: id, spare_id: spare.id, volume_id: volumeId }, 'transfer taken back that no row knew')
   return true
 }
@@ -117,7 +142,6 @@ async function takeIn(
     if (!(await deps.spares.byVolume(volume.id))) await markAnew(deps, pool, volume, call)
     return undefined
   }
-  await deps.orphans.forget(volume.id)
   deps.log.warn({ volume_id: volume.id, status }, 'volume taken in that no row knew')
   return status
 }

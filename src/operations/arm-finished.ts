@@ -53,4 +53,4 @@ async function armOne(deps: Deps, pool: Project, one: ToArm, call: Call): Promis
 
 /** A volume waits in one transfer at most: where one is, ours is not on its way any more, and its key is lost. */
 const isOver = async (pool: Project, volumeId: string, { mayHaveActed }: CloudError, call: Call): Promise<boolean> =>
-  !mayHaveActed || (await pool.transfers.list(volumeId, call)).length > 0
+  !mayHaveActed || (await pool.transfers.ofVolume(volumeId, call)).length > 0

@@ -16,7 +16,7 @@ export async function arm(
 
 /** Takes back whatever transfer waits for a volume, one with a lost key too: then nobody can accept it any more. */
 export async function disarm(pool: Project, volumeId: string, call: Call): Promise<void> {
-  for (const { id } of await pool.transfers.list(volumeId, call)) await pool.transfers.delete(id, call)
+  for (const { id } of await pool.transfers.ofVolume(volumeId, call)) await pool.transfers.delete(id, call)
 }
 
 /** Whether spares in stock wait in a transfer. */

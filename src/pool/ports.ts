@@ -108,7 +108,7 @@ export interface VolumeWish {
 export interface Volumes {
   /** Undefined: there is no such volume in this project. */
   find(volumeId: string, call: Call): Promise<Volume | undefined>
-  /** Every volume that matches, a page of at most 1,000 at a time, the oldest first. */
+  /** Every volume that matches, a page of at most 1,000 at a time, in order of their ids. */
   pages(filter: VolumeFilter, call: Call): AsyncIterable<readonly Volume[]>
   /** Never repeated by the client: after an unclear failure look for the metadata first. */
   create(wish: VolumeWish, call: Call): Promise<Volume>
@@ -145,8 +145,10 @@ export interface Transfers {
   accept(transferId: string, authKey: string, call: Call): Promise<void>
   /** Deleting what is gone already is success. */
   delete(transferId: string, call: Call): Promise<void>
-  /** The transfers waiting in this project, of one volume or all. */
-  list(volumeId: string | undefined, call: Call): Promise<readonly Transfer[]>
+  /** Those that a volume waits in: one, unless somebody has reset its status meanwhile. */
+  ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]>
+  /** All that wait in this project, a page of at most 1,000 at a time, in order of their volumes' ids. */
+  pages(call: Call): AsyncIterable<readonly Transfer[]>
 }
 
 /** A snapshot as Cinder shows it. Its volume type is its source volume's. */
@@ -161,7 +163,7 @@ export interface Snapshot {
 }
 
 export interface Snapshots {
-  /** All snapshots of the project, whatever their status. */
+  /** All snapshots of the project, whatever their status, the oldest first. */
   list(call: Call): Promise<readonly Snapshot[]>
 }
 

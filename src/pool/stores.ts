@@ -65,8 +65,8 @@ export interface Spares {
   retire(id: string, from: SpareStatus, at: Date, lease?: ClaimLease): Promise<boolean>
   /** Retires one that is still being made, for stock or for a claim. False: it is finished, or gone. */
   retireUnfinished(id: string, at: Date): Promise<boolean>
-  /** Retires what is in stock or on its way there, of images that are no longer current and not kept. */
-  retireStale(at: Date): Promise<Spare[]>
+  /** Retires what is in stock or on its way there, of images that are no longer current and not kept; gives how many. */
+  retireStale(at: Date): Promise<number>
   /** Those whose turn it is to be deleted. They go to the end of the line: none that cannot be deleted holds up the others. */
   nextRetired(limit: number, at: Date): Promise<Spare[]>
   drop(id: string, from: SpareStatus): Promise<boolean>
@@ -75,6 +75,8 @@ export interface Spares {
   byVolume(volumeId: string): Promise<Spare | undefined>
   /** Those that have one of these volumes, and of those with one of these ids the ones that wait for theirs. */
   ofVolumes(volumeIds: readonly string[], spareIds: readonly string[]): Promise<Spare[]>
+  /** At most so many of those in stock, in order of their volumes' ids, that are not where Cinder lists their neighbours. */
+  unlisted(listed: Listed, limit: number): Promise<Spare[]>
   ofClaim(claimId: string): Promise<Spare | undefined>
   list(filter: SpareFilter): Promise<Listing<Spare>>
 }
@@ -98,6 +100,18 @@ export interface OnTheirWay {
   readonly spares: readonly Spare[]
   /** Whether retired ones wait to be deleted. */
   readonly anyToDelete: boolean
+}
+
+/** What Cinder lists in a stretch of the order of volume ids, by the ids of volumes or of transfers. */
+export interface Listed extends Stretch {
+  readonly what: 'volume' | 'transfer'
+  readonly ids: readonly string[]
+}
+
+/** Undefined: from the first one, or up to the last one. */
+export interface Stretch {
+  readonly after: string | undefined
+  readonly upTo: string | undefined
 }
 
 export interface SpareFilter {
@@ -245,8 +259,9 @@ export interface Ticks {
 }
 
 export interface Orphans {
-  /** Notes what this reconcile saw without a row, forgets the rest; gives those that an earlier one had seen as well. */
-  note(ids: readonly string[], at: Date): Promise<string[]>
-  forget(id: string): Promise<void>
+  /** Notes what a reconcile saw without a row, and forgets the rest. */
+  note(ids: readonly string[], at: Date): Promise<void>
+  /** Those of them that an earlier reconcile has noted. */
+  known(ids: readonly string[]): Promise<ReadonlySet<string>>
   count(): Promise<number>
 }

@@ -45,7 +45,8 @@ const isPaged = (call: Call, path: string): boolean => call.minor >= 59 && path 
 const COLUMNS: Record<string, Column<Transfer>> = {
   id: transfer => transfer.id,
   created_at: transfer => transfer.createdAt,
-  name: transfer => transfer.name
+  name: transfer => transfer.name,
+  volume_id: transfer => transfer.volumeId
 }
 
 /** Before 3.59 a query it does not know, paging included, finds nothing. */

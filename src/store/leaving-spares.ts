@@ -52,15 +52,18 @@ function requireNext(from: SpareStatus, to: SpareStatus | 'gone'): void {
   if (!mayBecome(from, to)) throw new Error(`a ${from} spare may not become ${to}`)
 }
 
-export async function retireStale(db: Database, at: Date): Promise<Spare[]> {
-  const rows = await query<SpareRow>(
+export async function retireStale(db: Database, at: Date): Promise<number> {
+  const [row] = await query<{ retired: number }>(
     db,
-    `update backup_volumes spare set status = 'retiring', updated_at = :at
-      where status in ('requested', 'creating', 'available') and not kept and ${IS_STALE}
-      returning *`,
+    `with retired as (
+       update backup_volumes spare set status = 'retiring', updated_at = :at
+        where status in ('requested', 'creating', 'available') and not kept and ${IS_STALE}
+        returning id
+     )
+     select count(*)::int as retired from retired`,
     { at }
   )
-  return rows.map(toSpare)
+  return row?.retired ?? 0
 }
 
 export async function nextRetired(db: Database, limit: number, at: Date): Promise<Spare[]> {

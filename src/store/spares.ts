@@ -1,5 +1,5 @@
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from '../pool/spare.ts'
-import type { ClaimLease, Finished, Listing, OnTheirWay, SpareFilter } from '../pool/stores.ts'
+import type { ClaimLease, Finished, Listed, Listing, OnTheirWay, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
@@ -234,6 +234,22 @@ export async function ofVolumes(
       union all
      select * from backup_volumes where id = any(:spareIds::uuid[]) and volume_id is null`,
     { volumeIds, spareIds: spareIds.filter(id => UUID.test(id)) } // Metadata may have been changed by hand.
+  )
+  return rows.map(toSpare)
+}
+
+/** Both list in order of volume ids, which is the same in PostgreSQL and in Cinder: they are UUIDs. */
+export async function unlisted(db: Database, { what, ids, after, upTo }: Listed, limit: number): Promise<Spare[]> {
+  const id = `spare.${what}_id`
+  const rows = await query<SpareRow>(
+    db,
+    `select * from backup_volumes spare
+      where status = 'available' and ${id} is not null
+        and (:after::text is null or volume_id > :after) and (:upTo::text is null or volume_id <= :upTo)
+        and not exists (select from unnest(:ids::text[]) as listed (id) where listed.id = ${id})
+      order by volume_id
+      limit :limit`,
+    { after: after ?? null, upTo: upTo ?? null, ids, limit }
   )
   return rows.map(toSpare)
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { collect } from '../../src/operations/concurrently.ts'
 import type { Project } from '../../src/pool/ports.ts'
 import {
   admin,
@@ -131,13 +132,20 @@ describe('transfers', () => {
     const transfer = await armed(t, project)
     const { authKey, ...listed } = transfer
     assert.match(authKey, /^[0-9a-f]{16}$/)
-    assert.deepEqual(await transfers.list(transfer.volumeId, CALL), [listed])
-    assert.ok((await transfers.list(undefined, CALL)).some(({ id }) => id === transfer.id))
-    assert.deepEqual(await transfers.list(NOBODY, CALL), [])
+    assert.deepEqual(await transfers.ofVolume(transfer.volumeId, CALL), [listed])
+    assert.deepEqual(await transfers.ofVolume(NOBODY, CALL), [])
     await transfers.delete(transfer.id, CALL)
     await transfers.delete(transfer.id, CALL) // Gone already.
-    assert.deepEqual(await transfers.list(transfer.volumeId, CALL), [])
+    assert.deepEqual(await transfers.ofVolume(transfer.volumeId, CALL), [])
     assert.equal((await volumes.find(transfer.volumeId, CALL))?.status, 'available')
+  })
+
+  it('are listed in order of their volumes', async t => {
+    const project = await projectOf(t, 'pool-svc')
+    const made = [await armed(t, project), await armed(t, project), await armed(t, project)]
+    const volumeIds = (await collect(project.transfers.pages(CALL))).map(({ volumeId }) => volumeId)
+    assert.deepEqual(volumeIds, volumeIds.toSorted())
+    for (const { volumeId } of made) assert.ok(volumeIds.includes(volumeId))
   })
 
   it("are accepted with a caller's own token, or with the service's in the caller's project", async t => {
@@ -151,7 +159,7 @@ describe('transfers', () => {
       await taker.transfers.accept(id, authKey, CALL)
       assert.equal((await taker.volumes.find(volumeId, CALL))?.projectId, tenant.projectId)
       assert.equal(await project.volumes.find(volumeId, CALL), undefined)
-      assert.deepEqual(await project.transfers.list(volumeId, CALL), [])
+      assert.deepEqual(await project.transfers.ofVolume(volumeId, CALL), [])
       await assert.rejects(taker.transfers.accept(id, authKey, CALL), { code: 'not_found', status: 404 })
     }
   })

@@ -112,7 +112,7 @@ describe('the order and the pages of a list', () => {
   const mine = encodeURIComponent(`{"pool": "${tag}"}`)
 
   it('are as asked for, with a link to the next page whenever one is full', async () => {
-    for (const sort of ['name:asc', 'created_at:asc,id:asc', 'name:desc']) {
+    for (const sort of ['name:asc', 'created_at:asc,id:asc', 'id:asc', 'name:desc']) {
       const first = await tenant.get(`/volumes/detail?metadata=${mine}&limit=1&sort=${sort}`)
       const second = await tenant.get(
         `/volumes/detail?metadata=${mine}&limit=1&sort=${sort}&marker=${first.volumes[0].id}`
@@ -122,9 +122,8 @@ describe('the order and the pages of a list', () => {
       )
       assert.deepEqual(namesOf(third), [])
       assert.deepEqual([...namesOf(first), ...namesOf(second)].toSorted(), [ONE, MORE].toSorted())
-      if (sort !== 'created_at:asc,id:asc') {
-        assert.deepEqual(namesOf(first), [sort === 'name:asc' ? ONE : MORE])
-      }
+      if (sort.startsWith('name')) assert.deepEqual(namesOf(first), [sort === 'name:asc' ? ONE : MORE])
+      if (sort === 'id:asc') assert.ok(first.volumes[0].id < second.volumes[0].id)
       assert.deepEqual(
         [first, second, third].map(page => 'volumes_links' in page),
         [true, true, false]

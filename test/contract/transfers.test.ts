@@ -206,14 +206,14 @@ describe('the list of transfers', () => {
 
   it('has pages since 3.59', async t => {
     const made = [await anArmedVolume(t, pool), await anArmedVolume(t, pool)]
-    const { transfers, transfers_links: links } = await pool.get(
-      '/volume-transfers/detail?limit=1&sort=created_at:desc,id:desc'
-    )
-    assert.equal(transfers.length, 1)
-    assert.equal(links[0].rel, 'next')
-    const rest = await idsOf(`sort=created_at:desc,id:desc&marker=${transfers[0].id}`)
-    const seen = [transfers[0].id, ...rest]
-    for (const { id } of made) assert.equal(seen.filter(other => other === id).length, 1)
+    for (const sort of ['created_at:desc,id:desc', 'volume_id:asc,id:asc']) {
+      const { transfers, transfers_links: links } = await pool.get(`/volume-transfers/detail?limit=1&sort=${sort}`)
+      assert.equal(transfers.length, 1)
+      assert.equal(links[0].rel, 'next')
+      const rest = await idsOf(`sort=${sort}&marker=${transfers[0].id}`)
+      const seen = [transfers[0].id, ...rest]
+      for (const { id } of made) assert.equal(seen.filter(other => other === id).length, 1)
+    }
   })
 
   it("does not have another project's, unless an administrator asks for all", async t => {

@@ -53,7 +53,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request({ sizeGib: 30 }) }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find transfers.list transfers.delete spares.noteTransfer
+      claims.open volumes.pages volumes.find transfers.ofVolume transfers.delete spares.noteTransfer
       volumes.extend volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept
       claims.settle
     `),
@@ -67,7 +67,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request({ projectId: stage.project('pool') }) }
     },
     steps: stepsOf(`
-      claims.open volumes.pages transfers.list transfers.delete spares.noteTransfer volumes.find volumes.update
+      claims.open volumes.pages transfers.ofVolume transfers.delete spares.noteTransfer volumes.find volumes.update
       claims.settle
     `),
     afterwards: oneDisk(1)

@@ -31,7 +31,7 @@ export const UPKEEP: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay spares.nextRetired volumes.find claims.knowsVolume transfers.list transfers.delete
+      spares.onTheirWay spares.nextRetired volumes.find claims.knowsVolume transfers.ofVolume transfers.delete
       volumes.delete
     `)
   },
@@ -60,13 +60,13 @@ export const UPKEEP: readonly Scenario[] = [
     given: muchToMend,
     steps: stepsOf(`
       claims.unsettled claims.resume claims.resume claims.resume spares.ofClaim spares.ofClaim
-      spares.ofClaim images.find volumes.find volumes.find transfers.list transfers.delete volumes.find
+      spares.ofClaim images.find volumes.find volumes.find transfers.ofVolume transfers.delete volumes.find
       claims.noteCreating volumes.update volumes.find volumes.find transfers.create claims.settle
       spares.noteFinished spares.noteTransfer claims.release volumes.update transfers.create spares.putBack
       claims.find spares.noteTransfer claims.forget transfers.accept claims.release claims.settle
-      claims.find claims.find transfers.list volumes.pages spares.ofVolumes spares.list volumes.find
-      transfers.list spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.note
-      spares.stock spares.adopt orphans.forget spares.retireStale images.list snapshots.list volumes.find volumes.find volumes.find pools.noteNewer
+      claims.find claims.find volumes.pages spares.ofVolumes spares.unlisted volumes.find
+      spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt
+      transfers.pages spares.ofVolumes spares.unlisted orphans.note spares.retireStale images.list snapshots.list volumes.find volumes.find volumes.find pools.noteNewer
       spares.nextRetired volumes.find spares.drop claims.prune history.prune history.thin history.recount
     `),
     afterwards: async (stage, _act, stock) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
+import { collect } from '../../src/operations/concurrently.ts'
 import type { VolumeFilter } from '../../src/pool/ports.ts'
 import { setQuota } from '../../src/sandbox/quotas.ts'
 import { failing } from '../support/cloud-failures.ts'
@@ -42,7 +43,7 @@ describe('a spare', () => {
     assert.deepEqual(await names({ metadata: { spare_pool: odd } }), ['Spare-1'])
     assert.deepEqual(await names({ createdSince: since }), ['spare-1'])
     assert.deepEqual(await names({ status: 'creating' }), [])
-    assert.deepEqual((await names({})).slice(-2), ['Spare-1', 'spare-1'])
+    assert.equal((await names({})).filter(name => /^spare-1$/i.test(name)).length, 2)
   })
 
   it('is found among more than a page', async t => {
@@ -82,8 +83,8 @@ describe('handing over', () => {
     const { id } = await spare()
     const armed = await pool.transfers.create(id, 'spare one', CALL)
     assert.equal((await pool.volumes.find(id, CALL))?.status, 'awaiting-transfer')
-    assert.deepEqual(await pool.transfers.list(id, CALL), [{ id: armed.id, volumeId: id, name: 'spare one' }])
-    assert.equal((await pool.transfers.list(undefined, CALL)).length, 1)
+    assert.deepEqual(await pool.transfers.ofVolume(id, CALL), [{ id: armed.id, volumeId: id, name: 'spare one' }])
+    assert.equal((await collect(pool.transfers.pages(CALL))).length, 1)
     await pool.volumes.update(id, { name: 'web-01_sys', metadata: {} }, CALL)
     const tenant = await client.project(projectId('tenant-a'), CALL)
     await tenant.transfers.accept(armed.id, armed.authKey, CALL)

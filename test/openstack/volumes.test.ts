@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { collect } from '../../src/operations/concurrently.ts'
 import { CloudError } from '../../src/pool/errors.ts'
 import type { VolumeFilter, Volumes } from '../../src/pool/ports.ts'
+import { failing } from '../support/cloud-failures.ts'
 import { CALL, fault, POOL, ScriptedCloud, type Test, versions, volumeBody } from '../support/scripted-cloud.ts'
 
 const LIST = 'GET /volumes/detail'
@@ -103,7 +105,7 @@ describe('a volume', () => {
 })
 
 describe('listing volumes', () => {
-  it('asks for what the filter says, the oldest first', async t => {
+  it('asks for what the filter says, in order of the ids', async t => {
     const { cloud, volumes } = await aPool(t)
     cloud.onCinder(LIST, { body: { volumes: [] } })
     const metadata = { spare_pool: `it's "quoted" \\ ü` }
@@ -111,7 +113,7 @@ describe('listing volumes', () => {
     assert.deepEqual(await idsOf(volumes, { name: 'a b&c', status: 'creating', metadata, createdSince }), [])
     assert.deepEqual(Object.fromEntries(cloud.seen.at(-1)?.query ?? []), {
       limit: '1000',
-      sort: 'created_at:asc,id:asc',
+      sort: 'id:asc',
       name: 'a b&c',
       status: 'creating',
       metadata: String.raw`{"spare_pool":"it's \"quoted\" \\ ü"}`,
@@ -122,16 +124,16 @@ describe('listing volumes', () => {
   it('compares again what Cinder compares loosely', async t => {
     const { cloud, volumes } = await aPool(t)
     const found = [
-      volumeBody('case', { name: 'Web-01_sys' }),
-      volumeBody('old', { name: 'web-01_sys', created_at: '2026-11-22T11:27:52.000000' }),
-      volumeBody('status', { name: 'web-01_sys', status: 'error' }),
-      volumeBody('metadata', { name: 'web-01_sys', metadata: { a: 'B' } }),
-      volumeBody('right', { name: 'web-01_sys', metadata: { a: 'b' } })
+      volumeBody('v1', { name: 'Web-01_sys' }),
+      volumeBody('v2', { name: 'web-01_sys', created_at: '2026-11-22T11:27:52.000000' }),
+      volumeBody('v3', { name: 'web-01_sys', status: 'error' }),
+      volumeBody('v4', { name: 'web-01_sys', metadata: { a: 'B' } }),
+      volumeBody('v5', { name: 'web-01_sys', metadata: { a: 'b' } })
     ]
     cloud.onCinder(LIST, { body: { volumes: found } })
     const createdSince = new Date('2026-11-22T11:27:53.900Z')
     const filter = { name: 'web-01_sys', status: 'available', metadata: { a: 'b' }, createdSince }
-    assert.deepEqual(await idsOf(volumes, filter), [['right']])
+    assert.deepEqual(await idsOf(volumes, filter), [['v5']])
   })
 
   it('does not ask an old Cinder for times', async t => {
@@ -164,6 +166,12 @@ describe('listing volumes', () => {
       { body: { volumes: [volumeBody('v1'), volumeBody('v3')] } }
     )
     assert.deepEqual(await idsOf(volumes), [['v1', 'v2'], ['v3']])
+  })
+
+  it('does not take a list for whole that is in another order than asked for', async t => {
+    const { cloud, volumes } = await aPool(t)
+    cloud.onCinder(LIST, { body: { volumes: ['v2', 'v3', 'v1'].map(id => volumeBody(id)) } })
+    await assert.rejects(idsOf(volumes), failing('failed', /order/))
   })
 
   it('gives up when markers keep vanishing', async t => {
@@ -239,9 +247,34 @@ describe('transfers and snapshots', () => {
     const { cloud, transfers } = await aPool(t)
     const two = ['v1', 'v2'].map(volume => ({ id: `t-${volume}`, volume_id: volume, name: null }))
     cloud.onCinder('GET /volume-transfers/detail', { body: { transfers: two } })
-    assert.deepEqual(await transfers.list('v2', CALL), [{ id: 't-v2', volumeId: 'v2', name: '' }])
+    assert.deepEqual(await transfers.ofVolume('v2', CALL), [{ id: 't-v2', volumeId: 'v2', name: '' }])
     assert.deepEqual(Object.fromEntries(cloud.seen.at(-1)?.query ?? []), { volume_id: 'v2' })
-    assert.equal((await transfers.list(undefined, CALL)).length, 2)
+  })
+
+  it('lists all transfers in order of their volumes, page by page', async t => {
+    const { cloud, transfers } = await aPool(t)
+    const transfer = (id: string, volume: string) => ({ id, volume_id: volume, name: null })
+    cloud.onCinder(
+      'GET /volume-transfers/detail',
+      { body: { transfers: [transfer('t9', 'v1'), transfer('t1', 'v2')], transfers_links: next } },
+      { body: { transfers: [transfer('t2', 'v2')] } }
+    )
+    const ids = (await collect(transfers.pages(CALL))).map(({ id }) => id)
+    assert.deepEqual(ids, ['t9', 't1', 't2'])
+    const query = { limit: '1000', sort: 'volume_id:asc,id:asc', marker: 't1' }
+    assert.deepEqual(Object.fromEntries(cloud.seen.at(-1)?.query ?? []), query)
+  })
+
+  it('asks an old Cinder, which would list nothing then, for no page and no order', async t => {
+    const { cloud, transfers } = await aPool(t)
+    cloud.on('GET /volume/', { status: 300, body: versions('3.58') })
+    const two = ['v2', 'v1'].map(volume => ({ id: `t-${volume}`, volume_id: volume, name: null }))
+    cloud.onCinder('GET /volume-transfers/detail', { body: { transfers: two } })
+    assert.deepEqual(
+      (await collect(transfers.pages(CALL))).map(({ volumeId }) => volumeId),
+      ['v1', 'v2']
+    )
+    assert.deepEqual(Object.fromEntries(cloud.seen.at(-1)?.query ?? []), {})
   })
 
   it('has deleted a transfer that is gone', async t => {

@@ -1,0 +1,170 @@
+import type { Call, Project, Transfer, Volume } from '../pool/ports.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from '../pool/spare.ts'
+import type { Listed, Stretch } from '../pool/stores.ts'
+import { isOurs, type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
+import { adoptOrphans, takeBackStrays } from './adopt-orphans.ts'
+import { arms } from './arm.ts'
+import { concurrently } from './concurrently.ts'
+import type { Deps } from './deps.ts'
+import { tolerant } from './tolerant.ts'
+
+export interface StockReview {
+  /** Volumes that no row knew. */
+  readonly adopted: number
+  /** Volumes and transfers that no row knew. */
+  readonly removed: number
+  /** Rows whose volume is gone or unfit. */
+  readonly dropped: number
+}
+
+/**
+ * Compares all volumes of ours in Cinder, and the transfers that they wait in, with their rows. Cinder and the tables are read
+ * side by side in the order of volume ids, a page at a time, so that of the stock, which may be large, nothing is kept.
+ */
+export async function reviewStock(deps: Deps, call: Call): Promise<StockReview> {
+  const pool = await deps.cloud.pool(call)
+  const review: Review = { pool, orphans: [], adopted: 0, removed: 0, dropped: 0, call }
+  await reviewVolumes(deps, review)
+  await reviewTransfers(deps, review)
+  await deps.orphans.note(review.orphans, deps.clock.now())
+  return review
+}
+
+interface Review {
+  readonly pool: Project
+  /** Ids of volumes and transfers that no row knows, for the next pass. */
+  readonly orphans: string[]
+  adopted: number
+  removed: number
+  dropped: number
+  readonly call: Call
+}
+
+async function reviewVolumes(deps: Deps, review: Review): Promise<void> {
+  const { pool, call } = review
+  const pages = pool.volumes.pages({ metadata: { [DEPLOYMENT_KEY]: deps.settings.deployment } }, call)
+  for await (const { page, ...stretch } of stretches(pages, ({ id }) => id)) {
+    const ids = page.map(({ id }) => id)
+    const spareIds = page.map(({ metadata }) => metadata[SPARE_ID_KEY] ?? '')
+    const spares = await deps.spares.ofVolumes(ids, spareIds)
+    const byVolume = new Map(spares.map(spare => [spare.volumeId, spare]))
+    // check_state finds these by the id in their metadata.
+    const awaited = new Set(spares.filter(({ volumeId }) => volumeId === undefined).map(({ id }) => id))
+    const looksWrong = page.flatMap(volume => {
+      const spare = byVolume.get(volume.id)
+      return spare?.status === 'available' && verdictOn(deps, review, spare, volume) !== 'keep' ? [spare] : []
+    })
+    await lookAtEach(deps, review, looksWrong)
+    await lookAtUnlisted(deps, review, { what: 'volume', ids, ...stretch })
+    const isUnknown = ({ id, metadata }: Volume): boolean =>
+      !byVolume.has(id) && !awaited.has(metadata[SPARE_ID_KEY] ?? '')
+    const { adopted, removed, left } = await adoptOrphans(deps, pool, page.filter(isUnknown), call)
+    review.adopted += adopted
+    review.removed += removed
+    review.orphans.push(...left)
+  }
+}
+
+async function reviewTransfers(deps: Deps, review: Review): Promise<void> {
+  const { pool, call } = review
+  for await (const { page, ...stretch } of stretches(pool.transfers.pages(call), ({ volumeId }) => volumeId)) {
+    const spares = await deps.spares.ofVolumes(
+      page.map(({ volumeId }) => volumeId),
+      []
+    )
+    const byVolume = new Map(spares.map(spare => [spare.volumeId, spare]))
+    await lookAtUnlisted(deps, review, { what: 'transfer', ids: page.map(({ id }) => id), ...stretch })
+    /** By the name of a spare that knows nothing of it. */
+    const isStray = ({ id, volumeId, name }: Transfer): boolean => {
+      const spare = byVolume.get(volumeId)
+      return spare?.status === 'available' && spare.name === name && spare.transfer?.id !== id
+    }
+    const { removed, left } = await takeBackStrays(deps, pool, page.filter(isStray), call)
+    review.removed += removed
+    review.orphans.push(...left)
+  }
+}
+
+/** Each page with the stretch of the order of volume ids that it covers: from the end of the one before it to its own. */
+async function* stretches<T>(
+  pages: AsyncIterable<readonly T[]>,
+  volumeIdOf: (item: T) => string
+): AsyncGenerator<Stretch & { readonly page: readonly T[] }> {
+  let after: string | undefined
+  let page: readonly T[] = []
+  for await (const next of pages) {
+    const last = page.at(-1)
+    const upTo = last && volumeIdOf(last)
+    if (upTo !== undefined) yield { page, after, upTo }
+    after = upTo
+    page = next
+  }
+  yield { page, after, upTo: undefined }
+}
+
+const PAGE = 1_000
+
+async function lookAtUnlisted(deps: Deps, review: Review, listed: Listed): Promise<void> {
+  let after = listed.after
+  let spares: Spare[]
+  do {
+    spares = await deps.spares.unlisted({ ...listed, after }, PAGE)
+    await lookAtEach(deps, review, spares)
+    after = spares.at(-1)?.volumeId
+  } while (spares.length === PAGE)
+}
+
+/** A page may be older than a claim, or than the row: what looks wrong is asked for by itself. */
+async function lookAtEach(deps: Deps, review: Review, spares: readonly Spare[]): Promise<void> {
+  await concurrently(spares, 4, async spare => {
+    const fields = { spare_id: spare.id, volume_id: spare.volumeId }
+    if (await tolerant(deps, fields, () => lookAt(deps, review, spare))) review.dropped += 1
+  })
+}
+
+/** True: the spare is no longer in stock. */
+async function lookAt(deps: Deps, review: Review, spare: Spare): Promise<boolean> {
+  const { pool, call } = review
+  const { volumeId, transfer } = spare
+  if (!volumeId) return false
+  const volume = await pool.volumes.find(volumeId, call)
+  let verdict = verdictOn(deps, review, spare, volume)
+  if (verdict === 'keep' && transfer) {
+    const waiting = await pool.transfers.ofVolume(volumeId, call)
+    // Two that armed it at once: the transfer that waits is the other one's.
+    if (!waiting.some(({ id }) => id === transfer.id)) verdict = 'rearm'
+  }
+  return await carryOut(deps, spare, volumeId, verdict, volume?.status ?? 'gone')
+}
+
+function verdictOn(deps: Deps, { pool }: Review, spare: Spare, volume: Volume | undefined): Verdict {
+  if (volume && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) return 'drop'
+  return verdictOnAvailable(spare, volume, arms(deps))
+}
+
+/** A claim may have taken the spare by now: then the row's status stays as it is, and so does the claim's disk. */
+async function carryOut(
+  deps: Deps,
+  spare: Spare,
+  volumeId: string,
+  verdict: Verdict,
+  volumeStatus: string
+): Promise<boolean> {
+  if (verdict === 'keep' || verdict === 'stock') return false
+  if ((await deps.spares.byVolume(volumeId))?.status !== 'available') return false
+  const fields = { spare_id: spare.id, volume_id: volumeId, status: volumeStatus }
+  if (verdict === 'rearm') {
+    if (await deps.spares.unstock(spare.id, deps.clock.now()))
+      deps.log.info(fields, 'spare left the stock to be armed anew')
+    deps.wake('check_state')
+    return false
+  }
+  const left =
+    verdict === 'drop'
+      ? await deps.spares.drop(spare.id, 'available')
+      : await deps.spares.retire(spare.id, 'available', deps.clock.now())
+  if (!left) return false
+  deps.log.warn(fields, 'spare left the stock: its volume is gone or unfit')
+  deps.observer.repaired('dropped_spare', 1)
+  return true
+}

@@ -1,7 +1,9 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { runScript } from '../../src/store/database.ts'
 import type { Lifetime } from '../lifetime.ts'
+import { Deployment } from './deployment.ts'
 import type { FloorSettings } from './floor.ts'
 import type { BenchDatabase, Stage } from './stage.ts'
 
@@ -10,6 +12,18 @@ const PROGRAM = fileURLToPath(new URL('floor.js', import.meta.url))
 export interface FloorProcess {
   readonly url: string
   readonly pid: number
+}
+
+/** Keys as they are: whoever kept them in clear would serve claims as well. */
+const UNSEALED = { seal: (key: string): string => key }
+
+/** What floors work on, without what the service has the database do besides. */
+export async function openFloorDeployment(t: Lifetime, stage: Stage, name: string, pools: number): Promise<Deployment> {
+  const deployment = await Deployment.open(t, stage, name, pools, UNSEALED)
+  for (const table of ['claims', 'backup_volumes']) {
+    await runScript(deployment.database.db, `alter table ${table} disable trigger user`)
+  }
+  return deployment
 }
 
 export async function startFloor(

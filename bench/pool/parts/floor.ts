@@ -1,11 +1,10 @@
-import { runScript } from '../../../src/store/database.ts'
 import type { Lifetime } from '../../lifetime.ts'
 import { medianOf } from '../../openstack/figures.ts'
 import { Clients, times } from '../clients.ts'
 import { type CpuTimes, cpuTimes, SHOWN, usedEach } from '../cpu.ts'
 import { Deployment } from '../deployment.ts'
 import { type Findings, quantileOf, spread, type Table } from '../findings.ts'
-import { startFloor } from '../floor-process.ts'
+import { openFloorDeployment, startFloor } from '../floor-process.ts'
 import { startPaused } from '../paused-service.ts'
 import { inTurn } from '../rounds.ts'
 import { type Stage, say } from '../stage.ts'
@@ -25,9 +24,6 @@ interface Reading {
   /** Milliseconds of CPU time a claim, by who used them. */
   readonly cpuMs: CpuTimes
 }
-
-/** Keys as they are: whoever kept them in clear would serve claims as well. */
-const UNSEALED = { seal: (key: string): string => key }
 
 /** What the service adds to the least that any implementation must do. */
 export async function measureFloor(t: Lifetime, stage: Stage): Promise<Findings> {
@@ -76,11 +72,7 @@ async function serviceSide(t: Lifetime, stage: Stage): Promise<Side> {
 }
 
 async function floorSide(t: Lifetime, stage: Stage): Promise<Side> {
-  const deployment = await Deployment.open(t, stage, 'floor', 1, UNSEALED)
-  // What the service has the database do besides is the service's own.
-  for (const table of ['claims', 'backup_volumes']) {
-    await runScript(deployment.database.db, `alter table ${table} disable trigger user`)
-  }
+  const deployment = await openFloorDeployment(t, stage, 'floor', 1)
   const floor = await startFloor(t, stage, deployment.database)
   return { name: 'floor', deployment, pid: floor.pid, ...clientsOf(t, stage, floor.url) }
 }

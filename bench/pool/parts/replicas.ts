@@ -5,22 +5,26 @@ import { Clients, times } from '../clients.ts'
 import { cpuTimes, usedEach } from '../cpu.ts'
 import { Deployment } from '../deployment.ts'
 import { type Findings, spread, type Table } from '../findings.ts'
+import { openFloorDeployment, startFloor } from '../floor-process.ts'
 import { startPaused } from '../paused-service.ts'
 import { inTurn } from '../rounds.ts'
 import type { ServiceProcess } from '../service-process.ts'
 import { type Stage, say } from '../stage.ts'
 
 interface Side {
-  readonly name: string
   readonly deployment: Deployment
-  readonly services: readonly ServiceProcess[]
+  readonly servers: readonly Pick<ServiceProcess, 'url' | 'pid'>[]
   readonly clients: Clients
+}
+
+interface ServiceSide extends Side {
+  readonly servers: readonly ServiceProcess[]
 }
 
 interface Reading {
   readonly claimsPerSecond: number
-  /** Of the services and PostgreSQL together, in milliseconds a claim. */
-  readonly servicesMs: number
+  /** CPU time in milliseconds a claim, of all replicas together. */
+  readonly serversMs: number
   readonly postgresMs: number
 }
 
@@ -46,9 +50,10 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
   const { rounds, quick } = stage.options
   const claims = quick ? 300 : 2_000
   const sides = [await openSide(t, stage, 'one', 1), await openSide(t, stage, 'two', 2)] as const
+  const floors = [await openFloors(t, stage, 'one', 1), await openFloors(t, stage, 'two', 2)] as const
   say('replicas: warming up')
-  for (const side of sides) {
-    for (let times = 0; times < side.services.length; times += 1) await measure(stage, side, claims)
+  for (const side of [...sides, ...floors]) {
+    for (let times = 0; times < side.servers.length; times += 1) await measure(stage, side, claims)
   }
   const before = await troubles(sides)
   say(`replicas: ${rounds} rounds of ${claims} claims`)
@@ -56,8 +61,10 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
   const after = await troubles(sides)
   const trouble = after.map((now, index) => differenceOf(now, before[index] ?? now))
   say(`replicas: ${rounds} rounds of ${claims} claims, as many clients for each of two as for one`)
-  const busy = { ...sides[1], clients: clientsOf(t, stage, sides[1].services, 2) }
+  const busy = { ...sides[1], clients: clientsOf(t, stage, sides[1].servers, 2) }
   const busyReadings = await inTurn(rounds, [sides[0], busy], side => measure(stage, side, claims))
+  say(`replicas: ${rounds} rounds of ${claims} claims, of floors`)
+  const floorReadings = await inTurn(rounds, floors, side => measure(stage, side, claims))
   const [, two] = trouble
   const conflicts = (two?.rollbacks ?? 0) + (two?.deadlocks ?? 0) + (two?.complaints ?? 0)
   return {
@@ -68,6 +75,7 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
         values: readings.map(cpuRatio)
       },
       { name: '… with as many clients for each of two as for one', values: busyReadings.map(cpuRatio) },
+      { name: '… of the floor, which sends each statement by itself', values: floorReadings.map(cpuRatio) },
       { name: 'conflicts a claim, two replicas', goal: { atMost: 0.01 }, values: [conflicts / (rounds * claims)] },
       {
         name: 'claims a second, two replicas / one',
@@ -75,56 +83,63 @@ export async function measureReplicas(t: Lifetime, stage: Stage): Promise<Findin
       }
     ],
     tables: [tableFor(readings, trouble, rounds * claims)],
-    readings: { readings, busyReadings, trouble }
+    readings: { readings, busyReadings, floorReadings, trouble }
   }
 }
 
 const cpuRatio = ([one, two]: readonly [Reading, Reading]): number =>
-  (one.servicesMs + one.postgresMs) / (two.servicesMs + two.postgresMs)
+  (one.serversMs + one.postgresMs) / (two.serversMs + two.postgresMs)
 
-async function openSide(t: Lifetime, stage: Stage, name: string, replicas: number): Promise<Side> {
+async function openSide(t: Lifetime, stage: Stage, name: string, replicas: number): Promise<ServiceSide> {
   const deployment = await Deployment.open(t, stage, `replicas_${name}`, POOLS)
-  const services: ServiceProcess[] = []
-  for (let replica = 0; replica < replicas; replica += 1) services.push(await startPaused(t, stage, deployment))
-  return { name, deployment, services, clients: clientsOf(t, stage, services, 1) }
+  const servers: ServiceProcess[] = []
+  for (let replica = 0; replica < replicas; replica += 1) servers.push(await startPaused(t, stage, deployment))
+  return { deployment, servers, clients: clientsOf(t, stage, servers, 1) }
 }
 
-const clientsOf = (t: Lifetime, stage: Stage, services: readonly ServiceProcess[], times: number): Clients =>
+async function openFloors(t: Lifetime, stage: Stage, name: string, count: number): Promise<Side> {
+  const deployment = await openFloorDeployment(t, stage, `floors_${name}`, POOLS)
+  const servers: Side['servers'][number][] = []
+  for (let floor = 0; floor < count; floor += 1) servers.push(await startFloor(t, stage, deployment.database))
+  return { deployment, servers, clients: clientsOf(t, stage, servers, 1) }
+}
+
+const clientsOf = (t: Lifetime, stage: Stage, servers: Side['servers'], times: number): Clients =>
   new Clients(
     t,
     stage,
-    services.map(({ url }) => url),
+    servers.map(({ url }) => url),
     times * stage.options.clients
   )
 
-async function measure(stage: Stage, { deployment, services, clients }: Side, claims: number): Promise<Reading> {
+async function measure(stage: Stage, { deployment, servers, clients }: Side, claims: number): Promise<Reading> {
   await deployment.stock(Math.ceil(claims / POOLS))
   await stage.cloud.ask('forgetHandedOver')
   await clients.connect()
   const wishes = Array.from({ length: claims }, (_, index) => times(1, deployment.pools[index % POOLS])).flat()
-  const servers = { services: services.map(({ pid }) => pid) }
-  const parties = { postmaster: stage.postmaster, cloud: stage.cloud.pid, servers }
+  const pids = servers.map(({ pid }) => pid)
+  const parties = { postmaster: stage.postmaster, cloud: stage.cloud.pid, servers: { servers: pids } }
   const before = cpuTimes(parties)
   const { seconds } = await clients.claim(wishes)
   const used = usedEach(before, cpuTimes(parties), claims)
   return {
     claimsPerSecond: claims / seconds,
-    servicesMs: used['services'] ?? 0,
+    serversMs: used['servers'] ?? 0,
     postgresMs: used['PostgreSQL'] ?? 0
   }
 }
 
-async function troubles(sides: readonly Side[]): Promise<Trouble[]> {
+async function troubles(sides: readonly ServiceSide[]): Promise<Trouble[]> {
   await pause(STATISTICS_MS)
   return await Promise.all(
-    sides.map(async ({ deployment, services }) => {
+    sides.map(async ({ deployment, servers }) => {
       const [row] = await query<Omit<Trouble, 'complaints'>>(
         deployment.database.db,
         `select xact_commit as commits, xact_rollback as rollbacks, deadlocks
            from pg_stat_database where datname = current_database()`
       )
       if (!row) throw new Error('PostgreSQL has no statistics')
-      return { ...row, complaints: services.flatMap(service => service.complaints()).length }
+      return { ...row, complaints: servers.flatMap(server => server.complaints()).length }
     })
   )
 }
@@ -145,7 +160,7 @@ function tableFor(
     const of = (key: keyof Reading): string => spread(readings.map(round => round[side][key]))
     const { commits = 0, rollbacks, deadlocks, complaints } = trouble[side] ?? {}
     const counts = [rollbacks, deadlocks, complaints].map(String)
-    return [name, of('claimsPerSecond'), of('servicesMs'), of('postgresMs'), (commits / claims).toFixed(3), ...counts]
+    return [name, of('claimsPerSecond'), of('serversMs'), of('postgresMs'), (commits / claims).toFixed(3), ...counts]
   }
   return {
     title: 'One replica and two',

@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -6,6 +6,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Config, Role } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../operations/deps.ts'
+import { PACKAGE_ROOT } from '../package-root.ts'
 import { stopping } from '../pool/errors.ts'
 import { authenticator, type Caller, requireRole } from './access.ts'
 import { claimRoutes } from './claims.ts'
@@ -49,7 +50,7 @@ export interface AppOptions {
 
 export type App = FastifyInstance
 
-const PUBLIC = fileURLToPath(new URL('../../public/', import.meta.url))
+const PUBLIC = join(PACKAGE_ROOT, 'public')
 
 /** What one client may take of us, however slow it is. */
 const BODY_BYTES_MAX = 64 * 1024

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { PACKAGE_ROOT } from '../package-root.ts'
 import type { Clock } from '../pool/ports.ts'
 import { type Database, query, runScript, transaction } from './database.ts'
 
-/** The folder of migrations, as far from `src/store` as from `dist/store`. */
-export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url))
+export const MIGRATIONS_FOLDER = join(PACKAGE_ROOT, 'migrations')
 
 interface Migration {
   readonly name: string

@@ -79,12 +79,13 @@ async function stopDuringClaim(t: TestContext, options: Options = {}) {
   return { ...running, underWay: claim }
 }
 
-/** A transaction that keeps a table to itself until the test ends. */
-async function lockTable(t: TestContext, url: string, table: string): Promise<{ isWaitedFor: () => Promise<void> }> {
+/** A transaction that keeps a table to itself until the test ends. Ticks wait for it too: `by` is a part of the statement. */
+async function lockTable(t: TestContext, url: string, table: string, by: string) {
   const { db, unlock } = await lockTables(url, table)
   t.onTestFinished(unlock)
-  const waiting = `select 1 from pg_locks where relation = '${table}'::regclass and not granted`
-  return { isWaitedFor: () => until(async () => (await query(db, waiting)).length > 0) }
+  const waiting = `select from pg_locks join pg_stat_activity using (pid)
+                    where relation = '${table}'::regclass and not granted and query like :by`
+  return { isWaitedFor: () => until(async () => (await query(db, waiting, { by: `%${by}%` })).length > 0) }
 }
 
 describe('on SIGTERM', () => {
@@ -148,7 +149,7 @@ describe('on SIGTERM', () => {
 
   it('it exits with 1 when it cannot end in time', async t => {
     const { command, databaseUrl, claim } = await aRunning(t, { server: { shutdown_seconds: 1 } })
-    const { isWaitedFor } = await lockTable(t, databaseUrl, 'claims')
+    const { isWaitedFor } = await lockTable(t, databaseUrl, 'claims', 'insert into claims')
     const stuck = assert.rejects(claim('web-01'))
     await isWaitedFor()
     command.kill('SIGTERM')
@@ -160,7 +161,7 @@ describe('on SIGTERM', () => {
 
   it('it exits in time even where it has not started yet', async t => {
     const patient = await aPatient(t)
-    const { isWaitedFor } = await lockTable(t, patient.databaseUrl, 'schema_migrations')
+    const { isWaitedFor } = await lockTable(t, patient.databaseUrl, 'schema_migrations', 'select')
     const document = patient.document({ server: { port: 0, shutdown_seconds: 1 } })
     const command = startCommand(t, ['serve', '--config', aConfigFile(t, document)])
     await isWaitedFor()

@@ -29,19 +29,18 @@ interface Report {
 }
 
 /** Whether it ends well or not. */
-const run = async (cwd: string, args: readonly string[]): Promise<void> =>
-  await new Promise(resolve => execFile('npx', args, { cwd, maxBuffer: 1 << 30 }, () => resolve()))
+const run = async (cwd: string, program: string, args: readonly string[]): Promise<void> =>
+  await new Promise(resolve => execFile(program, args, { cwd, maxBuffer: 1 << 30 }, () => resolve()))
 
 /** The name of a test that fails; undefined: none does. Throws where they do not run, for another reason than the bug. */
 async function failure(copy: string, { caughtBy }: Bug): Promise<string | undefined> {
-  // A bug need not compile without complaints, so the tests' own build is left out.
-  if (caughtBy.some(file => NEED_BUILD.test(file))) await run(copy, ['tsc', '-p', 'tsconfig.build.json', '--noCheck'])
+  if (caughtBy.some(file => NEED_BUILD.test(file))) await run(copy, 'node', ['build.mjs'])
   const later = new Date(Date.now() + 3_600_000)
   utimesSync(join(copy, 'dist/main.js'), later, later)
   const report = join(copy, 'report.json')
   rmSync(report, { force: true })
   const args = ['vitest', 'run', ...caughtBy, '--bail=1', '--reporter=json', `--outputFile=${report}`]
-  await run(copy, args)
+  await run(copy, 'npx', args)
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
   if (tests.length === 0) throw new Error('the tests did not run')

@@ -212,7 +212,12 @@ describe('check_state', () => {
     async ([target, requests], t) => {
       const pools = [{ os: 'debian12', type: 'ssd', target }]
       const limits = { creating_max: target, creating_max_per_snapshot: target }
-      const service = await aService(t, { filled: false, config: { pools, limits }, createSeconds: 600 })
+      const service = await aService(t, {
+        filled: false,
+        config: { pools, limits },
+        createSeconds: 600,
+        cloudSeconds: 60
+      })
       await replenish(service)
       const before = await cloudRequests(service)
       const statements = countStatements(service)

@@ -34,6 +34,8 @@ export interface TestServiceOptions {
   readonly user?: string
   /** Seconds that the sandbox takes for a volume; 0: none. */
   readonly createSeconds?: number
+  /** That a request to the cloud may take, by the machine's own time; default 5. */
+  readonly cloudSeconds?: number
   readonly golden?: readonly Golden[]
   /** Gets every line of the log, of all levels. */
   readonly onLog?: (line: string) => void
@@ -110,7 +112,7 @@ function aConfig(t: Lifetime, sandbox: Sandbox, url: string, options: TestServic
     server: { port: 0 },
     database: { url },
     secret_file: join(folder, 'secret'),
-    openstack: { auth: poolLogin(sandbox.authUrl, options.user), timeout_seconds: 5 },
+    openstack: { auth: poolLogin(sandbox.authUrl, options.user), timeout_seconds: options.cloudSeconds ?? 5 },
     pools: POOLS,
     limits: { creating_max: 100, creating_max_per_snapshot: 100 },
     access: { mode: 'none' }

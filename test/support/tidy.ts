@@ -26,16 +26,16 @@ interface Node {
   readonly [field: string]: unknown
 }
 
-/** Who may import whom. `root` are the files right below `src`, but for the three that are parts of their own. */
+/** Who may import whom. `root` are the files right below `src`, but for the four that are parts of their own. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pool: ['pool'],
   operations: ['operations', 'pool'],
-  store: ['store', 'pool', 'clock'],
+  store: ['store', 'pool', 'clock', 'package-root'],
   openstack: ['openstack', 'pool'],
   sandbox: ['sandbox'],
   clock: ['pool'],
-  root: ['root', 'operations', 'pool', 'clock'],
-  http: ['http', 'operations', 'pool', 'root', 'clock'],
+  root: ['root', 'operations', 'pool', 'clock', 'package-root'],
+  http: ['http', 'operations', 'pool', 'root', 'clock', 'package-root'],
   cli: ['cli', 'http', 'operations', 'pool', 'service', 'root', 'clock'],
   main: ['cli', 'root'],
   service: ['service', 'http', 'operations', 'pool', 'store', 'openstack', 'root', 'clock']
@@ -138,7 +138,7 @@ export function filesBelow(folder: string, ending: string): SourceFile[] {
 function partOf(path: string): string {
   const [, folder = '', ...below] = path.split('/')
   const name = folder.replace(/\.ts$/, '').replace(/^doctor$/, 'service') // It wires as the service does, to look only.
-  return below.length > 0 || ['clock', 'main', 'service'].includes(name) ? name : 'root'
+  return below.length > 0 || ['clock', 'main', 'package-root', 'service'].includes(name) ? name : 'root'
 }
 
 function importsOf(file: SourceFile): string[] {

@@ -32,19 +32,17 @@ export async function callService(
     // Every mode reads this header; in both, one of ours would be taken for a Keystone token to accept with as well.
     ...(token ? { 'x-auth-token': token } : {})
   }
-  const { default: undici } = await import('undici')
-  const answer = await undici
-    .request(new URL(path, url), {
-      method,
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      headersTimeout: TIMEOUT_MS
-    })
-    .catch((error: Error) => {
-      throw new RequestError(
-        `No answer from ${url}: ${error.message}. Is the service running? --url names another address.`
-      )
-    })
+  const { request } = (await import('undici')).default // It has no other export once it is in a bundle.
+  const answer = await request(new URL(path, url), {
+    method,
+    headers,
+    body: body === undefined ? null : JSON.stringify(body),
+    headersTimeout: TIMEOUT_MS
+  }).catch((error: Error) => {
+    throw new RequestError(
+      `No answer from ${url}: ${error.message}. Is the service running? --url names another address.`
+    )
+  })
   const text = await answer.body.text()
   if (answer.statusCode < 300) return JSON.parse(text)
   throw new RequestError(explain(answer.statusCode, text))

@@ -10,14 +10,13 @@ export class CinderSnapshots implements Snapshots {
   }
 
   async list(call: Call): Promise<readonly Snapshot[]> {
-    const query = { limit: '1000', sort: 'id:asc' }
-    const order = { query, orderOf: ({ id }: Snapshot) => id }
     const listing = {
       operation: 'snapshot_list',
       path: '/snapshots/detail',
       key: 'snapshots',
+      query: { limit: '1000', sort: 'id:asc' },
       read: toSnapshot,
-      ...order
+      orderOf: ({ id }: Snapshot) => id
     }
     const snapshots: Snapshot[] = []
     for await (const page of this.#cinder.pages(listing, call)) snapshots.push(...page)

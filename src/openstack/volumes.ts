@@ -35,8 +35,14 @@ export class CinderVolumes implements Volumes {
       metadata: metadata && JSON.stringify(metadata),
       created_at: createdSince && (await this.#timeCondition(createdSince, call))
     }
-    const order = { query, orderOf: ({ id }: Volume) => id }
-    const listing = { operation: 'volume_list', path: '/volumes/detail', key: 'volumes', read: toVolume, ...order }
+    const listing = {
+      operation: 'volume_list',
+      path: '/volumes/detail',
+      key: 'volumes',
+      query,
+      read: toVolume,
+      orderOf
+    }
     for await (const page of this.#cinder.pages(listing, call)) {
       const matching = page.filter(volume => isMatch(volume, filter))
       if (matching.length > 0) yield matching
@@ -103,6 +109,8 @@ export class CinderVolumes implements Volumes {
     return `gte:${since.toISOString().slice(0, 19)}`
   }
 }
+
+const orderOf = ({ id }: Volume): string => id
 
 const pathOf = (volumeId: string): string => `/volumes/${encodeURIComponent(volumeId)}`
 

@@ -85,7 +85,10 @@ async function reviewTransfers(deps: Deps, review: Review): Promise<void> {
   }
 }
 
-/** Each page with the stretch of the order of volume ids that it covers: from the end of the one before it to its own. */
+/**
+ * Each page with the stretch of the order of volume ids that it covers: from the end of the one before it to its own. It is
+ * held back until another has come, since the last one's stretch has no end.
+ */
 async function* stretches<T>(
   pages: AsyncIterable<readonly T[]>,
   volumeIdOf: (item: T) => string

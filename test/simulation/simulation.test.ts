@@ -15,7 +15,7 @@ describe('two replicas on one database and one cloud, whatever happens to them',
     for (const [, what] of HAPPENINGS) assert.ok(counts.get(what), `never happened: ${what}`)
     for (const source of ['pool', 'created', 'existing'])
       assert.ok(counts.get(`answered: ${source}`), `never ${source}`)
-  }, 300_000)
+  }, 900_000)
 
   it('do the same again when the seed is the same', async t => {
     const [db, other] = [await aDatabase(t), await aDatabase(t)]

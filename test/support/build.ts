@@ -8,7 +8,8 @@ const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 
 export default function build(): void {
   const sources = readdirSync(join(CHECKOUT, 'src'), { recursive: true, encoding: 'utf8' })
-  const newest = Math.max(...sources.map(name => statSync(join(CHECKOUT, 'src', name)).mtimeMs))
+  const madeOf = ['build.mjs', ...sources.map(name => join('src', name))]
+  const newest = Math.max(...madeOf.map(path => statSync(join(CHECKOUT, path)).mtimeMs))
   const built = statSync(join(CHECKOUT, 'dist/main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (built >= newest) return
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: CHECKOUT, stdio: ['ignore', 'ignore', 'inherit'] })

@@ -22,6 +22,12 @@ export interface ReplenishResult {
 const UNFOLDED_MAX = { counts: 1_000, timings: 5_000, timingsOfEachPool: 20 }
 
 /**
+ * As many as the background has places for on its way to Cinder. More would wait for one while their time runs, and what
+ * became of them would queue for the database, for longer than it lets anybody wait.
+ */
+const AT_ONCE = 32
+
+/**
  * Asks Cinder for what every pool misses, within the limits, the budget and the quota. Once it is recorded what is asked for,
  * the next run may begin: a create that Cinder does not answer keeps nothing else from being made.
  */
@@ -53,7 +59,7 @@ async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise
   }
   const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
   letNextBegin()
-  await concurrently(spares, deps.settings.limits.creatingMax, spare => create(deps, spare, call))
+  await concurrently(spares, AT_ONCE, spare => create(deps, spare, call))
   return { requested: spares.length, pools: plans.filter(isShort) }
 }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { runScript } from '../../src/store/database.ts'
 import { cloudRequests, countStatements, setStatus, volumeIn } from '../support/cloud.ts'
+import { lockTables } from '../support/database-faults.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -20,6 +22,14 @@ const pool = async (service: TestService) => {
   assert.ok(first)
   return first
 }
+/** No volume is written down for as long as the table, a new one, is locked. */
+const letVolumesWaitFor = async (service: TestService, table: string): Promise<void> =>
+  await runScript(
+    service.service.db,
+    `create table ${table} ();
+     create function wait() returns trigger language plpgsql as 'begin perform from ${table}; return null; end';
+     create trigger wait before update of volume_id on backup_volumes execute function wait()`
+  )
 
 describe('replenish', () => {
   it('asks for what is missing, from the current image, with the pool’s size and our metadata', async t => {
@@ -46,6 +56,20 @@ describe('replenish', () => {
     await replenish(service)
     assert.equal(statements(), 2) // The other one records the tick.
     assert.deepEqual(await cloudRequests(service), before)
+  })
+
+  it('asks for no more at once than it can write down, however many are missing', async t => {
+    const pools = [{ os: 'debian12', type: 'ssd', target: 100 }]
+    const service = await aService(t, { filled: false, config: { pools }, createSeconds: 600 })
+    await letVolumesWaitFor(service, 'gate')
+    const { unlock } = await lockTables(service.url, 'gate')
+    const filling = replenish(service)
+    const { pool } = service.service.tickDb.client
+    await until(() => pool.numUsed() + pool.numPendingAcquires() >= 32)
+    assert.equal(service.volumes('pool').length, 32)
+    await unlock()
+    assert.equal(await filling, 100)
+    assert.ok((await service.spares()).every(({ volume_id }) => volume_id))
   })
 
   it('folds the counts once they have grown by much', async t => {
@@ -218,7 +242,7 @@ describe('check_state', () => {
         createSeconds: 600,
         cloudSeconds: 60
       })
-      await replenish(service)
+      assert.equal(await replenish(service), target)
       const before = await cloudRequests(service)
       const statements = countStatements(service)
       assert.deepEqual(await check(service), { checked: target, available: 0, dropped: 0 })

@@ -1,4 +1,12 @@
-import type { Call, Clock, Cloud, CloudFacts, Identity, Project } from '../pool/ports.ts'
+import {
+  BACKGROUND_CALLS_MAX,
+  type Call,
+  type Clock,
+  type Cloud,
+  type CloudFacts,
+  type Identity,
+  type Project
+} from '../pool/ports.ts'
 import { type Authorised, Cinder } from './cinder.ts'
 import { Endpoints } from './endpoint.ts'
 import { type Carrier, Http, type RequestReport } from './http.ts'
@@ -8,6 +16,9 @@ import type { CloudSettings } from './settings.ts'
 import { CinderSnapshots } from './snapshots.ts'
 import { CinderTransfers } from './transfers.ts'
 import { CinderVolumes } from './volumes.ts'
+
+/** Of which the background has half. */
+const CONNECTIONS_MAX = 2 * BACKGROUND_CALLS_MAX
 
 export interface ConnectOptions {
   readonly settings: CloudSettings
@@ -33,7 +44,14 @@ export class OpenStack implements Cloud, CloudFacts {
   readonly #endpoints: Endpoints
   readonly #identities: Identities
 
-  constructor({ settings, clock, timeoutSeconds = 70, connectionsMax = 64, onRequest, carrier }: ConnectOptions) {
+  constructor({
+    settings,
+    clock,
+    timeoutSeconds = 70,
+    connectionsMax = CONNECTIONS_MAX,
+    onRequest,
+    carrier
+  }: ConnectOptions) {
     this.#http = new Http({ clock, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest, carrier })
     this.#keystone = new Keystone(settings, this.#http, clock)
     this.#endpoints = new Endpoints(settings, this.#keystone, this.#http)

@@ -1,6 +1,6 @@
 import { ByPool } from '../pool/by-pool.ts'
 import { CloudError } from '../pool/errors.ts'
-import type { Call, Quota } from '../pool/ports.ts'
+import { BACKGROUND_CALLS_MAX, type Call, type Quota } from '../pool/ports.ts'
 import { backoffSeconds, type Creation, type PoolPlan, planReplenishment, type Stock } from '../pool/replenishment.ts'
 import type { Spare } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
@@ -20,12 +20,6 @@ export interface ReplenishResult {
  * which is the dearer the more pools there are, and worth it only for some of each.
  */
 const UNFOLDED_MAX = { counts: 1_000, timings: 5_000, timingsOfEachPool: 20 }
-
-/**
- * As many as the background has places for on its way to Cinder. More would wait for one while their time runs, and what
- * became of them would queue for the database, for longer than it lets anybody wait.
- */
-const AT_ONCE = 32
 
 /**
  * Asks Cinder for what every pool misses, within the limits, the budget and the quota. Once it is recorded what is asked for,
@@ -59,7 +53,8 @@ async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise
   }
   const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
   letNextBegin()
-  await concurrently(spares, AT_ONCE, spare => create(deps, spare, call))
+  // More would wait while their time runs, and what became of them would queue for the database longer than anybody may.
+  await concurrently(spares, BACKGROUND_CALLS_MAX, spare => create(deps, spare, call))
   return { requested: spares.length, pools: plans.filter(isShort) }
 }
 

@@ -23,6 +23,9 @@ export type TakeBack = () => void
 /** Claims outrank all that only refills and checks. */
 export type Priority = 'claim' | 'background'
 
+/** Calls of the background that are on their way to one service of the cloud at the same time; what is beyond waits. */
+export const BACKGROUND_CALLS_MAX = 32
+
 /** Under which request a call to the cloud is made, and until when. */
 export interface Call {
   /** `req-<uuid>`, sent to Keystone and Cinder as `X-Openstack-Request-Id`. */

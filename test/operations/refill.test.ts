@@ -22,14 +22,17 @@ const pool = async (service: TestService) => {
   assert.ok(first)
   return first
 }
-/** No volume is written down for as long as the table, a new one, is locked. */
-const letVolumesWaitFor = async (service: TestService, table: string): Promise<void> =>
+
+/** No volume is written down until what this gives is called. */
+async function holdVolumes({ service, url }: TestService): Promise<() => Promise<void>> {
   await runScript(
-    service.service.db,
-    `create table ${table} ();
-     create function wait() returns trigger language plpgsql as 'begin perform from ${table}; return null; end';
+    service.db,
+    `create table gate ();
+     create function wait() returns trigger language plpgsql as 'begin perform from gate; return null; end';
      create trigger wait before update of volume_id on backup_volumes execute function wait()`
   )
+  return (await lockTables(url, 'gate')).unlock
+}
 
 describe('replenish', () => {
   it('asks for what is missing, from the current image, with the pool’s size and our metadata', async t => {
@@ -61,13 +64,12 @@ describe('replenish', () => {
   it('asks for no more at once than it can write down, however many are missing', async t => {
     const pools = [{ os: 'debian12', type: 'ssd', target: 100 }]
     const service = await aService(t, { filled: false, config: { pools }, createSeconds: 600 })
-    await letVolumesWaitFor(service, 'gate')
-    const { unlock } = await lockTables(service.url, 'gate')
+    const release = await holdVolumes(service)
     const filling = replenish(service)
     const { pool } = service.service.tickDb.client
     await until(() => pool.numUsed() + pool.numPendingAcquires() >= 32)
     assert.equal(service.volumes('pool').length, 32)
-    await unlock()
+    await release()
     assert.equal(await filling, 100)
     assert.ok((await service.spares()).every(({ volume_id }) => volume_id))
   })

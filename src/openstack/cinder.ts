@@ -32,15 +32,32 @@ export interface Listing<T> {
 const PAGES_MAX = 1_000
 const RESTARTS_MAX = 5
 
+/**
+ * Roles that Cinder keeps to their project. Any other may be one that its policy takes for an admin's, whose tokens reach every
+ * project's volumes by id (context_is_admin, by default the role admin).
+ */
+const CONFINED_ROLES: readonly string[] = ['reader', 'member', 'manager', '_member_', 'user']
+
+export const isConfined = (roles: readonly string[]): boolean =>
+  roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
+
 /** Cinder in one project. */
 export class Cinder {
   readonly projectId: string
+  /** Cinder itself shows and changes nothing of other projects with this token. */
+  readonly isConfined: boolean
   readonly #http: Http
   readonly #endpoints: Endpoints
   readonly #authorised: Authorised
 
-  constructor(projectId: string, http: Http, endpoints: Endpoints, authorised: Authorised) {
-    this.projectId = projectId
+  constructor(
+    { id, roles }: { id: string; roles: readonly string[] },
+    http: Http,
+    endpoints: Endpoints,
+    authorised: Authorised
+  ) {
+    this.projectId = id
+    this.isConfined = isConfined(roles)
     this.#http = http
     this.#endpoints = endpoints
     this.#authorised = authorised

@@ -97,10 +97,11 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   #project(id: string, roles: readonly string[], authorised: Authorised): Project {
-    const cinder = new Cinder(id, this.#http, this.#endpoints, authorised)
+    const cinder = new Cinder({ id, roles }, this.#http, this.#endpoints, authorised)
     return {
       id,
       roles,
+      isConfined: cinder.isConfined,
       volumes: new CinderVolumes(cinder),
       transfers: new CinderTransfers(cinder),
       snapshots: new CinderSnapshots(cinder)

@@ -2,6 +2,7 @@ import type { ArmedTransfer, Call, Transfer, Transfers } from '../pool/ports.ts'
 import type { Cinder, CinderRequest } from './cinder.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
+import { requireInProject } from './volumes.ts'
 
 export class CinderTransfers implements Transfers {
   readonly #cinder: Cinder
@@ -11,6 +12,7 @@ export class CinderTransfers implements Transfers {
   }
 
   async create(volumeId: string, name: string, call: Call): Promise<ArmedTransfer> {
+    await requireInProject(this.#cinder, volumeId, call)
     const body = { transfer: { volume_id: volumeId, name, no_snapshots: true } }
     const request = { operation: 'transfer_create', method: 'POST', path: '/volume-transfers', body } as const
     return await this.#cinder.ask(request, call, body => toArmedTransfer(body.object('transfer')))

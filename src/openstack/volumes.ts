@@ -1,3 +1,4 @@
+import { CloudError } from '../pool/errors.ts'
 import type { Call, Quota, Volume, VolumeFilter, Volumes, VolumeWish } from '../pool/ports.ts'
 import type { Cinder } from './cinder.ts'
 import { isCloudError } from './failures.ts'
@@ -14,14 +15,8 @@ export class CinderVolumes implements Volumes {
     this.#cinder = cinder
   }
 
-  async find(volumeId: string, call: Call): Promise<Volume | undefined> {
-    const request = { operation: 'volume_show', method: 'GET', path: pathOf(volumeId) } as const
-    try {
-      return await this.#cinder.ask(request, call, body => toVolume(body.object('volume')))
-    } catch (error) {
-      if (isCloudError(error, 'not_found')) return undefined
-      throw error
-    }
+  find(volumeId: string, call: Call): Promise<Volume | undefined> {
+    return findInProject(this.#cinder, volumeId, call)
   }
 
   async *pages(filter: VolumeFilter, call: Call): AsyncGenerator<readonly Volume[]> {
@@ -40,11 +35,11 @@ export class CinderVolumes implements Volumes {
       path: '/volumes/detail',
       key: 'volumes',
       query,
-      read: toVolume,
+      read: (body: Fields) => toVolume(body, this.#cinder),
       orderOf
     }
     for await (const page of this.#cinder.pages(listing, call)) {
-      const matching = page.filter(volume => isMatch(volume, filter))
+      const matching = page.filter(volume => isIn(this.#cinder, volume) && isMatch(volume, filter))
       if (matching.length > 0) yield matching
     }
   }
@@ -52,7 +47,7 @@ export class CinderVolumes implements Volumes {
   async create({ name, snapshotId, sizeGib, metadata = {} }: VolumeWish, call: Call): Promise<Volume> {
     const body = { volume: { name, snapshot_id: snapshotId, size: sizeGib, metadata } }
     const request = { operation: 'volume_create', method: 'POST', path: '/volumes', body } as const
-    return await this.#cinder.ask(request, call, body => toVolume(body.object('volume')))
+    return await this.#cinder.ask(request, call, body => toNewVolume(body.object('volume'), this.#cinder))
   }
 
   async update(
@@ -60,12 +55,14 @@ export class CinderVolumes implements Volumes {
     change: { name: string; metadata?: Record<string, string> },
     call: Call
   ): Promise<void> {
+    await requireInProject(this.#cinder, volumeId, call)
     const { name, metadata } = change
     const body = { volume: { name, ...(metadata && { metadata }) } }
     await this.#cinder.order({ operation: 'volume_update', method: 'PUT', path: pathOf(volumeId), body }, call)
   }
 
   async extend(volumeId: string, sizeGib: number, call: Call): Promise<void> {
+    await requireInProject(this.#cinder, volumeId, call)
     const path = `${pathOf(volumeId)}/action`
     const body = { 'os-extend': { new_size: sizeGib } }
     await this.#cinder.order({ operation: 'volume_extend', method: 'POST', path, body }, call)
@@ -73,6 +70,7 @@ export class CinderVolumes implements Volumes {
 
   async delete(volumeId: string, call: Call): Promise<void> {
     try {
+      await requireInProject(this.#cinder, volumeId, call)
       await this.#cinder.order({ operation: 'volume_delete', method: 'DELETE', path: pathOf(volumeId) }, call)
     } catch (error) {
       if (isCloudError(error, 'not_found')) return
@@ -110,6 +108,30 @@ export class CinderVolumes implements Volumes {
   }
 }
 
+const isIn = ({ projectId }: Cinder, volume: Volume): boolean => volume.projectId === projectId
+
+async function findInProject(cinder: Cinder, volumeId: string, call: Call): Promise<Volume | undefined> {
+  const request = { operation: 'volume_show', method: 'GET', path: pathOf(volumeId) } as const
+  try {
+    const volume = await cinder.ask(request, call, body => toVolume(body.object('volume'), cinder))
+    return isIn(cinder, volume) ? volume : undefined
+  } catch (error) {
+    if (isCloudError(error, 'not_found')) return undefined
+    throw error
+  }
+}
+
+/**
+ * Call before a change by a volume's id. Throws what Cinder itself answers a member: another project's volume is not there. Free
+ * for a token that Cinder keeps to its project.
+ */
+export async function requireInProject(cinder: Cinder, volumeId: string, call: Call): Promise<void> {
+  if (cinder.isConfined || (await findInProject(cinder, volumeId, call))) return
+  throw new CloudError('not_found', `Cinder: volume ${volumeId} is not in project ${cinder.projectId}.`, {
+    status: 404
+  })
+}
+
 const orderOf = ({ id }: Volume): string => id
 
 const pathOf = (volumeId: string): string => `/volumes/${encodeURIComponent(volumeId)}`
@@ -124,7 +146,14 @@ function isMatch(volume: Volume, { name, status, metadata = {}, createdSince }: 
   )
 }
 
-function toVolume(body: Fields): Volume {
+/** The answer to a creation lacks the project, which is the token's. */
+const toNewVolume = (body: Fields, cinder: Cinder): Volume => ({
+  ...toVolume(body, cinder),
+  projectId: cinder.projectId
+})
+
+/** Where the policy hides a volume's project, it is this one only for a token that sees no other. */
+function toVolume(body: Fields, { isConfined, projectId }: Cinder): Volume {
   const metadata = body.object('metadata')
   return {
     id: body.text('id'),
@@ -133,7 +162,7 @@ function toVolume(body: Fields): Volume {
     sizeGib: body.number('size'),
     volumeType: body.optionalText('volume_type') ?? '',
     snapshotId: body.optionalText('snapshot_id'),
-    projectId: body.optionalText('os-vol-tenant-attr:tenant_id'),
+    projectId: body.optionalText('os-vol-tenant-attr:tenant_id') ?? (isConfined ? projectId : ''),
     metadata: Object.fromEntries(metadata.keys().map(key => [key, metadata.text(key)])),
     attached: body.list('attachments').length > 0,
     createdAt: body.time('created_at')

@@ -7,7 +7,7 @@ import {
   imageOf,
   judgeImage,
   judgeQuota,
-  judgeRoles,
+  judgePoolRoles,
   judgeSnapshots,
   judgeVolumes,
   ok,
@@ -104,7 +104,7 @@ async function examineCloud(examined: Examined, stock: StoredStock | undefined, 
     const skippedToo = ['roles', 'microversion', ...inCinder, 'handover']
     return [failed('login', pool.message, loginAdvice(pool)), ...skip(skippedToo, 'the login failed')]
   }
-  const login = [ok('login', `project ${pool.id}`), judgeRoles('roles', pool.roles, "the pool's project")]
+  const login = [ok('login', `project ${pool.id}`), judgePoolRoles('roles', pool.roles)]
   const microversion = await attempt(() => examined.cloud.microversion(call))
   const handover = () => examineHandover(examined, pool, call)
   if (microversion instanceof Error) {

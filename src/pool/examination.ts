@@ -36,6 +36,16 @@ const plural = (count: number, one: string): string => `${count} ${one}${count =
 export const few = (names: readonly string[], max = 10): string =>
   names.slice(0, max).join(', ') + (names.length > max ? ` and ${names.length - max} more` : '')
 
+/** In the pool's project: works, but a member can do no harm elsewhere, whatever happens. */
+export function judgePoolRoles(check: string, roles: readonly string[]): Finding {
+  const where = "the pool's project"
+  if (!roles.includes('admin')) return judgeRoles(check, roles, where)
+  const advice =
+    "give the service's user the role member there instead: Cinder lets an admin change every project's volumes, so the " +
+    'service looks once more before each change, and hands over in one step less at a time'
+  return warning(check, `in ${where}: ${roles.join(', ')}`, advice)
+}
+
 /** Which roles let a user make, rename and hand over volumes. Policies older than Xena's take any role. */
 export function judgeRoles(check: string, roles: readonly string[], where: string): Finding {
   const found = `in ${where}: ${roles.join(', ') || 'none'}`

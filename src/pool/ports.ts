@@ -67,11 +67,16 @@ export interface Identity {
   readonly expiresAt: Date
 }
 
-/** One project of the cloud, seen with one token. */
+/**
+ * One project of the cloud, seen with one token. It shows, lists, changes and deletes what is in that project and nothing
+ * else, whatever the token may do beyond it: to an admin Cinder shows, and lets him change, every project's volumes.
+ */
 export interface Project {
   readonly id: string
   /** The token's roles there, by Keystone's names. */
   readonly roles: readonly string[]
+  /** Cinder itself keeps the token to this project; else each change is preceded by a look at whose volume it is. */
+  readonly isConfined: boolean
   readonly volumes: Volumes
   readonly transfers: Transfers
   readonly snapshots: Snapshots
@@ -86,7 +91,7 @@ export interface Volume {
   readonly sizeGib: number
   readonly volumeType: string
   readonly snapshotId: string | undefined
-  readonly projectId: string | undefined
+  readonly projectId: string
   readonly metadata: Readonly<Record<string, string>>
   readonly attached: boolean
   readonly createdAt: Date
@@ -146,7 +151,7 @@ export interface Transfers {
   create(volumeId: string, name: string, call: Call): Promise<ArmedTransfer>
   /** The volume goes to the project and user of this token. A repeat does no harm, so the client repeats nothing by itself. */
   accept(transferId: string, authKey: string, call: Call): Promise<void>
-  /** Deleting what is gone already is success. */
+  /** One that this project lists. Deleting what is gone already is success. */
   delete(transferId: string, call: Call): Promise<void>
   /** Those that a volume waits in: one, unless somebody has reset its status meanwhile. */
   ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]>

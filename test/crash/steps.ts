@@ -35,8 +35,8 @@ export class Steps {
     }
   }
 
-  #ofProject({ id, roles, ...ports }: Project): Project {
-    return { id, roles, ...this.ofEach(ports) }
+  #ofProject({ id, roles, isConfined, ...ports }: Project): Project {
+    return { id, roles, isConfined, ...this.ofEach(ports) }
   }
 
   #of<Port extends object>(name: string, port: Port): Port {

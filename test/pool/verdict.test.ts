@@ -81,7 +81,7 @@ describe('a volume that may be deleted', () => {
     ['of another deployment', { metadata: { spare_pool: 'green', spare_id: '7' } }],
     ['of another spare', { metadata: { spare_pool: 'blue', spare_id: '8' } }],
     ['in another project', { projectId: 'tenant' }],
-    ['of unknown project', { projectId: undefined }],
+    ['of unknown project', { projectId: '' }],
     ['attached to a server', { attached: true }]
   ] as const)('is not one %s', ([, differs]) => {
     assert.ok(!isOurs({ ...ours, ...differs }, '7', 'blue', 'pool'))

@@ -26,7 +26,10 @@ export function answerFailure(request: Request, answer: Answer): CloudError {
   const words = withoutSecrets(request, said.words || `it answered ${answer.status} without a word`)
   const code = codeOf(answer.status, said.isTheClouds)
   const mayHaveActed = answer.status >= 500 && code === 'failed' && request.method !== 'GET'
-  return new CloudError(code, `${NAMES[request.service]}: ${words} (${place})`, { mayHaveActed, status: answer.status })
+  // A 500 in the cloud's own words ends its handler; a 502 or 504 is a proxy's, which knows nothing of the handler.
+  const mayStillAct = mayHaveActed && !(answer.status === 500 && said.isTheClouds)
+  const what = { mayHaveActed, mayStillAct, status: answer.status }
+  return new CloudError(code, `${NAMES[request.service]}: ${words} (${place})`, what)
 }
 
 function codeOf(status: number, isTheClouds: boolean): CloudErrorCode {
@@ -62,6 +65,7 @@ export function noAnswerFailure(request: Request, error: unknown, signal: StopSi
 export const shapeFailure = (request: Request, status: number, problem: string): CloudError =>
   new CloudError('failed', `${NAMES[request.service]}: the answer makes no sense, ${problem} (${request.operation})`, {
     mayHaveActed: request.method !== 'GET',
+    mayStillAct: false,
     status
   })
 

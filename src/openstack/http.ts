@@ -99,13 +99,14 @@ export class Http {
   }
 
   async send(request: Request, call: LimitedCall): Promise<Answer> {
-    let mayHaveActed = false
+    const earlier = { mayHaveActed: false, mayStillAct: false }
     for (let attempt = 0; ; attempt++) {
       const result = await this.#attempt(request, call)
       if (!(result instanceof Failure)) return result
-      mayHaveActed ||= result.error.mayHaveActed // What the last attempt did not do, the first one may have done.
+      earlier.mayHaveActed ||= result.error.mayHaveActed // What the last attempt did not do, the first one may have done.
+      earlier.mayStillAct ||= result.error.mayStillAct
       const pause = result.pauseMs(request, attempt)
-      if (pause === undefined || !(await this.#sleep(pause, call.signal))) throw result.errorThat(mayHaveActed)
+      if (pause === undefined || !(await this.#sleep(pause, call.signal))) throw result.errorThat(earlier)
     }
   }
 
@@ -178,10 +179,10 @@ class Failure {
     return asked > RETRY_AFTER_SECONDS_MAX ? undefined : Math.max(pause, asked * 1000)
   }
 
-  errorThat(mayHaveActed: boolean): CloudError {
-    const { code, message, status, cause } = this.error
-    if (mayHaveActed === this.error.mayHaveActed) return this.error
-    return new CloudError(code, message, { mayHaveActed, status, cause })
+  errorThat(acted: Pick<CloudError, 'mayHaveActed' | 'mayStillAct'>): CloudError {
+    const { code, message, status, cause, mayHaveActed, mayStillAct } = this.error
+    if (acted.mayHaveActed === mayHaveActed && acted.mayStillAct === mayStillAct) return this.error
+    return new CloudError(code, message, { ...acted, status, cause })
   }
 
   #isRepeatable(request: Request): boolean {

@@ -5,7 +5,16 @@ import type { Call, Project, Volume } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
 import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
-import { accept, type Handover, prepare, UnfitSpare, unsettled, whereIs } from './hand-over.ts'
+import {
+  accept,
+  type Handover,
+  LostSpare,
+  prepare,
+  UnfitSpare,
+  UntransferableSpare,
+  unsettled,
+  whereIs
+} from './hand-over.ts'
 import { type HeldLease, leaseOf, type OwnClaim, Superseded } from './lease.ts'
 
 /** A claim that is ours to work on, with what is known of it and both ends of its hand-over. */
@@ -24,9 +33,9 @@ export interface Work {
   readonly destination: Project
 }
 
-export const handoverOf = ({ claim, lease, pool, destination, call }: Work, spare: Spare): Handover => {
+export const handoverOf = ({ claim, lease, resumed, pool, destination, call }: Work, spare: Spare): Handover => {
   if (!spare.volumeId) throw new Error(`spare ${spare.id} has no volume`)
-  return { claim, lease, spare, volumeId: spare.volumeId, pool, destination, call }
+  return { claim, lease, spare, volumeId: spare.volumeId, resumed, pool, destination, call }
 }
 
 /**
@@ -39,12 +48,23 @@ export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<Cl
     await accept(deps, handover, await prepare(deps, handover))
   } catch (error) {
     if (!(error instanceof UnfitSpare)) throw error
+    if (error instanceof UntransferableSpare) throw untransferable(error)
     const place = await whereIs(handover)
-    if (place === 'nowhere') await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(work))
+    const isLost = place === 'nowhere' || (place === 'pool' && error instanceof LostSpare)
+    if (isLost) await deps.spares.drop(spare.id, 'reserved', leaseOf(work))
     if (place !== 'destination') throw unsettled(error.message)
   }
   return await giveSpare(deps, work, spare)
 }
+
+/** Another one would fare no better: the claim ends. */
+const untransferable = (cause: UntransferableSpare): PoolError =>
+  new PoolError(
+    'cloud_error',
+    `Cinder refuses to make a transfer for the disk that was made for this claim, so it cannot be handed over. ${cause.message} ` +
+      'The claim was undone. An operator must see to the pool first: GET /pool/stats shows its last error.',
+    { cause }
+  )
 
 export async function giveSpare(deps: Deps, own: OwnClaim, spare: Spare): Promise<ClaimResult> {
   const { claim } = own

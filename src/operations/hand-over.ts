@@ -1,14 +1,22 @@
-import { type Claim, usabilityOf } from '../pool/claim.ts'
+import type { Claim } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
-import type { Call, Project } from '../pool/ports.ts'
+import type { Call, Project, Volume } from '../pool/ports.ts'
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
+import { isInHand, isOurs, verdictOnAvailable } from '../pool/verdict.ts'
 import { arm, disarm } from './arm.ts'
 import { allEnded } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { type HeldLease, leaseOf, requireLease, Superseded } from './lease.ts'
+import { notePoolFailure } from './replenish.ts'
 
 /** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
 export class UnfitSpare extends Error {}
+
+/** Cinder makes no transfer for its volume, which is available and waits in none: nobody can be given it. */
+export class UntransferableSpare extends UnfitSpare {}
+
+/** Nor is its volume ours to touch any more: it is gone, in use, or under a name that is none of ours. */
+export class LostSpare extends UnfitSpare {}
 
 /** A spare with all that a hand-over needs. */
 export interface Handover {
@@ -16,6 +24,8 @@ export interface Handover {
   readonly lease: HeldLease
   readonly spare: Spare
   readonly volumeId: string
+  /** An earlier try of this claim may have begun with it. */
+  readonly resumed: boolean
   /** The pool's own project, and the one that the claim is for. */
   readonly pool: Project
   readonly destination: Project
@@ -38,38 +48,70 @@ export const needsExtension = ({ wantedSizeGib }: Claim, { sizeGib }: Spare): bo
  */
 export async function prepare(deps: Deps, handover: Handover): Promise<Prepared> {
   try {
-    const spare = needsExtension(handover.claim, handover.spare) ? await extend(deps, handover) : handover.spare
-    await requireLease(deps, handover.claim.id, handover.lease)
-    if (handover.destination.id === handover.pool.id) {
-      if (spare.transfer) await release(deps, handover)
-      await requireUsable(handover)
-      await requireLease(deps, handover.claim.id, handover.lease) // With its new name it is the claim's.
+    const volume = await lookAt(deps, handover)
+    const isExtended = needsExtension(handover.claim, handover.spare)
+    const spare = isExtended ? await extend(deps, handover) : handover.spare
+    await requireLease(deps, handover.claim.id, handover.lease) // With its new name it is the claim's.
+    if (handover.destination.id === handover.pool.id) return await prepareInPool(deps, { ...handover, spare }, volume)
+    const waiting = isExtended ? undefined : waitingTransfer(deps, spare, volume)
+    if (waiting) {
       await rename(handover)
-      return { spare: { ...spare, transfer: undefined }, waiting: undefined }
-    }
-    const { transfer } = spare
-    const authKey = transfer && deps.keyring.open(transfer.sealedKey)
-    if (transfer && authKey !== undefined) {
-      await rename(handover)
-      return { spare, waiting: { transferId: transfer.id, authKey } }
+      return { spare, waiting }
     }
     // The rename's failure counts for more: it may still be carried out.
     const [, armed] = await allEnded(rename(handover), armNow(deps, handover))
-    const waiting = { transferId: armed.id, authKey: deps.keyring.open(armed.sealedKey) ?? '' }
-    return { spare: { ...spare, transfer: armed }, waiting }
+    const authKey = deps.keyring.open(armed.sealedKey) ?? ''
+    return { spare: { ...spare, transfer: armed }, waiting: { transferId: armed.id, authKey } }
   } catch (error) {
     throw unfitIfRefused(error)
   }
 }
 
-export const rename = async ({ pool, volumeId, claim, call }: Handover): Promise<void> =>
-  await pool.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
+/** Nothing is accepted there, so that Cinder has nothing to refuse, and the rename is the last step. */
+async function prepareInPool(deps: Deps, handover: Handover, volume: Volume): Promise<Prepared> {
+  const spare = { ...handover.spare, transfer: undefined }
+  if (handover.spare.transfer) await release(deps, handover)
+  if (!isRenamed(deps, handover, volume)) await rename(handover)
+  return { spare, waiting: undefined }
+}
 
-/** Where nothing is accepted, Cinder has nothing to refuse: it renames a volume in error too. */
-async function requireUsable({ pool, volumeId, call }: Handover): Promise<void> {
+const isRenamed = ({ settings }: Deps, { claim, spare, pool }: Handover, volume: Volume): boolean =>
+  volume.name === claim.name && !isOurs(volume, spare.id, settings.deployment, pool.id)
+
+/**
+ * What a row says of its volume may be older than the truth: a backup of the database was restored, somebody has attached the
+ * volume, or renamed it. So it is looked at before it is changed.
+ */
+export async function lookAt({ settings }: Deps, handover: Handover): Promise<Volume> {
+  const { pool, spare, volumeId, claim, resumed, call } = handover
   const volume = await pool.volumes.find(volumeId, call)
-  if (volume && usabilityOf(volume.status) !== 'unusable') return
-  throw new UnfitSpare(`volume ${volumeId} is ${volume?.status ?? 'gone'}`)
+  if (!volume) throw new LostSpare(`volume ${volumeId} is not in the pool's project any more`)
+  const { deployment } = settings
+  const isOwn = resumed
+    ? isInHand(volume, spare, claim.name, deployment, pool.id)
+    : isOurs(volume, spare.id, deployment, pool.id)
+  const verdict = verdictOnAvailable(spare, volume, false)
+  if (!isOwn || verdict === 'drop') throw new LostSpare(`volume ${volumeId} is "${volume.name}", ${volume.status}`)
+  if (verdict === 'retire') throw new UnfitSpare(`volume ${volumeId} is ${volume.status}`)
+  return volume
+}
+
+/** The transfer that was made ahead of time, where the volume still waits in one and its key can be opened. */
+export function waitingTransfer({ keyring }: Deps, { transfer }: Spare, volume: Volume): Prepared['waiting'] {
+  const authKey = transfer && keyring.open(transfer.sealedKey)
+  if (!transfer || authKey === undefined || volume.status !== 'awaiting-transfer') return undefined
+  return { transferId: transfer.id, authKey }
+}
+
+/** A name that Cinder refuses is the claim's own affair, and no fault of the spare. */
+export async function rename({ pool, volumeId, claim, call }: Handover): Promise<void> {
+  try {
+    await pool.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
+  } catch (error) {
+    if (!(error instanceof CloudError && error.code === 'bad_request')) throw error
+    const detail = `Cinder does not take "${claim.name}" as the name of a volume. ${error.message} Claim under another hostname.`
+    throw new PoolError('invalid_request', detail, { cause: error })
+  }
 }
 
 /** Cinder says no to one volume, not to the claim. */
@@ -78,7 +120,7 @@ function unfitIfRefused(error: unknown): unknown {
   return refused ? new UnfitSpare(error.message, { cause: error }) : error
 }
 
-type Arming = Omit<Handover, 'destination'>
+type Arming = Omit<Handover, 'destination' | 'resumed'>
 
 /** The key is recorded before the accept, since it is told only once; of a transfer that waits already it is lost. */
 export async function armNow(deps: Deps, arming: Arming): Promise<SealedTransfer> {
@@ -86,10 +128,21 @@ export async function armNow(deps: Deps, arming: Arming): Promise<SealedTransfer
   const transfer = await arm(deps, pool, spare, volumeId, call).catch(async (error: unknown) => {
     if (!(error instanceof CloudError && error.code === 'bad_request')) throw error
     await disarm(pool, volumeId, call)
-    return await arm(deps, pool, spare, volumeId, call)
+    return await arm(deps, pool, spare, volumeId, call).catch(async (again: unknown) => {
+      throw await lastingRefusal(deps, arming, again)
+    })
   })
   await noteTransfer(deps, arming, transfer)
   return transfer
+}
+
+/** It is the pool's failure: what Cinder says of this volume it will probably say of the next one. */
+async function lastingRefusal(deps: Deps, { pool, spare, volumeId, call }: Arming, error: unknown): Promise<unknown> {
+  if (!(error instanceof CloudError && error.code === 'bad_request')) return error
+  const volume = await pool.volumes.find(volumeId, call)
+  if (volume?.status !== 'available' || volume.attached) return error
+  await notePoolFailure(deps, spare, error.message)
+  return new UntransferableSpare(error.message, { cause: error })
 }
 
 async function release(deps: Deps, handover: Handover): Promise<void> {
@@ -149,7 +202,7 @@ export async function accept(deps: Deps, handover: Handover, { waiting }: Prepar
       const place = await whereIs(handover)
       if (place === 'destination') return
       if (place === 'nowhere') throw new UnfitSpare(`volume ${handover.volumeId} is gone`, { cause: error })
-      if (unclear === 0) throw unfitIfRefused(error)
+      if (unclear === 0) throw (await hiddenType(handover, waiting.transferId, error)) ?? unfitIfRefused(error)
       if (!error.mayHaveActed || unclear === ACCEPT_TRIES) throw unsettled(error.message)
     }
   }
@@ -178,15 +231,30 @@ function finalRefusal({ code, message }: CloudError, { projectId }: Claim): Pool
       `Project ${projectId} has no quota left for this disk. ${message} Raise its quota or delete disks, then claim again.`
     )
   }
-  if (code === 'not_found' && /volume type/i.test(message)) {
-    return new PoolError(
-      'volume_type_hidden',
-      `Project ${projectId} may not use this disk's volume type. ${message} An admin must give it access to the type.`
-    )
-  }
   if (code === 'project_refused' || code === 'forbidden') return notAccessible(projectId, message)
   return undefined
 }
+
+/**
+ * Not found, though the transfer still waits: what Cinder did not find is the volume's type, which is hidden from the project. Told
+ * by the state, since its words are in whatever language it speaks.
+ */
+async function hiddenType(
+  { pool, claim, volumeId, call }: Handover,
+  transferId: string,
+  { code, message }: CloudError
+): Promise<PoolError | undefined> {
+  if (code !== 'not_found') return undefined
+  const waits = await pool.transfers.ofVolume(volumeId, call)
+  if (!waits.some(({ id }) => id === transferId)) return undefined
+  return typeHidden(claim.projectId, message)
+}
+
+export const typeHidden = (projectId: string, why: string): PoolError =>
+  new PoolError(
+    'volume_type_hidden',
+    `Project ${projectId} may not use this disk's volume type. ${why} An admin must give it access to the type.`
+  )
 
 export const notAccessible = (projectId: string, why: string): PoolError =>
   new PoolError(

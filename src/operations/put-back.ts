@@ -1,9 +1,10 @@
-import type { Call, Project } from '../pool/ports.ts'
+import { CloudError } from '../pool/errors.ts'
+import type { Call, Project, Volume } from '../pool/ports.ts'
 import { type Spare, spareMetadata } from '../pool/spare.ts'
-import { verdictOnAvailable } from '../pool/verdict.ts'
+import { isInHand, verdictOnAvailable } from '../pool/verdict.ts'
 import { arms, disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
-import { armNow } from './hand-over.ts'
+import { armNow, UnfitSpare } from './hand-over.ts'
 import { leaseOf, type OwnClaim, requireHeld } from './lease.ts'
 
 export interface PutBack {
@@ -25,20 +26,63 @@ export async function putBack(
   { fit, sent }: PutBack,
   call: Call
 ): Promise<boolean> {
-  const { id, name, volumeId } = spare
-  const volume = volumeId ? await pool.volumes.find(volumeId, call) : undefined
+  const volume = spare.volumeId ? await pool.volumes.find(spare.volumeId, call) : undefined
   if (!volume) return false
+  if (!isInHand(volume, spare, own.claim.name, deps.settings.deployment, pool.id)) {
+    await leaveAlone(deps, own, spare, volume)
+    return true
+  }
   if (sent) await disarm(pool, volume.id, call)
-  await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
+  const isRestored = await restore(deps, pool, spare, volume, call)
   const isWhole = ['keep', 'rearm'].includes(verdictOnAvailable(spare, volume, arms(deps)))
-  const stays = fit && isWhole && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined
-  const armed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
-  if (stays && arms(deps) && !armed) await armNow(deps, { ...own, pool, spare, volumeId: volume.id, call })
+  const isFit = fit && isRestored && isWhole && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined
+  const isArmed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
+  const stays = isFit && (!arms(deps) || isArmed || (await isArmedAgain(deps, own, pool, spare, volume, call)))
   const at = deps.clock.now()
   const isDone = stays
-    ? await deps.spares.putBack(id, leaseOf(own), at)
-    : await deps.spares.retire(id, 'reserved', at, leaseOf(own))
+    ? await deps.spares.putBack(spare.id, leaseOf(own), at)
+    : await deps.spares.retire(spare.id, 'reserved', at, leaseOf(own))
   if (!isDone) await requireHeld(deps, own)
-  deps.log.info({ spare_id: id, volume_id: volume.id, retired: !stays }, 'spare put back')
+  deps.log.info({ spare_id: spare.id, volume_id: volume.id, retired: !stays }, 'spare put back')
   return true
+}
+
+/** Attached, or somebody's under another name: of a row that is older than what has become of its volume. */
+async function leaveAlone(
+  deps: Deps,
+  own: OwnClaim,
+  { id }: Spare,
+  { id: volumeId, name, status }: Volume
+): Promise<void> {
+  if (!(await deps.spares.drop(id, 'reserved', leaseOf(own)))) await requireHeld(deps, own)
+  deps.log.warn({ spare_id: id, volume_id: volumeId, name, status }, 'volume left alone: it is no longer a spare')
+}
+
+/** False: Cinder takes no name for this volume, as during maintenance. What has the spare's name already keeps it. */
+async function restore(deps: Deps, pool: Project, { id, name }: Spare, volume: Volume, call: Call): Promise<boolean> {
+  try {
+    await pool.volumes.update(volume.id, { name, metadata: spareMetadata(deps.settings.deployment, id) }, call)
+    return true
+  } catch (error) {
+    if (error instanceof CloudError && error.code === 'bad_request') return false
+    throw error
+  }
+}
+
+/** False: Cinder makes no transfer for it, and told the pool's failure already. */
+async function isArmedAgain(
+  deps: Deps,
+  own: OwnClaim,
+  pool: Project,
+  spare: Spare,
+  { id: volumeId }: Volume,
+  call: Call
+): Promise<boolean> {
+  try {
+    await armNow(deps, { ...own, pool, spare, volumeId, call })
+    return true
+  } catch (error) {
+    if (error instanceof UnfitSpare) return false
+    throw error
+  }
 }

@@ -11,6 +11,7 @@ import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from '
 import {
   accept,
   type Handover,
+  LostSpare,
   needsExtension,
   type Prepared,
   pause,
@@ -39,12 +40,19 @@ export async function serveClaim(deps: Deps, work: Unplaced): Promise<ClaimResul
 }
 
 /** What ends a claim whose disk is being made: anything else may be over by its next repeat. */
-const ENDS_A_CREATION: readonly PoolErrorCode[] = ['quota_exceeded', 'volume_type_hidden', 'image_not_found']
+const ENDS_A_CREATION: readonly PoolErrorCode[] = [
+  'quota_exceeded',
+  'volume_type_hidden',
+  'image_not_found',
+  'invalid_request',
+  'cloud_error'
+]
 
 /** After these Cinder may have moved the disk: the database failed, perhaps at recording just that. */
 const LEAVES_IT_OPEN: readonly PoolErrorCode[] = ['claim_unsettled', 'database_unavailable']
 
-const isUnclear = (error: unknown): boolean => error instanceof CloudError && error.mayHaveActed
+/** What is not over may rename a volume behind our back. */
+const mayStillAct = (error: unknown): boolean => error instanceof CloudError && error.mayStillAct
 
 function isFinal(claim: Claim, error: unknown): boolean {
   if (claim.status === 'creating') return error instanceof PoolError && ENDS_A_CREATION.includes(error.code)
@@ -64,7 +72,7 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
     if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.lease))) return
     const spare = await deps.spares.ofClaim(claim.id)
     // What may still be renamed behind our back is not fit for the stock.
-    const fit = !isUnclear(error)
+    const fit = !mayStillAct(error)
     if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare, fit)
     await deps.claims.forget(leaseOf(work))
   } catch (failure) {
@@ -126,13 +134,14 @@ interface Looked {
 async function lookAndPrepare(deps: Deps, work: Work, handover: Handover | undefined): Promise<Looked> {
   const looking = existingVolume(deps, work)
   const isAlone = !looksInCinder(deps, work) // The hand-over may do all at once.
-  if (!handover || isAlone || work.resumed || needsExtension(work.claim, handover.spare)) {
+  const isInPool = work.destination.id === work.pool.id // There the rename is the last step, and ends the claim.
+  if (!handover || isAlone || isInPool || work.resumed || needsExtension(work.claim, handover.spare)) {
     return { existing: await looking, attempt: handover && { handover, isAlone } }
   }
   const [look, preparation] = await Promise.allSettled([looking, prepare(deps, handover)])
   const failure: unknown = preparation.status === 'rejected' ? preparation.reason : undefined
-  if (look.status === 'rejected') throw isUnclear(failure) ? failure : look.reason // It says more of the spare.
-  if (look.value) return { existing: look.value, attempt: undefined, fit: !isUnclear(failure) }
+  if (look.status === 'rejected') throw mayStillAct(failure) ? failure : look.reason // It says more of the spare.
+  if (look.value) return { existing: look.value, attempt: undefined, fit: !mayStillAct(failure) }
   if (preparation.status === 'fulfilled') {
     return { existing: undefined, attempt: { handover, prepared: preparation.value } }
   }
@@ -162,9 +171,11 @@ const isMadeFor = ({ claim, image }: Work, volume: Volume): boolean =>
 /** The disk that was there, which may be the very one that an earlier try has renamed or made. */
 async function giveExisting(deps: Deps, work: Work, volume: Volume, fit = true): Promise<ClaimResult> {
   const { claim, spare } = work
-  if (spare?.volumeId === volume.id) return await handOver(deps, work, spare)
+  if (spare?.volumeId === volume.id && work.resumed) return await handOver(deps, work, spare)
   if (isMadeFor(work, volume)) return await awaitInProject(deps, work, volume)
-  if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare, fit)
+  // A row that is older than the truth: the volume was given under this name before, and is no spare.
+  if (spare?.volumeId === volume.id) await deps.spares.drop(spare.id, 'reserved', leaseOf(work))
+  else if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare, fit)
   const given = { source: 'existing', missReason: undefined, disk: diskOfVolume(volume) } as const
   if (usabilityOf(volume.status) === 'unusable') throw unusable(claim, volume)
   return await give(deps, work, given, volume.status)
@@ -183,7 +194,7 @@ const SPARES_TRIED = 3
 /** Hands over the reserved spare, or the next where one is unfit. Undefined: none was fit, or none is left. */
 async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<ClaimResult | undefined> {
   let attempt = first
-  for (let tries = 1; ; tries += 1) {
+  for (let tries = 0; ; ) {
     const { handover } = attempt
     try {
       if (attempt.unfit) throw attempt.unfit
@@ -192,6 +203,8 @@ async function serveFromStock(deps: Deps, work: Work, first: Attempt): Promise<C
     } catch (error) {
       if (!(error instanceof UnfitSpare)) throw error
       await discard(deps, work, handover, error)
+      // Rows whose volumes are no spares any more, as after a backup was restored, may be many, and each goes for good.
+      if (!(error instanceof LostSpare)) tries += 1
     }
     const next = tries < SPARES_TRIED && (await deps.spares.reserveOldest(work.claim.id, work.claim, deps.clock.now()))
     if (!next) return undefined
@@ -205,11 +218,18 @@ async function takeInTurn(deps: Deps, { handover, prepared: before }: Attempt): 
   return prepared.spare
 }
 
-/** Retired under its own name and metadata, so that what is left of it is known for ours and deleted. */
+/**
+ * Retired under its own name and metadata, so that what is left of it is known for ours and deleted. What is not ours any more is
+ * left alone.
+ */
 async function discard(deps: Deps, work: Work, handover: Handover, error: UnfitSpare): Promise<void> {
   const { spare, claim } = handover
   const fields = { claim_id: claim.id, spare_id: spare.id, volume_id: spare.volumeId, error: error.message }
   deps.log.warn(fields, 'spare could not be handed over')
+  if (error instanceof LostSpare && !work.resumed) {
+    await deps.spares.drop(spare.id, 'reserved', leaseOf(work))
+    return
+  }
   // What an earlier try had to do with may have moved: only what is in neither project is certainly gone.
   const isGone = work.resumed && (await whereIs(handover)) === 'nowhere'
   if (isGone) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(work))

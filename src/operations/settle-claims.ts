@@ -1,7 +1,7 @@
 import type { Claim, ClaimRequest } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
-import type { Spare } from '../pool/spare.ts'
+import { DEPLOYMENT_KEY, type Spare } from '../pool/spare.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
@@ -91,11 +91,20 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
   const { claim } = own
   const spare = await deps.spares.ofClaim(claim.id)
   if (spare?.volumeId && spare.availableAt !== undefined) {
+    if (await isHandedOverInPool(deps, claim, spare, call)) return void (await giveSpare(deps, own, spare))
     const how = { fit: claim.status === 'open', sent: true }
     const isBack = await putBack(deps, own, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, own, spare, call)
   } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.
   await deps.claims.forget(leaseOf(own))
+}
+
+/** In the pool's own project the rename is the last step: what bears the claim's name may have been answered, and is in use by now. */
+async function isHandedOverInPool(deps: Deps, claim: Claim, { volumeId = '' }: Spare, call: Call): Promise<boolean> {
+  const pool = await deps.cloud.pool(call)
+  if (claim.projectId !== pool.id) return false
+  const volume = await pool.volumes.find(volumeId, call)
+  return volume?.name === claim.name && volume.metadata[DEPLOYMENT_KEY] === undefined
 }
 
 /** Its owner may be out of our sight; a volume that is nowhere was deleted, and the spare goes the way of the retired. */

@@ -1,7 +1,7 @@
 import { CloudError, PoolError } from '../pool/errors.ts'
 import { DEPLOYMENT_KEY, type Spare } from '../pool/spare.ts'
 import type { Deps } from './deps.ts'
-import { accept, type Handover, needsExtension, rename, unsettled } from './hand-over.ts'
+import { accept, type Handover, lookAt, needsExtension, rename, unsettled, waitingTransfer } from './hand-over.ts'
 import { requireLease } from './lease.ts'
 
 /**
@@ -10,11 +10,13 @@ import { requireLease } from './lease.ts'
  */
 export async function takeAtOnce(deps: Deps, handover: Handover): Promise<Spare | undefined> {
   const { spare, claim, destination, pool } = handover
-  const { transfer } = spare
-  const authKey = transfer && deps.keyring.open(transfer.sealedKey)
-  if (!transfer || authKey === undefined || destination.id === pool.id || needsExtension(claim, spare)) return undefined
+  // An admin's rename that is late would be carried out in the tenant's project.
+  if (!pool.isConfined || !spare.transfer || destination.id === pool.id || needsExtension(claim, spare))
+    return undefined
+  const waiting = waitingTransfer(deps, spare, await lookAt(deps, handover))
+  if (!waiting) return undefined
   await requireLease(deps, claim.id, handover.lease)
-  const prepared = { spare, waiting: { transferId: transfer.id, authKey } }
+  const prepared = { spare, waiting }
   const [renamed, accepted] = await Promise.allSettled([rename(handover), accept(deps, handover, prepared)])
   const failure: unknown = renamed.status === 'rejected' ? renamed.reason : undefined
   if (accepted.status === 'rejected') throw worse(accepted.reason, failure)
@@ -25,7 +27,7 @@ export async function takeAtOnce(deps: Deps, handover: Handover): Promise<Spare 
 /** A volume that may have moved leaves its claim open; one that may still be renamed must not go back into stock. */
 function worse(refusal: unknown, failure: unknown): unknown {
   if (refusal instanceof PoolError && refusal.code === 'claim_unsettled') return refusal
-  return failure instanceof CloudError && failure.mayHaveActed ? failure : refusal
+  return failure instanceof CloudError && failure.mayStillAct ? failure : refusal
 }
 
 /**
@@ -42,6 +44,8 @@ export async function completeName(
     await destination.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
   } catch (error) {
     if (!(error instanceof CloudError)) throw error
-    throw unsettled(error.message)
+    if (error.code !== 'bad_request') throw unsettled(error.message)
+    // It is the claim's all the same, under the name that it has.
+    deps.log.error({ claim_id: claim.id, volume_id: volumeId, error: error.message }, 'disk not renamed')
   }
 }

@@ -72,18 +72,21 @@ export class CloudError extends Error {
   readonly code: CloudErrorCode
   /** True when the cloud may have done what was asked: look before asking again. */
   readonly mayHaveActed: boolean
+  /** True when it may do so yet, whatever a look shows: nobody who answers for it has said that the request is over. */
+  readonly mayStillAct: boolean
   /** The HTTP status, where there was an answer. */
   readonly status: number | undefined
 
   constructor(
     code: CloudErrorCode,
     message: string,
-    options: ErrorOptions & { mayHaveActed?: boolean; status?: number | undefined } = {}
+    options: ErrorOptions & { mayHaveActed?: boolean; mayStillAct?: boolean; status?: number | undefined } = {}
   ) {
     super(message, options)
     this.name = 'CloudError'
     this.code = code
     this.mayHaveActed = options.mayHaveActed ?? false
+    this.mayStillAct = options.mayStillAct ?? this.mayHaveActed
     this.status = options.status
   }
 }

@@ -69,7 +69,8 @@ export interface Spares {
   retireStale(at: Date): Promise<number>
   /** Those whose turn it is to be deleted. They go to the end of the line: none that cannot be deleted holds up the others. */
   nextRetired(limit: number, at: Date): Promise<Spare[]>
-  drop(id: string, from: SpareStatus): Promise<boolean>
+  /** False: it was not in that status any more, or not that claim's. */
+  drop(id: string, from: SpareStatus, lease?: ClaimLease): Promise<boolean>
   /** A row for a volume of ours that no row knew. False: one knows it by now. */
   adopt(spare: Spare): Promise<boolean>
   byVolume(volumeId: string): Promise<Spare | undefined>

@@ -52,6 +52,24 @@ export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, arm
 
 const isFault = (volume: Volume): boolean => volume.status.startsWith('error') || volume.status === 'deleting'
 
+/**
+ * Whether a volume is still as a claim has it in hand: a spare's, or under the claim's name already and our mark off, since an
+ * earlier try may have renamed it. Anything else was given away, or taken, meanwhile: after a backup of the database was
+ * restored, rows are older than what they are about.
+ */
+export const isInHand = (
+  volume: Volume,
+  spare: Spare,
+  claimName: string,
+  deployment: string,
+  poolProjectId: string
+): boolean =>
+  isOurs(volume, spare.id, deployment, poolProjectId) ||
+  ([spare.name, claimName].includes(volume.name) &&
+    volume.metadata[DEPLOYMENT_KEY] === undefined &&
+    volume.projectId === poolProjectId &&
+    !volume.attached)
+
 /** Whether a volume is still a spare's, to hand out and to delete: our name and metadata, our project, attached to nothing. */
 export const isOurs = (volume: Volume, spareId: string, deployment: string, poolProjectId: string): boolean =>
   volume.name === spareName(spareId) &&

@@ -31,6 +31,8 @@ export interface FaultRule {
   readonly kind: FaultKind
   /** How often it strikes at most; absent: until it is removed. */
   readonly count?: number
+  /** So many calls that it could strike pass before it does; absent: none. */
+  readonly after?: number
   /** That it strikes a call; absent: 1. */
   readonly probability?: number
   /** For `status`. */
@@ -45,6 +47,7 @@ export interface FaultRule {
 export interface Fault extends FaultRule {
   readonly id: number
   strikes: number
+  passed: number
 }
 
 /** The rules in force, and the dice. */
@@ -71,7 +74,7 @@ export class Faults {
       throw new RangeError(`operation: ${kind} strikes only ${sensible.join(', ')}`)
     }
     this.#lastId += 1
-    const fault = { ...rule, id: this.#lastId, strikes: 0 }
+    const fault = { ...rule, id: this.#lastId, strikes: 0, passed: 0 }
     this.#rules.push(fault)
     return fault
   }
@@ -86,11 +89,20 @@ export class Faults {
   /** The fault that strikes this call, if any: the oldest rule that fits and whose dice fall so. */
   draw(operation: Operation): Fault | undefined {
     const fault = this.#rules.find(
-      rule => fits(rule, operation) && (rule.probability === undefined || this.#random.fraction() < rule.probability)
+      rule =>
+        fits(rule, operation) &&
+        !letsPass(rule) &&
+        (rule.probability === undefined || this.#random.fraction() < rule.probability)
     )
     if (fault) fault.strikes += 1
     return fault
   }
+}
+
+function letsPass(rule: Fault): boolean {
+  if (rule.passed >= (rule.after ?? 0)) return false
+  rule.passed += 1
+  return true
 }
 
 const fits = ({ operation: wanted = '*', kind, count, strikes }: Fault, operation: Operation): boolean =>

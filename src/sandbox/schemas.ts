@@ -125,6 +125,7 @@ export const faultBody = own(
       operation: Type.Optional(Type.Unsafe<Operation | '*'>({ enum: ['*', ...OPERATIONS] })),
       kind: Type.Enum([...FAULT_KINDS]),
       count: Type.Optional(Type.Integer({ minimum: 1 })),
+      after: Type.Optional(Type.Integer({ minimum: 1 })),
       probability: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
       status: Type.Optional(Type.Integer({ minimum: 400, maximum: 599 })),
       message: Type.Optional(Type.String()),

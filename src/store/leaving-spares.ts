@@ -22,10 +22,11 @@ export async function retire(
   lease?: ClaimLease
 ): Promise<boolean> {
   requireNext(from, 'retiring')
-  const condition = `status = :from${lease ? ` and ${IS_HELD}` : ''}`
-  const rows = await query(db, retireWhere(condition), { id, from, at, ...lease })
+  const rows = await query(db, retireWhere(inStatus(lease)), { id, from, at, ...lease })
   return rows.length > 0
 }
+
+const inStatus = (lease: ClaimLease | undefined): string => `status = :from${lease ? ` and ${IS_HELD}` : ''}`
 
 export async function retireUnfinished(db: Database, id: string, at: Date): Promise<boolean> {
   const rows = await query(db, retireWhere(IS_UNFINISHED), { id, at })
@@ -80,17 +81,17 @@ export async function nextRetired(db: Database, limit: number, at: Date): Promis
   return rows.map(toSpare)
 }
 
-export async function drop(db: Database, id: string, from: SpareStatus): Promise<boolean> {
+export async function drop(db: Database, id: string, from: SpareStatus, lease?: ClaimLease): Promise<boolean> {
   requireNext(from, 'gone')
   const rows = await query(
     db,
     `with spare as (
-       delete from backup_volumes where id = :id and status = :from returning id, claim_id, volume_id
+       delete from backup_volumes where id = :id and ${inStatus(lease)} returning id, claim_id, volume_id
      ), lost as (
        ${DISK_LOST}
      )
      select id from spare`,
-    { id, from }
+    { id, from, ...lease }
   )
   return rows.length > 0
 }

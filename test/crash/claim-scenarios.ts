@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { PoolError } from '../../src/pool/errors.ts'
-import { deleteTransfer } from '../../src/sandbox/transfers.ts'
-import { createVolume } from '../../src/sandbox/volumes.ts'
+import { changeVolume, createVolume } from '../../src/sandbox/volumes.ts'
 import { claimUntilUsable, oneDisk, type Scenario, stepsOf } from './scenario.ts'
 import type { Stage } from './stage.ts'
 import type { Act } from './worker.ts'
@@ -16,7 +15,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.update transfers.accept claims.settle
+      claims.open volumes.pages volumes.find volumes.update transfers.accept claims.settle
     `),
     afterwards: oneDisk(1)
   },
@@ -28,7 +27,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.update transfers.accept claims.settle
+      claims.open volumes.find volumes.update transfers.accept claims.settle
     `),
     afterwards: oneDisk(1)
   },
@@ -40,7 +39,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.update transfers.create spares.noteTransfer transfers.accept
+      claims.open volumes.pages volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept
       claims.settle
     `),
     afterwards: oneDisk(1),
@@ -53,7 +52,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request({ sizeGib: 30 }) }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find transfers.ofVolume transfers.delete spares.noteTransfer
+      claims.open volumes.pages volumes.find volumes.find transfers.ofVolume transfers.delete spares.noteTransfer
       volumes.extend volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept
       claims.settle
     `),
@@ -67,7 +66,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request({ projectId: stage.project('pool') }) }
     },
     steps: stepsOf(`
-      claims.open volumes.pages transfers.ofVolume transfers.delete spares.noteTransfer volumes.find volumes.update
+      claims.open volumes.pages volumes.find transfers.ofVolume transfers.delete spares.noteTransfer volumes.update
       claims.settle
     `),
     afterwards: oneDisk(1)
@@ -76,13 +75,13 @@ export const FROM_STOCK: readonly Scenario[] = [
     name: 'a claim whose first spare turns out unfit',
     given: async stage => {
       await stage.fill()
-      const [transfer] = stage.cloud.transfers.ofVolume(stage.stock()[0] ?? '')
-      deleteTransfer(stage.cloud, stage.operator, transfer?.id ?? '')
+      const first = stage.cloud.volumes.get(stage.stock()[0] ?? '')
+      if (first) changeVolume(stage.cloud, stage.operator, first, { status: 'error' })
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.update transfers.accept volumes.find volumes.find volumes.update
-      spares.retire spares.reserveOldest volumes.update transfers.accept claims.settle
+      claims.open volumes.pages volumes.find volumes.find volumes.update
+      spares.retire spares.reserveOldest volumes.find volumes.update transfers.accept claims.settle
     `),
     afterwards: oneDisk(2)
   },
@@ -94,7 +93,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.update spares.ofClaim volumes.find volumes.update spares.putBack
+      claims.open volumes.pages volumes.find volumes.update spares.ofClaim volumes.find volumes.update spares.putBack
       claims.settle
     `),
     afterwards: async (stage, act, stock) => {
@@ -111,7 +110,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.update transfers.accept claims.find claims.renew spares.ofClaim
+      claims.open volumes.pages volumes.find volumes.update transfers.accept claims.find claims.renew spares.ofClaim
       volumes.find volumes.update spares.putBack claims.forget claims.release
     `),
     afterwards: refused,

@@ -19,7 +19,7 @@ export const CREATIONS: readonly Scenario[] = [
     given: madeDisk,
     steps: stepsOf(`
       claims.open claims.living claims.resume spares.ofClaim images.find volumes.find spares.noteFinished
-      volumes.update transfers.create spares.noteTransfer transfers.accept claims.settle
+      volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept claims.settle
     `),
     afterwards: oneDisk(0)
   },
@@ -30,8 +30,8 @@ export const CREATIONS: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay volumes.pages spares.noteFinished claims.resume spares.ofClaim images.find volumes.find volumes.update transfers.create spares.noteTransfer
-      transfers.accept claims.settle claims.find
+      spares.onTheirWay volumes.pages spares.noteFinished claims.resume spares.ofClaim images.find volumes.find
+      volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept claims.settle claims.find
     `),
     afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)
   },

@@ -148,7 +148,9 @@ describe('finding out who a caller is', () => {
 describe('acting with a caller’s token', () => {
   it('uses it in its project', async t => {
     const { cloud, client } = await aCloud(t)
-    cloud.onCinder('GET /volumes/v1', { body: { volume: volumeBody('v1') } })
+    cloud.onCinder('GET /volumes/v1', {
+      body: { volume: volumeBody('v1', { 'os-vol-tenant-attr:tenant_id': TENANT }) }
+    })
     const identity = await client.identify('callers', CALL)
     assert.ok(identity)
     const project = client.withToken(identity)

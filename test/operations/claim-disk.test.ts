@@ -24,14 +24,24 @@ describe('claiming a disk from stock', () => {
     assert.equal(await available(service), 4)
   })
 
-  it('costs two statements and three calls to Cinder when the spare is armed: look-up beside rename, then accept', async t => {
+  it('costs two statements and four calls to Cinder when the spare is armed: look-up beside look and rename, then accept', async t => {
     const service = await aService(t)
     await service.claim({ hostname: 'first' }) // Logs in to the project.
     const before = await cloudRequests(service)
     const statements = countStatements(service)
     await service.claim({ hostname: 'second' })
     assert.equal(statements(), 2)
-    assert.deepEqual(await requestsSince(service, before), { transfer_accept: 1, volume_list: 1, volume_update: 1 })
+    const calls = { transfer_accept: 1, volume_list: 1, volume_show: 1, volume_update: 1 }
+    assert.deepEqual(await requestsSince(service, before), calls)
+  })
+
+  it('costs an admin a look more for each change, since Cinder would let him change what is not there', async t => {
+    const service = await aService(t, { user: 'admin' })
+    await service.claim({ hostname: 'first' })
+    const before = await cloudRequests(service)
+    await service.claim({ hostname: 'second' })
+    const calls = { transfer_accept: 1, volume_list: 1, volume_show: 2, volume_update: 1 }
+    assert.deepEqual(await requestsSince(service, before), calls)
   })
 
   it('gives rival claims different volumes', async t => {
@@ -169,7 +179,7 @@ describe('claiming a disk again', () => {
     const service = await aService(t)
     const { sandbox, clock } = service
     sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 500, acts: true, count: 2 })
-    sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500, count: 3 })
+    sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500, after: 1, count: 3 })
     const first = await service.claim()
     assert.deepEqual([first.status, first.body.code], [503, 'claim_unsettled'])
     assert.equal(service.volumes('tenant-a').length, 1)
@@ -239,13 +249,13 @@ describe('claiming a name that exists', () => {
     assert.equal((await service.claim()).body.source, 'pool')
   })
 
-  it('then costs one round of calls: the name is changed while the transfer is accepted', async t => {
+  it('then costs a look and one round of calls: the name is changed while the transfer is accepted', async t => {
     const service = await aService(t, { config: { claims: { check_existing: 'claims' } } })
     await service.claim({ hostname: 'first' }) // Logs in to the project.
     const [before, statements] = [await cloudRequests(service), countStatements(service)]
     const { status, body } = await service.claim()
     assert.deepEqual([status, body.source, statements()], [200, 'pool', 2])
-    assert.deepEqual(await requestsSince(service, before), { transfer_accept: 1, volume_update: 1 })
+    assert.deepEqual(await requestsSince(service, before), { transfer_accept: 1, volume_show: 1, volume_update: 1 })
   })
 
   it.for(['before', 'after'] as const)(
@@ -267,7 +277,7 @@ describe('claiming a name that exists', () => {
     const service = await aService(t, { config: { claims: { check_existing: 'claims' } } })
     await service.claim({ hostname: 'first' })
     service.sandbox.cloud.addFault({ operation: 'volume_update', kind: 'delay', ms: 500, count: 1 })
-    service.sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 503 })
+    service.sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 503, after: 1 })
     const { status, body } = await service.claim()
     assert.deepEqual([status, body.code], [503, 'claim_unsettled'])
     service.sandbox.cloud.faults.remove()

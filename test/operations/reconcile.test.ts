@@ -13,7 +13,7 @@ const check = (service: TestService) => service.call('POST', '/pool/check')
 /** A claim that broke off: the service died between reserving the spare and the named step in Cinder. */
 async function brokenClaim(service: TestService): Promise<string> {
   const { sandbox, clock } = service
-  sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500 })
+  sandbox.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500, after: 1 })
   const { body } = await service.claim()
   assert.equal(body.code, 'claim_unsettled')
   sandbox.cloud.faults.remove()

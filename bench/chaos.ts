@@ -1,8 +1,9 @@
 /** The chaos test of test/processes with other numbers. Exit code 1: something was not as promised. */
 import { randomInt } from 'node:crypto'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { chaos } from '../test/processes/chaos.ts'
 import { counts, faultsOf } from '../test/processes/counts.ts'
+import { SERVICE_ROLES, type ServiceRole } from '../test/support/service-role.ts'
 import { withLifetime } from './lifetime.ts'
 import { wholeNumber } from './whole-number.ts'
 
@@ -12,6 +13,7 @@ interface Options {
   readonly restarts: number
   readonly seconds: number
   readonly seed: number
+  readonly role: ServiceRole
 }
 
 const command = new Command('chaos')
@@ -23,6 +25,7 @@ const command = new Command('chaos')
   .option('--callers <n>', 'at once', wholeNumber(1), 32)
   .option('--restarts <n>', 'of PostgreSQL', wholeNumber(0), 2)
   .option('--seconds <n>', 'for all claims, and then again until all is whole, at most', wholeNumber(1), 3_600)
+  .addOption(new Option('--role <role>', "the service's user").choices(SERVICE_ROLES).default('member'))
   .option('--seed <n>', 'repeats what happens, though not when', wholeNumber(0), randomInt(2 ** 31))
 
 const { seconds, ...options } = command.parse().opts<Options>()

@@ -1,6 +1,6 @@
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
-import { patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
+import { isOurs, patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
 import { arms } from './arm.ts'
 import { armFinished } from './arm-finished.ts'
 import { allEnded, collect, concurrently } from './concurrently.ts'
@@ -131,6 +131,9 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
   if (!known?.volumeId || known.status === 'retiring') return // A retired one that was found just now will be deleted.
   const { volumeId } = known
   const volume = look.byId.get(volumeId) ?? (await pool.volumes.find(volumeId, call))
+  if (volume && spare.status !== 'reserved' && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) {
+    return await leaveAlone(deps, look, known, volume)
+  }
   switch (verdictOnCreating(volume)) {
     case 'keep':
       if (look.overdue.has(spare)) look.failed.push(() => giveUp(deps, pool, known, volume, call))
@@ -149,6 +152,14 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
     case 'retire':
       look.failed.push(() => giveUp(deps, pool, known, volume, call))
   }
+}
+
+/** Given out, or taken by hand: the row is older than that, as after a backup of the database was restored. */
+async function leaveAlone(deps: Deps, look: Look, { id, status }: Spare, volume: Volume): Promise<void> {
+  if (!(await deps.spares.drop(id, status))) return
+  look.dropped += 1
+  const { id: volumeId, name, status: volumeStatus } = volume
+  deps.log.warn({ spare_id: id, volume_id: volumeId, name, status: volumeStatus }, 'volume left alone: it is no spare')
 }
 
 /** After the longest call, Cinder may still be at it: a create can wait for its message queue. */

@@ -18,8 +18,14 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
     home = await aHome(lifetime)
   })
 
-  describe.for(scenarios.map(scenario => [scenario.name, scenario] as const))('%s', ([, scenario]) => {
-    const { options, given, steps, afterwards, whenRepeated } = scenario
+  const settings = scenarios.flatMap(scenario =>
+    (scenario.options?.user ? [undefined] : (['member', 'admin'] as const)).map(
+      role => [scenario.name, role ?? scenario.options?.user, scenario, role] as const
+    )
+  )
+  describe.for(settings)('%s, where the service is %s', ([, , scenario, role]) => {
+    const { given, steps, afterwards, whenRepeated } = scenario
+    const options = { ...scenario.options, ...(role && { role }) }
 
     it('takes these steps, and holds nothing in the database while it asks the cloud', async t => {
       const stage = await aStage(t, home, options)

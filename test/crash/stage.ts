@@ -10,6 +10,7 @@ import { storesOf } from '../../src/store/stores.ts'
 import { complaintsOf, disksOf } from '../simulation/complaints.ts'
 import { Watch } from '../simulation/watch.ts'
 import { aRequest, DEBIAN } from '../support/samples.ts'
+import { giveServiceRole, type ServiceRole } from '../support/service-role.ts'
 import { empty } from '../support/tables.ts'
 import { TestClock } from '../support/test-clock.ts'
 import { assertNothingHeld, contentOf, lostThings } from './audit.ts'
@@ -22,6 +23,8 @@ export interface StageOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** The sandbox's user that the service logs in as; default `pool-svc`. */
   readonly user?: string
+  /** What `pool-svc` is; default: a member. */
+  readonly role?: ServiceRole
 }
 
 interface Lifetime {
@@ -74,8 +77,9 @@ export class Stage {
   #isWatched = false
   #violation: unknown
 
-  constructor(home: Home, { config = {}, user = 'pool-svc' }: StageOptions) {
+  constructor(home: Home, { config = {}, user = 'pool-svc', role = 'member' }: StageOptions) {
     this.home = home
+    giveServiceRole(this.cloud, role)
     this.#config = parseConfig({ ...BASE, ...config }, {}, 'the stage')
     this.#user = user
     const userId = (name: string): string => [...this.cloud.users.values()].find(one => one.name === name)?.id ?? ''

@@ -6,13 +6,13 @@ import { Model } from './model.ts'
 import { Real } from './real.ts'
 
 const TARGETS = { 'debian12 ssd': 3, 'debian12 sas': 2 }
-const RUNS = Number(process.env['MODEL_RUNS'] ?? 100)
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 60)
 /** On average half of them. */
 const COMMANDS_MAX = 40
 
-describe('two replicas and their cloud', () => {
+describe.for(['member', 'admin'] as const)('two replicas and their cloud, where the service is %s', role => {
   it(`are as the model has them after every command: ${RUNS} runs`, async t => {
-    const real = await Real.start(t)
+    const real = await Real.start(t, role)
     const setup = async () => {
       await real.reset(TARGETS)
       return { model: new Model(TARGETS), real }

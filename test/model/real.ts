@@ -3,6 +3,7 @@ import type { Caller, Volume as CloudVolume } from '../../src/sandbox/model.ts'
 import { changeVolume, createVolume } from '../../src/sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aService, type TestService } from '../support/service.ts'
+import type { ServiceRole } from '../support/service-role.ts'
 import { truncate } from '../support/tables.ts'
 import { LIMITS } from './state.ts'
 import { StillClock } from './still-clock.ts'
@@ -40,13 +41,13 @@ export class Real {
     this.#golden = new Set(this.cloud.snapshots.keys())
   }
 
-  static async start(t: Lifetime): Promise<Real> {
+  static async start(t: Lifetime, role: ServiceRole): Promise<Real> {
     const limits = {
       creating_max: LIMITS.creatingMax,
       creating_max_per_snapshot: LIMITS.creatingMaxPerSnapshot,
       budget_gib: LIMITS.budgetGib
     }
-    return new Real(t, await aService(t, { filled: false, clock: new StillClock(), config: { limits } }))
+    return new Real(t, await aService(t, { filled: false, role, clock: new StillClock(), config: { limits } }))
   }
 
   /** As on the first day, with these targets. */

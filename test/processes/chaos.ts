@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Random } from '../../src/sandbox/random.ts'
 import type { Tables } from '../simulation/tables.ts'
 import { readTables } from '../simulation/watch.ts'
+import type { ServiceRole } from '../support/service-role.ts'
 import { until } from '../support/until.ts'
 import { audit, type Findings, stockOf } from './audit.ts'
 import { Callers, type Told, type Wish } from './callers.ts'
@@ -13,6 +14,8 @@ import { aStage, type Lifetime, type PoolTarget, type Stage } from './stage.ts'
 
 export interface ChaosOptions {
   readonly seed: number
+  /** What the service's user is. */
+  readonly role: ServiceRole
   readonly claims: number
   readonly callers: number
   /** Of PostgreSQL. */
@@ -50,8 +53,8 @@ const TARGET = POOLS.reduce((sum, { target }) => sum + target, 0)
 
 /** Two service processes, many callers, and everything that can go wrong; then the time to mend it. */
 export async function chaos(t: Lifetime, options: ChaosOptions): Promise<Outcome> {
-  const { seed, claims, secondsMax } = options
-  const stage = await aStage(t, seed, POOLS)
+  const { seed, role, claims, secondsMax } = options
+  const stage = await aStage(t, seed, POOLS, role)
   const wishes = wishesOf(claims, new Random(seed, 'wishes'))
   const foreign = await makeForeign(stage, existingOf(wishes))
   const replicas = [new ServiceProcess(t, stage.configFile), new ServiceProcess(t, stage.configFile)]

@@ -13,6 +13,7 @@ import { startSandbox } from '../../src/sandbox/server.ts'
 import { type Database, openDatabase, query } from '../../src/store/database.ts'
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
 import { aConfigFile, aFolder } from '../support/command-line.ts'
+import { giveServiceRole, type ServiceRole } from '../support/service-role.ts'
 import { until } from '../support/until.ts'
 
 export interface Lifetime {
@@ -47,7 +48,12 @@ export interface Stage {
   postmaster(): Promise<number>
 }
 
-export async function aStage(t: Lifetime, seed: number, pools: readonly PoolTarget[]): Promise<Stage> {
+export async function aStage(
+  t: Lifetime,
+  seed: number,
+  pools: readonly PoolTarget[],
+  role: ServiceRole = 'member'
+): Promise<Stage> {
   const delays = { ...PRESETS.none, creating: 10, deleting: 50, extending: 30 }
   const sandbox = await startSandbox({ clock: systemClock, delays, seed, journalMax: 10_000_000 })
   t.onTestFinished(() => sandbox.close())
@@ -71,7 +77,9 @@ export async function aStage(t: Lifetime, seed: number, pools: readonly PoolTarg
     assert.ok(pid > 1)
     return pid
   }
-  return { cloud, db, pools, configFile, postmaster, ...peopleOf(cloud) }
+  const people = peopleOf(cloud)
+  giveServiceRole(cloud, role)
+  return { cloud, db, pools, configFile, postmaster, ...people }
 }
 
 const configFor = (authUrl: string, url: string, secret: string, pools: readonly PoolTarget[]): object => ({

@@ -11,6 +11,7 @@ import { sandboxApp } from '../../src/sandbox/server.ts'
 import { keyring } from '../../src/secret.ts'
 import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
+import { giveServiceRole, SERVICE_ROLES } from '../support/service-role.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { truncate } from '../support/tables.ts'
 import { disksOf } from './complaints.ts'
@@ -54,6 +55,9 @@ export class World {
     this.db = db
     const delays = { ...PRESETS.none, creating: CREATE_SECONDS * 1000, deleting: 500, extending: 1500 }
     this.cloud = new Cloud({ clock: this.clock, seed, delays })
+    const role = SERVICE_ROLES[Math.floor(seed / 2) % SERVICE_ROLES.length] ?? 'member'
+    giveServiceRole(this.cloud, role)
+    this.note(`the service is ${role}`)
     this.#app = sandboxApp(
       () => this.cloud,
       () => undefined

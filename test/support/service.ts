@@ -15,6 +15,7 @@ import { type Service, startService } from '../../src/service.ts'
 import { query, warmUp } from '../../src/store/database.ts'
 import { aDatabaseAddress } from './database.ts'
 import { assertDocumented } from './documented.ts'
+import { giveServiceRole, type ServiceRole } from './service-role.ts'
 import { TestClock } from './test-clock.ts'
 
 interface Lifetime {
@@ -32,6 +33,8 @@ export interface TestServiceOptions {
   readonly connections?: number
   /** The sandbox's user that the service logs in as; default `pool-svc`. */
   readonly user?: string
+  /** What `pool-svc` is; default: a member. */
+  readonly role?: ServiceRole
   /** Seconds that the sandbox takes for a volume; 0: none. */
   readonly createSeconds?: number
   /** That a request to the cloud may take, by the machine's own time; default 5. */
@@ -100,6 +103,7 @@ async function aSandboxCloud(t: Lifetime, clock: Clock, options: TestServiceOpti
   const creating = (options.createSeconds ?? 0) * 1000
   const sandbox = await startSandbox({ clock, delays: 'none' })
   sandbox.cloud.delays = { ...sandbox.cloud.delays, creating }
+  giveServiceRole(sandbox.cloud, options.role ?? 'member')
   for (const golden of options.golden ?? []) sandbox.cloud.addSnapshot(golden)
   t.onTestFinished(() => sandbox.close())
   return sandbox

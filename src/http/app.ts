@@ -14,6 +14,7 @@ import { keepDeadlines } from './deadline.ts'
 import { healthRoutes } from './health.ts'
 import { imageRoutes } from './images.ts'
 import { describe } from './openapi.ts'
+import { refuseOtherSites } from './origins.ts'
 import { poolRoutes } from './pools.ts'
 import { answerBadAddress, answerNoHttp, answerProblems } from './problem.ts'
 import { createRateLimit, type RateLimit } from './rate-limit.ts'
@@ -122,9 +123,11 @@ const requestId = (given: string | string[] | undefined, newId: () => string): s
 
 function addHooks(app: FastifyInstance, { config, deps, underWay, log }: AppOptions, limit: RateLimit): void {
   const authenticate = authenticator(config.access, deps.cloud)
+  const refuseIfOtherSites = refuseOtherSites(config)
   app.decorateRequest('caller')
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-openstack-request-id', request.id)
+    refuseIfOtherSites(request)
     const { roles } = request.routeOptions.config
     if (!roles) return
     if (deps.isStopping()) throw stopping()

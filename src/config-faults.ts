@@ -76,7 +76,11 @@ const TYPES: Record<string, string> = {
   string: 'a text; put quotes around it'
 }
 
+/** A name or an address alone, an IPv6 one with brackets or without. */
+export const HOSTNAME = '^([\\w.-]+|\\[[0-9a-fA-F:.]+\\]|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$'
+
 const PATTERNS: Record<string, string> = {
+  [HOSTNAME]: 'a host name or address alone, such as pool.example: no scheme, port or path, and no wildcard',
   '^postgres(ql)?://': 'an address such as postgres://user:password@host/database',
   '^[0-9a-fA-F]{64}$': 'the SHA-256 of the token in hex (64 characters): printf %s "$TOKEN" | sha256sum',
   '^[a-zA-Z0-9_.-]{1,64}$': '1 to 64 letters, digits, "_", "." and "-"'
@@ -156,9 +160,10 @@ function poolProblems({ pools }: Config, isSound: IsSound): string[] {
 }
 
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
+export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
 
 function loopbackProblems({ access, server }: Config): string[] {
-  if (access.mode !== 'none' || LOOPBACK.test(server.host)) return []
+  if (access.mode !== 'none' || isLoopback(server.host)) return []
   return [`access.mode: "none" is for a loopback server.host only, not ${server.host}; use keystone or token`]
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { type Static, Type } from 'typebox'
 import { parseDocument } from 'yaml'
-import { ConfigError, explain, explainYaml, inconsistencies, isRecord, soundness } from './config-faults.ts'
+import { ConfigError, explain, explainYaml, HOSTNAME, inconsistencies, isRecord, soundness } from './config-faults.ts'
 import { PURGES } from './pool/stores.ts'
 import { oneOf } from './schema.ts'
 
@@ -64,6 +64,7 @@ export const ConfigSchema = Type.Object(
         port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8790 }),
         shutdown_seconds: Seconds(20),
         claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 }),
+        allowed_hosts: Type.Array(Type.String({ maxLength: 255, pattern: HOSTNAME }), { default: [] }),
         rate_limit: Type.Optional(Type.Object({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict))
       },
       section

@@ -10,8 +10,8 @@ import type { StoredStock } from './pool/stores.ts'
 /** What levels are read from when Prometheus asks. */
 export interface Levels {
   readonly targets: readonly PoolTarget[]
-  stock(): Promise<StoredStock>
-  orphans(): Promise<number>
+  readonly stock: () => Promise<StoredStock>
+  readonly orphans: () => Promise<number>
 }
 
 export interface Metrics {

@@ -12,7 +12,6 @@ import { type Deps, RUN_SECONDS, type Settings, type TickName } from './operatio
 import { LEASE_MS } from './operations/lease.ts'
 import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
-import { stopping } from './pool/errors.ts'
 import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
 import { keyring, readSecret, secretProblems } from './secret.ts'
 import { close, endInTime } from './shutdown.ts'
@@ -94,7 +93,8 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     }
   }
   await deps.pools.ensure(deps.settings.targets)
-  const { runs, all } = createTickers({ ...deps, ...storesOf(tickDb) }, config, tickers)
+  const behind = { ...deps, ...storesOf(tickDb) }
+  const { runs, all } = createTickers(behind, config, tickers)
   const app = await createApp({
     deps,
     config,
@@ -103,7 +103,12 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     metrics,
     tickRuns: runs,
     underWay,
-    unready: async () => (isStopping ? stopping().message : await whyUnready(db)),
+    levels: {
+      targets: behind.settings.targets,
+      stock: () => behind.spares.stock(),
+      orphans: () => behind.orphans.count()
+    },
+    unready: () => whyUnready(tickDb),
     cloudState: () => cloud.state()
   })
   stops.push(() => close(app, clock))

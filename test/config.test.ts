@@ -227,6 +227,18 @@ describe('what is wrong', () => {
     }
   })
 
+  it('is an allowed host with more to it than its name', () => {
+    const NAMED = 'a host name or address alone, such as pool.example: no scheme, port or path, and no wildcard'
+    const more = ['https://pool.example', 'pool.example:8790', 'pool.example/', '*.example', '[::1]:8790', 'a b', '']
+    assert.deepEqual(
+      problems({ server: { allowed_hosts: more } }),
+      more.map((_, index) => `server.allowed_hosts[${index}]: must be ${NAMED}`)
+    )
+    assert.deepEqual(problems({ server: { allowed_hosts: 'pool.example' } }), ['server.allowed_hosts: must be a list'])
+    const names = ['pool.example', 'Pool_1.example.', '10.0.0.1', '[fd00::1]', 'fd00::1', '::1', '::ffff:10.0.0.1']
+    assert.deepEqual(problems({ server: { allowed_hosts: names } }), [])
+  })
+
   it('is a token without a hash, a known role, or the project that its role needs', () => {
     const tokens = [
       { ...TOKEN, role: 'claimer' },

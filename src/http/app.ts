@@ -4,7 +4,7 @@ import serveStatic from '@fastify/static'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Config, Role } from '../config.ts'
-import type { Metrics } from '../metrics.ts'
+import type { Levels, Metrics } from '../metrics.ts'
 import type { Deps } from '../operations/deps.ts'
 import { PACKAGE_ROOT } from '../package-root.ts'
 import { stopping } from '../pool/errors.ts'
@@ -14,6 +14,7 @@ import { keepDeadlines } from './deadline.ts'
 import { healthRoutes } from './health.ts'
 import { imageRoutes } from './images.ts'
 import { describe } from './openapi.ts'
+import { refuseOtherSites } from './origins.ts'
 import { poolRoutes } from './pools.ts'
 import { answerBadAddress, answerNoHttp, answerProblems } from './problem.ts'
 import { createRateLimit, type RateLimit } from './rate-limit.ts'
@@ -32,6 +33,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call the route, besides admin; none named: everybody, without a token. */
     roles?: readonly Role[]
+    /** Needs no token, and is not free for all that: whoever asks counts as a stranger. */
+    limitsStrangers?: true
   }
 }
 
@@ -43,7 +46,9 @@ export interface AppOptions {
   readonly metrics: Metrics
   readonly tickRuns: TickRuns
   readonly underWay: UnderWay
-  /** Why requests cannot be served now; undefined: they can. */
+  /** What `/metrics` shows of the database. As `unready`, it is read beside claims, on connections that they do not use. */
+  readonly levels: Levels
+  /** Why the database lets no request be served now; undefined: it does. */
   readonly unready: () => Promise<string | undefined>
   readonly cloudState: () => CloudState
 }
@@ -122,10 +127,13 @@ const requestId = (given: string | string[] | undefined, newId: () => string): s
 
 function addHooks(app: FastifyInstance, { config, deps, underWay, log }: AppOptions, limit: RateLimit): void {
   const authenticate = authenticator(config.access, deps.cloud)
+  const refuseIfOtherSites = refuseOtherSites(config)
   app.decorateRequest('caller')
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-openstack-request-id', request.id)
-    const { roles } = request.routeOptions.config
+    refuseIfOtherSites(request)
+    const { roles, limitsStrangers } = request.routeOptions.config
+    if (limitsStrangers) await limit.anybody(request)
     if (!roles) return
     if (deps.isStopping()) throw stopping()
     await limit.stranger(request)

@@ -9,6 +9,7 @@ import type { Caller } from './access.ts'
 import { projectFor } from './access.ts'
 import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
+import { ProjectShare } from './project-share.ts'
 import { type ClaimBody, next_marker, Page, strict, Word } from './schemas.ts'
 import { toClaimRecord, toClaimView } from './views.ts'
 
@@ -85,6 +86,7 @@ const claiming = ({ openstack }: AppOptions['config']) => ({
 
 export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config }) => {
   let inFlight = 0
+  const share = new ProjectShare(config.server.claims_in_flight_max)
   // Its callers are programs: what helmet says is for browsers.
   const options = { schema: claimDiskSchema, config: claiming(config), helmet: false } as const
   app.post('/pool/claim', options, async (request, reply) => {
@@ -93,7 +95,7 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     try {
       const { caller, body, headers, call } = request
       const claim = await toClaimRequest(caller, body as ClaimBody, headers['idempotency-key'], call)
-      const result = await claimDisk(deps, claim, call)
+      const result = await share.run(claim.projectId, () => claimDisk(deps, claim, call))
       void reply.code(result.usable ? 200 : 202)
       return toClaimView(result)
     } finally {

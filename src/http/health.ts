@@ -1,18 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { PoolError } from '../pool/errors.ts'
+import { PoolError, type PoolErrorCode, stopping } from '../pool/errors.ts'
 import type { AppOptions } from './app.ts'
 import { openProblems } from './problem.ts'
 import { strict, Text } from './schemas.ts'
+import { shared } from './shared-read.ts'
 
-const healthSchema = (operationId: string, summary: string) => ({
+const healthSchema = (operationId: string, summary: string, ...codes: readonly PoolErrorCode[]) => ({
   operationId,
   summary,
   tags: ['operating'],
   security: [],
   response: {
     200: { description: 'Yes', ...Type.Object({ status: Text }, strict) },
-    ...openProblems('database_unavailable')
+    ...openProblems('database_unavailable', ...codes)
   }
 })
 
@@ -23,30 +24,35 @@ const metricsSchema = {
   security: [],
   response: {
     200: { description: 'Metrics', content: { 'text/plain': { schema: Text } } },
-    ...openProblems('database_unavailable')
+    ...openProblems('rate_limited', 'database_unavailable')
   }
 }
 
-/** Whoever asks whether we live does not wait for long. */
-const inTime = { seconds: 5 }
+/** Whoever asks whether we live does not wait for long. Each reads the database, so there is a limit for strangers. */
+const looking = { seconds: 5, limitsStrangers: true } as const
 
-export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, metrics, unready }) => {
+export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, metrics, levels, unready }) => {
+  const whyUnready = shared(deps.clock, unready)
+  const sharedLevels = {
+    targets: levels.targets,
+    stock: shared(deps.clock, levels.stock),
+    orphans: shared(deps.clock, levels.orphans)
+  }
+
   app.get('/healthz', { schema: healthSchema('isAlive', 'Whether the process is alive') }, async () => ({
     status: 'ok'
   }))
 
-  app.get('/readyz', { schema: healthSchema('isReady', 'Whether it can serve'), config: inTime }, async () => {
-    const why = await unready()
+  const readySchema = healthSchema('isReady', 'Whether it can serve', 'rate_limited')
+  app.get('/readyz', { schema: readySchema, config: looking }, async () => {
+    if (deps.isStopping()) throw stopping()
+    const why = await whyUnready()
     if (why) throw new PoolError('database_unavailable', why)
     return { status: 'ready' }
   })
 
-  app.get('/metrics', { schema: metricsSchema, config: inTime }, async (_request, reply) => {
-    const text = await metrics.read({
-      targets: deps.settings.targets,
-      stock: () => deps.spares.stock(),
-      orphans: () => deps.orphans.count()
-    })
+  app.get('/metrics', { schema: metricsSchema, config: looking }, async (_request, reply) => {
+    const text = await metrics.read(sharedLevels)
     return await reply.type(metrics.contentType).send(text)
   })
 }

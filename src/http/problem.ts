@@ -152,7 +152,6 @@ export const problems = (...codes: readonly PoolErrorCode[]): Record<number, unk
     'invalid_request',
     'unauthenticated',
     'rate_limited',
-    'forbidden',
     'database_unavailable',
     ...KEYSTONE_FAILS,
     ...codes
@@ -160,10 +159,11 @@ export const problems = (...codes: readonly PoolErrorCode[]): Record<number, unk
 
 const KEYSTONE_FAILS = ['cloud_error', 'cloud_unavailable', 'cloud_timeout'] as const
 
-/** The error answers of a route that everybody may call. */
-export function openProblems(...codes: readonly PoolErrorCode[]): Record<number, unknown> {
+/** The error answers of a route that everybody may call, but for pages of other sites. */
+export function openProblems(...own: readonly PoolErrorCode[]): Record<number, unknown> {
   const byStatus = new Map<number, PoolErrorCode[]>()
-  for (const code of codes) byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])
+  for (const code of ['forbidden', ...own] as const)
+    byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])
   return Object.fromEntries(
     [...byStatus].map(([status, of]) => [
       status,

@@ -11,15 +11,19 @@ const KNOWN_MAX = 10_000
 export interface RateLimit {
   /** Before anybody is asked who it is: a token that was never good counts against the address that it comes from. */
   stranger(request: FastifyRequest): Promise<void>
+  /** Where no token is needed: whoever asks counts against its address, whatever it is known by. */
+  anybody(request: FastifyRequest): Promise<void>
   /** Once that is known. */
   caller(request: FastifyRequest): Promise<void>
 }
+
+const NO_LIMIT = async (): Promise<void> => undefined
 
 export async function createRateLimit(
   app: FastifyInstance,
   config: Config['server']['rate_limit']
 ): Promise<RateLimit> {
-  if (!config) return { stranger: async () => undefined, caller: async () => undefined }
+  if (!config) return { stranger: NO_LIMIT, anybody: NO_LIMIT, caller: NO_LIMIT }
   const max = config.per_minute
   await app.register(rateLimit, { global: false })
   const options = { max, timeWindow: MINUTE_MS, cache: KNOWN_MAX }
@@ -29,6 +33,9 @@ export async function createRateLimit(
   return {
     async stranger(request) {
       if (!known.has(credentialsOf(request))) refuseBeyond(max, await strangers(request))
+    },
+    async anybody(request) {
+      refuseBeyond(max, await strangers(request))
     },
     async caller(request) {
       remember(known, credentialsOf(request))

@@ -177,10 +177,13 @@ describe('more claims at once than server.claims_in_flight_max', () => {
     busy = await aService(u, { config: { server: { port: 0, claims_in_flight_max: 2 } } })
   })
   beforeEach(() => busy.sandbox.cloud.faults.remove())
+  /** For two projects: one alone may have half of the places. */
+  const claimInTurn = (hostname: string, index: number) =>
+    busy.claim({ hostname, project_id: busy.project(index % 2 === 0 ? 'tenant-a' : 'tenant-b') })
 
   it('are told to come again, and left alone; the others are served', async () => {
     busy.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'delay', ms: 1000 })
-    const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => busy.claim({ hostname })))
+    const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(claimInTurn))
     const refused = answers.filter(({ status }) => status === 503)
     assert.equal(refused.length, 3)
     for (const { body, headers } of refused) {
@@ -193,7 +196,7 @@ describe('more claims at once than server.claims_in_flight_max', () => {
 
   it('are served once those before them have ended, well or not', async () => {
     busy.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'over_quota', count: 2 })
-    const wrong = ['f', 'g'].map(hostname => busy.claim({ hostname }))
+    const wrong = ['f', 'g'].map(claimInTurn)
     for (const { status } of await Promise.all(wrong)) assert.equal(status, 403)
     assert.equal((await busy.claim({ hostname: 'h' })).status, 200)
   })

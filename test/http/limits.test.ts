@@ -23,7 +23,7 @@ describe('a client that is slow', () => {
     ['in its headers', 'POST /pool/claim HTTP/1.1\r\nhost: a\r\n'],
     [
       'in its body',
-      'POST /pool/claim HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{'
+      'POST /pool/claim HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{'
     ]
   ] as const)('%s is told so, and let go', async ([, bytes], u) => {
     hurry(u)

@@ -13,16 +13,21 @@ interface Sent {
   readonly headers?: Record<string, string>
   readonly body?: string
   readonly signal?: AbortSignal
+  readonly project?: string
 }
 
 /** A claim over the network, as any client sends it. */
-const claimOver = (service: TestService, { headers, ...options }: Sent = {}): Promise<Response> =>
+const claimOver = (service: TestService, { headers, project = 'tenant-a', ...options }: Sent = {}): Promise<Response> =>
   fetch(`${service.service.url}/pool/claim`, {
     method: 'POST',
-    body: JSON.stringify({ hostname: newId(), ...DEBIAN, project_id: service.project('tenant-a') }),
+    body: JSON.stringify({ hostname: newId(), ...DEBIAN, project_id: service.project(project) }),
     ...options,
     headers: { 'content-type': 'application/json', ...headers }
   })
+
+/** Side by side, for two projects in turn: one alone may have half of the places. */
+const claimsOver = (service: TestService, count: number, options: Sent = {}): Promise<Response>[] =>
+  Array.from({ length: count }, (_, n) => claimOver(service, { project: n % 2 ? 'tenant-b' : 'tenant-a', ...options }))
 
 /** Claims stand still in their last call to Cinder until the test lets the time go on. */
 const holdAccepts = ({ sandbox }: TestService): void =>
@@ -32,7 +37,7 @@ const held = ({ sandbox }: TestService): number => sandbox.cloud.faults.list()[0
 
 async function takeAllPlaces(service: TestService, options: Sent = {}): Promise<Promise<Response>[]> {
   holdAccepts(service)
-  const claims = Array.from({ length: PLACES }, () => claimOver(service, options))
+  const claims = claimsOver(service, PLACES, options)
   for (const claim of claims) claim.catch(() => undefined)
   await until(() => held(service) === PLACES)
   return claims
@@ -47,7 +52,7 @@ async function assertFull(service: TestService): Promise<void> {
 /** All of them are free: as many claims as there are places are served side by side. */
 async function assertFree(service: TestService): Promise<void> {
   service.sandbox.cloud.faults.remove()
-  const claims = Array.from({ length: PLACES }, () => claimOver(service))
+  const claims = claimsOver(service, PLACES)
   const answers = await service.clock.during(Promise.all(claims))
   assert.deepEqual(
     answers.map(({ status }) => status),
@@ -67,9 +72,9 @@ describe('of forty claims at once for four places', () => {
   it('four are served, and the others are refused while the time stands still', async () => {
     holdAccepts(service)
     const refused: Response[] = []
-    const claims = Array.from({ length: 40 }, async () => {
-      const answer = await claimOver(service)
-      if (answer.status === 503) refused.push(answer)
+    const claims = claimsOver(service, 40).map(async claim => {
+      const answer = await claim
+      if (answer.status === 503 || answer.status === 429) refused.push(answer)
       return answer.status
     })
     await until(() => refused.length === 36)
@@ -78,7 +83,7 @@ describe('of forty claims at once for four places', () => {
     const statuses = await service.clock.during(Promise.all(claims))
     assert.equal(statuses.filter(status => status === 200).length, PLACES)
     assert.equal((await service.claims()).length, PLACES)
-    assert.equal(service.volumes('tenant-a').length, PLACES)
+    for (const project of ['tenant-a', 'tenant-b']) assert.equal(service.volumes(project).length, PLACES / 2)
     await assertFree(service)
   })
 })
@@ -97,14 +102,14 @@ describe('a place is held as long as the work lasts, and no longer:', () => {
 
   it('when Cinder refuses', async () => {
     service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'over_quota', count: PLACES })
-    const claims = Array.from({ length: PLACES }, () => claimOver(service))
+    const claims = claimsOver(service, PLACES)
     for (const { status } of await service.clock.during(Promise.all(claims))) assert.equal(status, 403)
     await assertFree(service)
   })
 
   it('when the request is wrong in what only the handler sees', async () => {
     const body = JSON.stringify({ ...DEBIAN, hostname: 'w'.repeat(252) })
-    const claims = Array.from({ length: 2 * PLACES }, () => claimOver(service, { body }))
+    const claims = claimsOver(service, 2 * PLACES, { body })
     for (const { status } of await Promise.all(claims)) assert.ok([400, 503].includes(status))
     await assertFree(service)
   })
@@ -113,10 +118,47 @@ describe('a place is held as long as the work lasts, and no longer:', () => {
     const patient = service.clock.timeout.bind(service.clock)
     service.clock.timeout = ms => AbortSignal.timeout(Math.ceil(ms / 20))
     service.sandbox.cloud.addFault({ operation: 'volume_list', kind: 'hang' })
-    const claims = Array.from({ length: PLACES }, () => claimOver(service))
+    const claims = claimsOver(service, PLACES)
     for (const { status } of await service.clock.during(Promise.all(claims))) assert.ok([503, 504].includes(status))
     service.clock.timeout = patient
     await assertFree(service)
+  })
+})
+
+describe('one project', () => {
+  const u = whileTestsRun()
+  const WINDOWS = { os: 'windows2022', type: 'ssd' }
+  let crowded: TestService
+  beforeAll(async () => {
+    const pools = [
+      { ...DEBIAN, target: 1 },
+      { ...WINDOWS, target: 0 }
+    ]
+    crowded = await aService(u, { config: { pools } })
+    await crowded.call('POST', '/pool/pause', WINDOWS)
+  })
+
+  it('has half of the places, and what waits there holds up no other', async () => {
+    const gone = new AbortController()
+    const project_id = crowded.project('tenant-a')
+    const refused: Response[] = []
+    const waiting = Array.from({ length: 256 }, async () => {
+      const wish = { hostname: newId(), ...WINDOWS, project_id, on_empty: 'fail', wait_seconds: 60 }
+      const answer = await claimOver(crowded, { body: JSON.stringify(wish), signal: gone.signal })
+      if (answer.status === 429) refused.push(answer)
+    })
+    await until(() => refused.length === 128)
+    assert.deepEqual(
+      refused.map(({ headers }) => headers.get('retry-after')),
+      refused.map(() => '1')
+    )
+    const codes = await Promise.all(refused.map(async answer => ((await answer.json()) as { code: string }).code))
+    assert.deepEqual(new Set(codes), new Set(['rate_limited']))
+    assert.equal((await claimOver(crowded)).status, 429, 'whichever disk it asks for')
+    assert.equal((await claimOver(crowded, { project: 'tenant-b' })).status, 200)
+    assert.deepEqual((await crowded.claims()).filter(({ status }) => status === 'available').length, 1)
+    gone.abort()
+    await Promise.allSettled(waiting)
   })
 })
 

@@ -85,10 +85,28 @@ describe('server.rate_limit', () => {
     await exhaust(guarded, {}, PER_MINUTE, 401)
   })
 
-  it('leaves alone what needs no token', async t => {
+  it('counts who reads metrics or readiness by address, whatever it is known by', async t => {
+    const service = await aLimited(t, { mode: 'token', tokens })
+    assert.equal(await isServed(service, bearer('one')), true) // Counts as a stranger, as whoever comes for the first time.
+    const statuses: number[] = []
+    for (const path of ['/metrics', '/readyz', '/metrics', '/readyz', '/metrics', '/readyz']) {
+      const { status, headers } = await service.call('GET', path, undefined, bearer('one'))
+      statuses.push(status)
+      if (status === 429) assert.ok(Number(headers['retry-after']) > 0)
+    }
+    assert.deepEqual(statuses, [200, 200, 200, 200, 429, 429])
+    assert.equal(await isServed(service, bearer('one')), true)
+    const elsewhere = { method: 'GET', url: '/metrics', remoteAddress: '10.0.0.7' } as const
+    assert.equal((await service.service.app.inject(elsewhere)).statusCode, 200)
+    vi.setSystemTime(Date.now() + 60_000)
+    for (const path of ['/metrics', '/readyz']) assert.equal((await service.call('GET', path)).status, 200)
+  })
+
+  it('leaves alone what needs no token and reads nothing', async t => {
     const service = await aLimited(t, { mode: 'none' })
     await exhaust(service, {}, PER_MINUTE)
-    for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/']) {
+    for (let n = 0; n <= PER_MINUTE; n += 1) await service.call('GET', '/readyz')
+    for (const path of ['/healthz', '/openapi.json', '/']) {
       assert.equal((await service.call('GET', path)).status, 200, path)
     }
   })

@@ -46,10 +46,10 @@ export async function cloudRequests(service: TestService): Promise<Map<string, n
   return new Map(lines.map(([, operation = '', count]) => [operation, Number(count)]))
 }
 
-/** Counts the service's statements from now on. */
-export function countStatements({ service }: TestService): () => number {
+/** Counts the service's statements from now on: on all of its connections, or those of its requests or its ticks alone. */
+export function countStatements({ service }: TestService, of = [service.db, service.tickDb]): () => number {
   let count = 0
-  for (const { client } of [service.db, service.tickDb]) {
+  for (const { client } of of) {
     const acquire = client.acquireConnection.bind(client)
     client.acquireConnection = async (...args: unknown[]) => {
       count += 1

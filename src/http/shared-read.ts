@@ -1,0 +1,26 @@
+import type { Clock } from '../pool/ports.ts'
+
+const AGE_MAX_MS = 1000
+
+/**
+ * One read for all who ask while it is under way, or within a second of its beginning: however many ask, and however long it
+ * hangs, there is never a second one beside it. A failed one is not kept.
+ */
+export function shared<T>(clock: Clock, read: () => Promise<T>): () => Promise<T> {
+  let last: { readonly at: number; readonly result: Promise<T> } | undefined
+  let isUnderWay = false
+  const isFresh = (at: number): boolean => {
+    const ageMs = clock.now().getTime() - at
+    return ageMs >= 0 && ageMs <= AGE_MAX_MS
+  }
+  return () => {
+    if (last && (isUnderWay || isFresh(last.at))) return last.result
+    isUnderWay = true
+    last = { at: clock.now().getTime(), result: read() }
+    last.result.then(
+      () => (isUnderWay = false),
+      () => ([isUnderWay, last] = [false, undefined])
+    )
+    return last.result
+  }
+}

@@ -9,7 +9,7 @@ import type { Caller } from './access.ts'
 import { projectFor } from './access.ts'
 import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
-import { type ClaimBody, next_marker, Page, strict, Word } from './schemas.ts'
+import { type ClaimBody, next_marker, Page, strict, VISIBLE, Word } from './schemas.ts'
 import { toClaimRecord, toClaimView } from './views.ts'
 
 const EVERY_PROJECT = ['service'] as const
@@ -22,7 +22,7 @@ const claimDiskSchema = {
     'the same claim always gets the same disk.',
   tags: ['claims'],
   headers: Type.Object({
-    'idempotency-key': Type.Optional(Type.String({ minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' }))
+    'idempotency-key': Type.Optional(Type.String({ minLength: 1, maxLength: 255, pattern: VISIBLE }))
   }),
   body: Type.Ref('ClaimRequest'),
   response: {
@@ -110,8 +110,6 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     const { hostname, os, category = 'sys', on_empty, wait_seconds = 0, size } = body
     const type = body.type.toLowerCase()
     const name = volumeName(config.claims.volume_name, { hostname, category, os, type })
-    if (Array.from(name).length > 255)
-      throw new PoolError('invalid_request', `The volume's name "${name}" has more than 255 characters.`)
     const projectId = projectFor(caller, body.project_id, EVERY_PROJECT) ?? caller.projectId
     return {
       hostname,

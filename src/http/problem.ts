@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { CloudError, codeOf, PoolError, type PoolErrorCode } from '../pool/errors.ts'
-import type { Problem } from './schemas.ts'
+import { PATTERNS, type Problem } from './schemas.ts'
 
 /** The one place that knows HTTP statuses. A new code without an entry does not compile. */
 const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
@@ -125,7 +125,8 @@ function explain(validation: NonNullable<FastifyError['validation']>, context: s
     if (keyword === 'additionalProperties') return `unknown field "${String(params['additionalProperty'])}"`
     if (keyword === 'required') return `"${String(params['missingProperty'])}" is missing`
     if (keyword === 'enum') return `"${field}" must be one of ${String(params['allowedValues'])}`
-    return field ? `"${field}" ${message}` : `it ${message}`
+    const rule = (keyword === 'pattern' && PATTERNS[String(params['pattern'])]) || message
+    return field ? `"${field}" ${rule}` : `it ${rule}`
   })
   return `The request's ${context} is wrong: ${[...new Set(wrong)].join('; ')}.`
 }

@@ -33,6 +33,7 @@ const claimDiskSchema = {
       'project_not_accessible',
       'image_not_found',
       'existing_volume_unusable',
+      'claim_differs',
       'not_a_system_disk',
       'idempotency_key_reused',
       'volume_type_hidden',

@@ -18,6 +18,7 @@ const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   existing_volume_unusable: { status: 409, title: 'The existing volume cannot be used' },
+  claim_differs: { status: 409, title: 'The claim was made for another disk' },
   sync_in_progress: { status: 409, title: 'Another sync is running' },
   spare_reserved: { status: 409, title: 'The spare is reserved' },
   not_a_system_disk: { status: 422, title: 'Not a system disk' },

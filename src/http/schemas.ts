@@ -48,9 +48,8 @@ export const ClaimBody = Type.Object(
 )
 export type ClaimBody = Static<typeof ClaimBody>
 
+const OURS = 'As our records know the disk; null: a volume that was there, and is none of ours'
 const disk = {
-  os: Text,
-  type: Text,
   volume_type: orNull(Text),
   size: orNull(Gib),
   snapshot_id: orNull(Text),
@@ -67,6 +66,8 @@ export const ClaimView = Type.Object(
     project_id: Text,
     source: oneOf(CLAIM_SOURCES),
     status: Type.String({ description: "The volume's status in Cinder" }),
+    os: orNull({ ...Text, description: OURS }),
+    type: orNull({ ...Text, description: OURS }),
     ...disk
   },
   { ...strict, $id: 'Claim' }
@@ -84,6 +85,8 @@ export const ClaimRecord = Type.Object(
     project_id: Text,
     source: orNull(oneOf(CLAIM_SOURCES)),
     status: oneOf(CLAIM_STATUSES),
+    os: { ...Text, description: 'As it was asked for' },
+    type: { ...Text, description: 'As it was asked for' },
     ...disk,
     created_at: Time,
     updated_at: Time

@@ -56,13 +56,19 @@ export interface Lease {
   readonly until: Date
 }
 
+/** What a disk was made as. Undefined: nobody here made it, so nobody here knows. */
+export interface Origin {
+  readonly os: string | undefined
+  readonly type: string | undefined
+  readonly imageVersion: string | undefined
+}
+
 /** The disk that a claim was given. */
-export interface Disk {
+export interface Disk extends Origin {
   readonly volumeId: string
   readonly volumeType: string
   readonly sizeGib: number
   readonly snapshotId: string | undefined
-  readonly imageVersion: string | undefined
   readonly spareAgeSeconds: number | undefined
 }
 
@@ -159,9 +165,15 @@ export function usabilityOf(volumeStatus: string): Usability {
   return 'in_use' // `in-use` itself, and what comes and goes around it: attaching, detaching, backing-up, retyping, …
 }
 
+/** Of a volume that somebody else made: no system disk unless it can be booted from, which shows once it is finished. */
+export function usabilityOfExisting({ status, bootable }: Pick<Volume, 'status' | 'bootable'>): Usability {
+  const usability = usabilityOf(status)
+  return bootable || usability === 'on_its_way' ? usability : 'unusable'
+}
+
 /** Of several volumes of one name: first an available one, then one in use, then one on its way, the oldest of them. */
 export function preferredVolume(volumes: readonly Volume[]): Volume | undefined {
-  const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOf(volume.status))
+  const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOfExisting(volume))
   const age = (volume: Volume): number => volume.createdAt.getTime()
   return volumes.toSorted((a, b) => rank(a) - rank(b) || age(a) - age(b) || (a.id < b.id ? -1 : 1))[0]
 }

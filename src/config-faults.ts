@@ -137,12 +137,20 @@ function snapshotNameProblems({ images }: Config): string[] {
   }
 }
 
+/** Of a name: what no claim may bring into it either. */
+const UNKEPT = /[^\u0020-\u007e\u00a0-\ud7ff\ue000-\uffff]/
+
 function volumeNameProblems({ claims }: Config): string[] {
   const parts = [...claims.volume_name.matchAll(/\{([^{}]*)\}/g)].map(([, part = '']) => part)
   const unknown = parts.filter(part => !NAME_PARTS.includes(part))
   return [
     ...(unknown.length > 0
       ? [`claims.volume_name: unknown part {${unknown.join('}, {')}}; known: {${NAME_PARTS.join('}, {')}}`]
+      : []),
+    ...(UNKEPT.test(claims.volume_name)
+      ? [
+          "claims.volume_name: must have no control characters, and none beyond U+FFFF: Cinder's database may not keep them"
+        ]
       : []),
     ...(parts.includes('hostname') ? [] : ['claims.volume_name: must contain {hostname}, or names would not differ'])
   ]

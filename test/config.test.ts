@@ -183,6 +183,13 @@ describe('what is wrong', () => {
     assert.match(problems({ claims: { volume_name: volumeName } }).join(), /^claims\.volume_name: unknown part/)
   })
 
+  it.each(['{hostname}😀', '{hostname}\n', '\ud83d{hostname}'])(
+    'is a volume name that Cinder cannot keep: %j',
+    volumeName => {
+      assert.match(problems({ claims: { volume_name: volumeName } }).join(), /^claims\.volume_name: .* beyond U\+FFFF/)
+    }
+  )
+
   it('is a pool that is there twice, in whatever case its type is written', () => {
     const pools = [
       { os: 'debian12', type: 'ssd', target: 1 },

@@ -10,7 +10,7 @@ import { projectFor } from './access.ts'
 import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
 import { ProjectShare } from './project-share.ts'
-import { type ClaimBody, next_marker, Page, strict, Word } from './schemas.ts'
+import { type ClaimBody, next_marker, Page, strict, VISIBLE, Word } from './schemas.ts'
 import { toClaimRecord, toClaimView } from './views.ts'
 
 const EVERY_PROJECT = ['service'] as const
@@ -23,7 +23,7 @@ const claimDiskSchema = {
     'the same claim always gets the same disk.',
   tags: ['claims'],
   headers: Type.Object({
-    'idempotency-key': Type.Optional(Type.String({ minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' }))
+    'idempotency-key': Type.Optional(Type.String({ minLength: 1, maxLength: 255, pattern: VISIBLE }))
   }),
   body: Type.Ref('ClaimRequest'),
   response: {
@@ -34,6 +34,7 @@ const claimDiskSchema = {
       'project_not_accessible',
       'image_not_found',
       'existing_volume_unusable',
+      'claim_differs',
       'not_a_system_disk',
       'idempotency_key_reused',
       'volume_type_hidden',
@@ -112,8 +113,6 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     const { hostname, os, category = 'sys', on_empty, wait_seconds = 0, size } = body
     const type = body.type.toLowerCase()
     const name = volumeName(config.claims.volume_name, { hostname, category, os, type })
-    if (Array.from(name).length > 255)
-      throw new PoolError('invalid_request', `The volume's name "${name}" has more than 255 characters.`)
     const projectId = projectFor(caller, body.project_id, EVERY_PROJECT) ?? caller.projectId
     return {
       hostname,

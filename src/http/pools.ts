@@ -6,7 +6,7 @@ import { showStats } from '../operations/show-stats.ts'
 import { PoolError } from '../pool/errors.ts'
 import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
-import { PoolFilter, strict, Text } from './schemas.ts'
+import { PoolFilter, strict, Text, WINDOW } from './schemas.ts'
 import { toPlanView, toStatsView } from './views.ts'
 
 const statsSchema = {
@@ -17,7 +17,7 @@ const statsSchema = {
     {
       window: Type.Optional(
         Type.String({
-          pattern: '^[1-9][0-9]{0,5}[smhd]$',
+          pattern: WINDOW,
           default: '24h',
           description:
             'Counts claims and times over this long, up to now. Its start is exact for the latest two thousand claims and ' +

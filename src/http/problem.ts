@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { CloudError, codeOf, PoolError, type PoolErrorCode } from '../pool/errors.ts'
-import type { Problem } from './schemas.ts'
+import { PATTERNS, type Problem } from './schemas.ts'
 
 /** The one place that knows HTTP statuses. A new code without an entry does not compile. */
 const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
@@ -18,6 +18,7 @@ const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   existing_volume_unusable: { status: 409, title: 'The existing volume cannot be used' },
+  claim_differs: { status: 409, title: 'The claim was made for another disk' },
   sync_in_progress: { status: 409, title: 'Another sync is running' },
   spare_reserved: { status: 409, title: 'The spare is reserved' },
   not_a_system_disk: { status: 422, title: 'Not a system disk' },
@@ -125,7 +126,8 @@ function explain(validation: NonNullable<FastifyError['validation']>, context: s
     if (keyword === 'additionalProperties') return `unknown field "${String(params['additionalProperty'])}"`
     if (keyword === 'required') return `"${String(params['missingProperty'])}" is missing`
     if (keyword === 'enum') return `"${field}" must be one of ${String(params['allowedValues'])}`
-    return field ? `"${field}" ${message}` : `it ${message}`
+    const rule = (keyword === 'pattern' && PATTERNS[String(params['pattern'])]) || message
+    return field ? `"${field}" ${rule}` : `it ${rule}`
   })
   return `The request's ${context} is wrong: ${[...new Set(wrong)].join('; ')}.`
 }

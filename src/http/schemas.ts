@@ -12,12 +12,20 @@ const Text = Type.String()
 const Count = Type.Integer({ minimum: 0 })
 const Time = Type.String({ format: 'date-time' })
 const Gib = Type.Integer({ minimum: 1, description: 'GiB' })
-/** Whole characters without control characters: they become names in Cinder, and PostgreSQL takes no NUL. */
-const Word = Type.String({
-  minLength: 1,
-  maxLength: 255,
-  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$'
-})
+/**
+ * What becomes a name in Cinder, whose MySQL keeps three bytes a character: nothing beyond U+FFFF, and no half of such a
+ * character. No control characters either; PostgreSQL takes no NUL.
+ */
+const WORD = '^[\\u0020-\\u007e\\u00a0-\\ud7ff\\ue000-\\uffff]+$'
+const VISIBLE = '^[\\x21-\\x7e]+$'
+const WINDOW = '^[1-9][0-9]{0,5}[smhd]$'
+/** The same in words, for whoever sent something else. */
+export const PATTERNS: Readonly<Record<string, string>> = {
+  [WORD]: "must have no control characters, and none beyond U+FFFF: Cinder's database may not keep them",
+  [VISIBLE]: 'must have visible ASCII characters only, and no blanks',
+  [WINDOW]: 'must be a number and its unit, s, m, h or d: 24h'
+}
+const Word = Type.String({ minLength: 1, maxLength: 255, pattern: WORD })
 
 export const ClaimBody = Type.Object(
   {
@@ -40,9 +48,8 @@ export const ClaimBody = Type.Object(
 )
 export type ClaimBody = Static<typeof ClaimBody>
 
+const OURS = 'As our records know the disk; null: a volume that was there, and is none of ours'
 const disk = {
-  os: Text,
-  type: Text,
   volume_type: orNull(Text),
   size: orNull(Gib),
   snapshot_id: orNull(Text),
@@ -59,6 +66,8 @@ export const ClaimView = Type.Object(
     project_id: Text,
     source: oneOf(CLAIM_SOURCES),
     status: Type.String({ description: "The volume's status in Cinder" }),
+    os: orNull({ ...Text, description: OURS }),
+    type: orNull({ ...Text, description: OURS }),
     ...disk
   },
   { ...strict, $id: 'Claim' }
@@ -76,6 +85,8 @@ export const ClaimRecord = Type.Object(
     project_id: Text,
     source: orNull(oneOf(CLAIM_SOURCES)),
     status: oneOf(CLAIM_STATUSES),
+    os: { ...Text, description: 'As it was asked for' },
+    type: { ...Text, description: 'As it was asked for' },
     ...disk,
     created_at: Time,
     updated_at: Time
@@ -257,4 +268,4 @@ export const Page = {
   marker: Type.Optional(Type.String({ format: 'uuid', description: 'next_marker of the page before' }))
 }
 export const next_marker = orNull(Text)
-export { Count, strict, Text, Word }
+export { Count, strict, Text, VISIBLE, WINDOW, Word }

@@ -9,9 +9,7 @@ import type { ClaimRecord, ClaimView, ImageView, PlanView, SpareView, StatsView,
 
 const time = (date: Date): string => date.toISOString()
 
-const toDiskView = ({ os, type, disk, missReason }: Claim) => ({
-  os,
-  type,
+const toDiskView = ({ disk, missReason }: Claim) => ({
   volume_type: disk?.volumeType ?? null,
   size: disk?.sizeGib ?? null,
   snapshot_id: disk?.snapshotId ?? null,
@@ -29,6 +27,8 @@ export function toClaimView({ claim, volumeStatus }: ClaimResult): ClaimView {
     project_id: claim.projectId,
     source: claim.source,
     status: volumeStatus,
+    os: claim.disk.os ?? null,
+    type: claim.disk.type ?? null,
     ...toDiskView(claim)
   }
 }
@@ -43,6 +43,8 @@ export const toClaimRecord = (claim: Claim): ClaimRecord => ({
   project_id: claim.projectId,
   source: claim.source ?? null,
   status: claim.status,
+  os: claim.os,
+  type: claim.type,
   ...toDiskView(claim),
   created_at: time(claim.createdAt),
   updated_at: time(claim.updatedAt)

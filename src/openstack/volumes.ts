@@ -165,6 +165,7 @@ function toVolume(body: Fields, { isConfined, projectId }: Cinder): Volume {
     projectId: body.optionalText('os-vol-tenant-attr:tenant_id') ?? (isConfined ? projectId : ''),
     metadata: Object.fromEntries(metadata.keys().map(key => [key, metadata.text(key)])),
     attached: body.list('attachments').length > 0,
+    bootable: body.optionalText('bootable') !== 'false', // A text, in every release.
     createdAt: body.time('created_at')
   }
 }

@@ -1,10 +1,10 @@
-import { type Claim, type ClaimRequest, type ClaimResult, fingerprintOf } from '../pool/claim.ts'
+import { type Claim, type ClaimRequest, type ClaimResult, differsFrom, fingerprintOf } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY } from '../pool/spare.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
-import { resultOf, stillCreating } from './give-disk.ts'
+import { refuseUnusable, resultOf, stillCreating } from './give-disk.ts'
 import { pause, unsettled } from './hand-over.ts'
 import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
@@ -64,18 +64,35 @@ async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise
   }
   const claim = await deps.claims.living(request.projectId, request.name)
   if (!claim) return undefined
-  return claim.status === 'available'
-    ? await answerAgain(deps, request, claim, call)
-    : await goOn(deps, request, claim, call)
+  if (claim.status === 'available') return await answerAgain(deps, request, claim, call)
+  requireSameDisk(request, claim)
+  return await goOn(deps, request, claim, call)
 }
 
 /** A key counts for as long as its claim is remembered, even one whose disk is gone. */
 async function refuseReusedKey(deps: Deps, request: ClaimRequest, key: string): Promise<void> {
   const earlier = await deps.claims.byKey(request.projectId, key)
   if (!earlier || earlier.fingerprint === fingerprintOf(request)) return
-  throw new PoolError(
+  throw keyReused(earlier, key)
+}
+
+const keyReused = ({ id, name }: Claim, key: string): PoolError =>
+  new PoolError(
     'idempotency_key_reused',
-    `Idempotency-Key "${key}" was used for another claim (${earlier.id}, ${earlier.name}). Use a new key for a new claim.`
+    `Idempotency-Key "${key}" was used for another claim (${id}, ${name}). Use a new key for a new claim.`
+  )
+
+/** Nobody is given a disk of another image than he names. */
+function requireSameDisk(request: ClaimRequest, claim: Claim): void {
+  if (!differsFrom(claim, request)) return
+  const { idempotencyKey: key } = request
+  if (key !== undefined && key === claim.idempotencyKey) throw keyReused(claim, key) // By a rival, since it was looked for.
+  const what = claim.disk ? `has volume ${claim.disk.volumeId}` : 'is under way'
+  throw new PoolError(
+    'claim_differs',
+    `${claim.name} in project ${claim.projectId} was claimed with os "${claim.os}" and type "${claim.type}" before (claim ` +
+      `${claim.id}, which ${what}), and now with os "${request.os}" and type "${request.type}". Claim the first again, or ` +
+      'take another hostname. The name is free once that disk is deleted in Cinder, or that claim has failed.'
   )
 }
 
@@ -93,6 +110,8 @@ async function answerAgain(
     await deps.claims.noteGone(claim.id, deps.clock.now())
     return undefined
   }
+  requireSameDisk(request, claim)
+  if (claim.source === 'existing') refuseUnusable(claim, volume)
   // Settled by a reconcile that could not see it, after it was moved and before it was renamed.
   if (claim.source === 'pool' && volume.metadata[DEPLOYMENT_KEY] === deps.settings.deployment) {
     await completeName(deps, { destination, volumeId, claim, call })

@@ -175,7 +175,7 @@ async function createInProject(deps: Deps, miss: Miss, project: Project): Promis
     if (!found) throw unsettled(error.message)
     return found
   })
-  const noted = await noteDisk(deps, claim, missReason, diskOfVolume(volume, image.version))
+  const noted = await noteDisk(deps, claim, missReason, diskOfVolume(volume, { ...image, imageVersion: image.version }))
   return await awaitInProject(deps, { ...miss, claim: noted }, volume)
 }
 
@@ -196,7 +196,7 @@ export async function awaitInProject(deps: Deps, work: Work, first: Volume): Pro
   const { claim, request, destination, call } = work
   const until = deps.clock.now().getTime() + request.waitSeconds * 1000
   for (let volume = first; ; ) {
-    const disk = diskOfVolume(volume, claim.disk?.imageVersion)
+    const disk = diskOfVolume(volume, { ...claim, imageVersion: claim.disk?.imageVersion })
     if (usabilityOf(volume.status) === 'unusable') {
       deps.log.error({ claim_id: claim.id, volume_id: volume.id, status: volume.status }, 'disk failed in its project')
       throw unsettled(

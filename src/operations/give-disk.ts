@@ -1,4 +1,12 @@
-import { type Claim, type ClaimRequest, type ClaimResult, type Disk, usabilityOf } from '../pool/claim.ts'
+import {
+  type Claim,
+  type ClaimRequest,
+  type ClaimResult,
+  type Disk,
+  type Origin,
+  usabilityOf,
+  usabilityOfExisting
+} from '../pool/claim.ts'
 import { PoolError } from '../pool/errors.ts'
 import type { Image } from '../pool/image.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
@@ -103,12 +111,22 @@ async function settledMeanwhile(deps: Deps, { id }: Claim, { disk }: Given): Pro
 export function resultOf(claim: Claim, volumeStatus: string): ClaimResult {
   const usability = usabilityOf(volumeStatus)
   if (usability !== 'unusable') return { claim, volumeStatus, usable: usability !== 'on_its_way' }
-  throw new PoolError(
-    'existing_volume_unusable',
-    `Volume ${claim.disk?.volumeId} is named ${claim.name} in project ${claim.projectId} and is in status ` +
-      `${volumeStatus}. Mend, rename or delete it, then claim again.`
-  )
+  throw unusable(claim, claim.disk?.volumeId, `is in status ${volumeStatus}`)
 }
+
+/** Of a volume that was there before: it has to boot, too. */
+export function refuseUnusable(claim: Claim, volume: Volume): void {
+  if (usabilityOfExisting(volume) !== 'unusable') return
+  const isBroken = usabilityOf(volume.status) === 'unusable'
+  throw unusable(claim, volume.id, isBroken ? `is in status ${volume.status}` : 'is not bootable, so no system disk')
+}
+
+const unusable = ({ name, projectId }: Claim, volumeId: string | undefined, why: string): PoolError =>
+  new PoolError(
+    'existing_volume_unusable',
+    `Volume ${volumeId} is named ${name} in project ${projectId} already and ${why}. ` +
+      'Mend, rename or delete it, then claim again.'
+  )
 
 export const stillCreating = (claim: Claim): ClaimResult => ({ claim, volumeStatus: 'creating', usable: false })
 
@@ -117,6 +135,8 @@ export function diskOfSpare({ clock }: Deps, { wantedSizeGib = 0, status }: Clai
   const ageMs = status === 'creating' ? undefined : clock.now().getTime() - spare.createdAt.getTime()
   return {
     volumeId: spare.volumeId ?? '',
+    os: spare.os,
+    type: spare.type,
     volumeType: spare.volumeType,
     sizeGib: Math.max(spare.sizeGib, wantedSizeGib),
     snapshotId: spare.snapshotId,
@@ -125,11 +145,13 @@ export function diskOfSpare({ clock }: Deps, { wantedSizeGib = 0, status }: Clai
   }
 }
 
-export const diskOfVolume = ({ id, volumeType, sizeGib, snapshotId }: Volume, imageVersion?: string): Disk => ({
+export const diskOfVolume = ({ id, volumeType, sizeGib, snapshotId }: Volume, origin: Origin | undefined): Disk => ({
   volumeId: id,
+  os: origin?.os,
+  type: origin?.type,
   volumeType,
   sizeGib,
   snapshotId,
-  imageVersion,
+  imageVersion: origin?.imageVersion,
   spareAgeSeconds: undefined
 })

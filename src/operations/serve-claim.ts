@@ -7,7 +7,7 @@ import { collect } from './concurrently.ts'
 import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
-import { diskOfVolume, give, giveSpare, handOver, handoverOf, type Work } from './give-disk.ts'
+import { diskOfVolume, give, giveSpare, handOver, handoverOf, refuseUnusable, type Work } from './give-disk.ts'
 import {
   accept,
   type Handover,
@@ -176,17 +176,10 @@ async function giveExisting(deps: Deps, work: Work, volume: Volume, fit = true):
   // A row that is older than the truth: the volume was given under this name before, and is no spare.
   if (spare?.volumeId === volume.id) await deps.spares.drop(spare.id, 'reserved', leaseOf(work))
   else if (spare) await letGo(deps, work, (await deps.spares.ofClaim(claim.id)) ?? spare, fit)
-  const given = { source: 'existing', missReason: undefined, disk: diskOfVolume(volume) } as const
-  if (usabilityOf(volume.status) === 'unusable') throw unusable(claim, volume)
-  return await give(deps, work, given, volume.status)
+  refuseUnusable(claim, volume)
+  const disk = diskOfVolume(volume, await deps.claims.originOf(volume.id))
+  return await give(deps, work, { source: 'existing', missReason: undefined, disk }, volume.status)
 }
-
-const unusable = (claim: Claim, { id, status }: Volume): PoolError =>
-  new PoolError(
-    'existing_volume_unusable',
-    `Volume ${id} is named ${claim.name} in project ${claim.projectId} already and is in status ${status}. ` +
-      'Mend, rename or delete it, then claim again.'
-  )
 
 /** Tries of one claim with different spares, before it counts as a miss. */
 const SPARES_TRIED = 3

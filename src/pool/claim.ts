@@ -1,3 +1,4 @@
+import { PoolError } from './errors.ts'
 import type { Identity, Volume } from './ports.ts'
 import type { PoolName } from './spare.ts'
 
@@ -55,13 +56,19 @@ export interface Lease {
   readonly until: Date
 }
 
+/** What a disk was made as. Undefined: nobody here made it, so nobody here knows. */
+export interface Origin {
+  readonly os: string | undefined
+  readonly type: string | undefined
+  readonly imageVersion: string | undefined
+}
+
 /** The disk that a claim was given. */
-export interface Disk {
+export interface Disk extends Origin {
   readonly volumeId: string
   readonly volumeType: string
   readonly sizeGib: number
   readonly snapshotId: string | undefined
-  readonly imageVersion: string | undefined
   readonly spareAgeSeconds: number | undefined
 }
 
@@ -106,9 +113,44 @@ export const newClaim = (request: ClaimRequest, id: string, at: Date): Claim => 
   updatedAt: at
 })
 
-/** Fills `claims.volume_name`: `{hostname}_{category}`. */
-export const volumeName = (template: string, values: Readonly<Record<string, string>>): string =>
-  template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key] ?? '')
+/**
+ * What Cinder takes off both ends of a name: Python's str.strip(), so whatever str.isspace() holds for (CPython's
+ * `_PyUnicode_IsWhitespace`). trim() takes U+FEFF off as well, and U+001C to U+001F and U+0085 not.
+ */
+const BLANK = '[\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+'
+const AROUND = new RegExp(`^${BLANK}|${BLANK}$`, 'g')
+
+/** Cinder's own limit. */
+const NAME_CHARACTERS_MAX = 255
+
+/** The words that `claims.volume_name` may be made of. */
+export type NameParts = Pick<ClaimRequest, 'hostname' | 'category' | 'os' | 'type'>
+
+/** Fills `claims.volume_name`, `{hostname}_{category}`, to the name that Cinder will show: trimmed as Cinder does it. */
+export function volumeName(template: string, parts: NameParts): string {
+  const values: Readonly<Record<string, string>> = { ...parts }
+  const name = template.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key] ?? '').replaceAll(AROUND, '')
+  const length = lengthOf(name)
+  if (length >= 1 && length <= NAME_CHARACTERS_MAX) return name
+  const { hostname, ...others } = parts
+  const longer = Object.entries(others).filter(
+    ([key, value]) => template.includes(`{${key}}`) && lengthOf(value) > lengthOf(hostname)
+  )
+  const fields = [['hostname', hostname] as const, ...longer].map(
+    ([key, value]) => `"${key}" (${lengthOf(value)} characters)`
+  )
+  throw new PoolError(
+    'invalid_request',
+    `${fields.join(' and ')} would make a volume's name of ${length} characters, filled into claims.volume_name ` +
+      `"${template}" and without the blanks around it. Cinder takes 1 to ${NAME_CHARACTERS_MAX}.`
+  )
+}
+
+const lengthOf = (text: string): number => Array.from(text).length
+
+/** Whether a repeat asks for another disk than its claim's. Of one that is not ours nobody says what it is. */
+export const differsFrom = ({ os, type, source }: Claim, request: PoolName): boolean =>
+  source !== 'existing' && !(os === request.os && type === request.type)
 
 /** What an existing volume's status means to a claim for its name: the order is the one in which several are preferred. */
 export const USABILITIES = ['available', 'in_use', 'on_its_way', 'unusable'] as const
@@ -123,9 +165,15 @@ export function usabilityOf(volumeStatus: string): Usability {
   return 'in_use' // `in-use` itself, and what comes and goes around it: attaching, detaching, backing-up, retyping, …
 }
 
+/** Of a volume that somebody else made: no system disk unless it can be booted from, which shows once it is finished. */
+export function usabilityOfExisting({ status, bootable }: Pick<Volume, 'status' | 'bootable'>): Usability {
+  const usability = usabilityOf(status)
+  return bootable || usability === 'on_its_way' ? usability : 'unusable'
+}
+
 /** Of several volumes of one name: first an available one, then one in use, then one on its way, the oldest of them. */
 export function preferredVolume(volumes: readonly Volume[]): Volume | undefined {
-  const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOf(volume.status))
+  const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOfExisting(volume))
   const age = (volume: Volume): number => volume.createdAt.getTime()
   return volumes.toSorted((a, b) => rank(a) - rank(b) || age(a) - age(b) || (a.id < b.id ? -1 : 1))[0]
 }

@@ -12,6 +12,7 @@ export const POOL_ERROR_CODES = [
   'not_found',
   'method_not_allowed',
   'existing_volume_unusable',
+  'claim_differs',
   'sync_in_progress',
   'spare_reserved',
   'not_a_system_disk',

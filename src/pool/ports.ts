@@ -94,6 +94,8 @@ export interface Volume {
   readonly projectId: string
   readonly metadata: Readonly<Record<string, string>>
   readonly attached: boolean
+  /** Known once it is finished. */
+  readonly bootable: boolean
   readonly createdAt: Date
 }
 

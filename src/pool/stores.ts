@@ -1,4 +1,4 @@
-import type { Claim, ClaimRequest, ClaimSource, Disk, Lease, MissReason } from './claim.ts'
+import type { Claim, ClaimRequest, ClaimSource, Disk, Lease, MissReason, Origin } from './claim.ts'
 import type { Image } from './image.ts'
 import type { Creation, Holding, PoolState, PoolTarget } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
@@ -159,6 +159,8 @@ export interface Claims {
   unsettled(at: Date, limit: number, after?: Claim): Promise<Claim[]>
   /** Whether any claim, living or past, was given this volume. */
   knowsVolume(volumeId: string): Promise<boolean>
+  /** What the newest claim that knows it says of a volume: one that was given it as a disk of ours, or had it from such a one. */
+  originOf(volumeId: string): Promise<Origin | undefined>
   /** Forgets settled claims older than that, in small batches; gives how many. */
   prune(before: Date): Promise<number>
 }

@@ -3,7 +3,7 @@ import type { Operation } from './delays.ts'
 import { isTrue, listVolumes } from './filters.ts'
 import { python } from './literal.ts'
 import type { Volume } from './model.ts'
-import { badRequest, invalidVolume, Refusal } from './refusal.ts'
+import { badRequest, INTERNAL, invalidVolume, Refusal } from './refusal.ts'
 import {
   attachBody,
   bootableBody,
@@ -30,8 +30,15 @@ import {
 
 type Metadata = Readonly<Record<string, string>>
 
-/** Text as Cinder keeps it: trimmed; absent is null. */
-export const textOrNull = (text: string | null | undefined): string | null => text?.trim() ?? null
+/** What Python's str.strip() takes off: unlike trim(), no U+FEFF. */
+const BLANK = '[\\t-\\r\\u001c- \\u0085\\p{Z}]+'
+const STRIPPED = new RegExp(`^${BLANK}|${BLANK}$`, 'gu')
+
+/** Text as Cinder keeps it: trimmed; absent is null. Its MySQL takes three bytes a character, and Cinder fails at more. */
+export function textOrNull(text: string | null | undefined): string | null {
+  if (text && /[\u{10000}-\u{10ffff}]/u.test(text)) throw new Refusal(500, INTERNAL)
+  return text?.replaceAll(STRIPPED, '') ?? null
+}
 
 export function volumeRoutes(route: Route): void {
   const list = (path: string, show: typeof volumeView): void =>

@@ -90,7 +90,8 @@ const SETTLE_ALL = `with given as (
   update claims
      set status = 'available', source = given.source, miss_reason = given.miss_reason,
          lease_holder = null, lease_until = null,
-         volume_id = given.volume_id, volume_type = given.volume_type, size = given.size,
+         volume_id = given.volume_id, disk_os = given.disk_os, disk_type = given.disk_type,
+         volume_type = given.volume_type, size = given.size,
          snapshot_id = given.snapshot_id, image_version = given.image_version,
          spare_age_seconds = given.spare_age_seconds,
          seconds = extract(epoch from given.updated_at - claims.created_at), updated_at = given.updated_at
@@ -118,6 +119,8 @@ const settledRow = ([{ claimId, holder }, { source, missReason, disk }, at]: Set
   source,
   miss_reason: missReason,
   volume_id: disk.volumeId,
+  disk_os: disk.os,
+  disk_type: disk.type,
   volume_type: disk.volumeType,
   size: disk.sizeGib,
   snapshot_id: disk.snapshotId,

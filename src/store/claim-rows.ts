@@ -15,6 +15,8 @@ export interface ClaimRow {
   source: ClaimSource | null
   miss_reason: MissReason | null
   volume_id: string | null
+  disk_os: string | null
+  disk_type: string | null
   volume_type: string | null
   size: number | null
   snapshot_id: string | null
@@ -43,11 +45,14 @@ export const toClaim = (row: ClaimRow): Claim => ({
   updatedAt: new Date(row.updated_at)
 })
 
+/** A disk of ours is what was asked for; what another is, is known from claims of before, or not at all. */
 const toDisk = (row: ClaimRow): Disk | undefined =>
-  row.volume_id && row.volume_type && row.size
+  row.volume_id && row.size
     ? {
         volumeId: row.volume_id,
-        volumeType: row.volume_type,
+        os: row.disk_os ?? (row.source === 'existing' ? undefined : row.os),
+        type: row.disk_type ?? (row.source === 'existing' ? undefined : row.type),
+        volumeType: row.volume_type ?? '', // Cinder may have volumes without any.
         sizeGib: row.size,
         snapshotId: row.snapshot_id ?? undefined,
         imageVersion: row.image_version ?? undefined,
@@ -57,6 +62,8 @@ const toDisk = (row: ClaimRow): Disk | undefined =>
 
 export const diskBindings = (disk: Disk | undefined) => ({
   volumeId: disk?.volumeId ?? null,
+  diskOs: disk?.os ?? null,
+  diskType: disk?.type ?? null,
   volumeType: disk?.volumeType ?? null,
   sizeGib: disk?.sizeGib ?? null,
   snapshotId: disk?.snapshotId ?? null,

@@ -1,4 +1,4 @@
-import type { Claim, ClaimRequest, Disk, Lease, MissReason } from '../pool/claim.ts'
+import type { Claim, ClaimRequest, Disk, Lease, MissReason, Origin } from '../pool/claim.ts'
 import { newClaim } from '../pool/claim.ts'
 import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/stores.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
@@ -99,7 +99,8 @@ export async function noteCreating(
        )
        update claims
           set status = 'creating', source = 'created', miss_reason = coalesce(miss_reason, :missReason),
-              volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
+              volume_id = :volumeId, disk_os = :diskOs, disk_type = :diskType,
+              volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds, updated_at = :at
         where id = :id and status in ('open', 'creating')
           and not exists (select from spare where claim_id is distinct from :id)
@@ -119,7 +120,8 @@ export async function settle(db: Database, lease: ClaimLease, given: Given, at: 
        update claims
           set status = 'available', source = :source, miss_reason = :missReason,
               lease_holder = null, lease_until = null,
-              volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
+              volume_id = :volumeId, disk_os = :diskOs, disk_type = :diskType,
+              volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
               seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
         where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
@@ -198,6 +200,19 @@ export async function unsettled(db: Database, at: Date, limit: number, after?: C
 export async function knowsVolume(db: Database, volumeId: string): Promise<boolean> {
   const rows = await query(db, 'select id from claims where volume_id = :volumeId limit 1', { volumeId })
   return rows.length > 0
+}
+
+export async function originOf(db: Database, volumeId: string): Promise<Origin | undefined> {
+  const claim = one(
+    await query<ClaimRow>(
+      db,
+      `select * from claims
+        where volume_id = :volumeId and (source <> 'existing' or disk_os is not null)
+        order by created_at desc, id limit 1`,
+      { volumeId }
+    )
+  )
+  return claim?.disk
 }
 
 const PRUNED_AT_ONCE = 1_000

@@ -206,11 +206,20 @@ describe('a wish for a volume', () => {
 })
 
 describe('a change to a volume', () => {
-  it('renames it, without the space around the name', async t => {
+  it.for([
+    ['  web-01_sys ', 'web-01_sys'],
+    ['\u3000\ufeffweb-01_sys\u2028', '\ufeffweb-01_sys']
+  ])('renames it, without the space around the name as Python sees it: %j', async ([given = '', kept], t) => {
     const { id } = await aVolume(t, pool)
-    const { status, body } = await pool.call('PUT', `/volumes/${id}`, { volume: { name: '  web-01_sys ' } })
-    assert.deepEqual([status, body.volume.name], [200, 'web-01_sys'])
-    assert.equal((await shown(pool, id)).name, 'web-01_sys')
+    const { status, body } = await pool.call('PUT', `/volumes/${id}`, { volume: { name: given } })
+    assert.deepEqual([status, body.volume.name], [200, kept])
+    assert.equal((await shown(pool, id)).name, kept)
+  })
+
+  it('fails at a name beyond U+FFFF, which its MySQL cannot keep, and leaves the old one', async t => {
+    const { id, name } = await aVolume(t, pool)
+    assert.equal((await pool.call('PUT', `/volumes/${id}`, { volume: { name: '\u{1f600}-01' } })).status, 500)
+    assert.equal((await shown(pool, id)).name, name)
   })
 
   it('replaces all metadata or leaves it, as the change says', async t => {

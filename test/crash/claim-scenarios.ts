@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { PoolError } from '../../src/pool/errors.ts'
-import { changeVolume, createVolume } from '../../src/sandbox/volumes.ts'
+import { changeVolume, createVolume, updateVolume } from '../../src/sandbox/volumes.ts'
 import { claimUntilUsable, oneDisk, type Scenario, stepsOf } from './scenario.ts'
 import type { Stage } from './stage.ts'
 import type { Act } from './worker.ts'
@@ -94,7 +94,7 @@ export const FROM_STOCK: readonly Scenario[] = [
     },
     steps: stepsOf(`
       claims.open volumes.pages volumes.find volumes.update spares.ofClaim volumes.find volumes.update spares.putBack
-      claims.settle
+      claims.originOf claims.settle
     `),
     afterwards: async (stage, act, stock) => {
       const { claim } = await claimUntilUsable(stage, act)
@@ -130,5 +130,7 @@ const hasCode = (code: string) => (error: unknown) => error instanceof PoolError
 /** By the tenant, who knows nothing of pools. */
 function makeByHand({ cloud, operator }: Stage, { name, projectId }: ClaimRequest): void {
   const nothing = { description: null, type: null, snapshotId: null, sourceVolumeId: null, availabilityZone: null }
-  createVolume(cloud, { ...operator, projectId }, { ...nothing, name, sizeGib: 3, metadata: {} })
+  const caller = { ...operator, projectId }
+  const { id } = createVolume(cloud, caller, { ...nothing, name, sizeGib: 3, metadata: {} })
+  updateVolume(cloud, caller, id, { bootable: true })
 }

@@ -89,6 +89,9 @@ describe('a claim on a real cloud', () => {
     const { id } = await real.tenantA.create({ name: 'mine_sys', volume_type: 'ceph-ssd' })
     foreign.push(id)
     await settled(real.tenantA, 'volume', id)
+    const blank = await real.claim(real.tenantA, { hostname: 'mine' })
+    assert.deepEqual([blank.status, blank.body.code], [409, 'existing_volume_unusable'])
+    await real.tenantA.action(id, 'os-set_bootable', { bootable: true })
     const before = (await allVolumes(real.admin)).length
     assert.deepEqual(given(await real.claim(real.tenantA, { hostname: 'mine' })), {
       status: 200,

@@ -49,19 +49,27 @@ describe('what a claim may ask for', () => {
     ['on_empty', 'wait', true],
     ['hostname', 'a'.repeat(251), false],
     ['hostname', 'a'.repeat(252), true],
-    ['hostname', '🐘'.repeat(251), false],
-    ['hostname', '🐘'.repeat(252), true],
+    ['hostname', 'é'.repeat(251), false],
+    ['hostname', 'é'.repeat(252), true],
+    ['hostname', '\uffff', false],
+    ['hostname', '🐘', true],
+    ['hostname', 'web-\u{10000}', true],
     ['hostname', '', true],
     ['hostname', 'web\n01', true],
     ['hostname', 'web\u0000', true],
     ['hostname', 'web\u007f', true],
     ['hostname', 'web\u0085', true],
     ['hostname', 'web\ud800', true],
+    ['hostname', 'web\udc00', true],
+    ['hostname', 'web\u2028\u202e\u0301\ufeff', false],
     ['hostname', 'w e b/ü"{os}%', false],
     ['category', '', true],
     ['category', 'sys\t', true],
     ['os', '', true],
     ['os', 'debian\u0000', true],
+    ['os', 'debian🐘', true],
+    ['type', 'ssd🐘', true],
+    ['category', 'sys🐘', true],
     ['type', '', true],
     ['type', 'a'.repeat(256), true],
     ['project_id', '', true],
@@ -84,7 +92,19 @@ describe('what a claim may ask for', () => {
 
   it('the name that is made has at most 255 characters, whatever it is made of', async () => {
     const answer = await ask({ hostname: 'a'.repeat(252) })
-    assert.match(answer.body.detail, /255 characters/)
+    assert.match(answer.body.detail, /"hostname" \(252 characters\) .* 256 characters.* Cinder takes 1 to 255/)
+  })
+
+  it('each word that Cinder cannot keep is named, in words and not by a regular expression', async () => {
+    const { body } = await ask({}, { 'idempotency-key': 'two words' })
+    assert.match(body.detail, /"idempotency-key" must have visible ASCII characters only/)
+    const { detail } = (await ask({ hostname: '😀-01', os: 'debian\u0007', type: '\ud83d' })).body
+    for (const field of ['hostname', 'os', 'type']) {
+      assert.ok(detail.includes(`"${field}" must have no control characters, and none beyond U+FFFF`), detail)
+    }
+    assert.doesNotMatch(detail, /pattern|\\u/)
+    const list = await service.call('GET', `/pool/claims?hostname=${encodeURIComponent('😀')}`)
+    assert.equal(list.body.code, 'invalid_request')
   })
 
   it('a category that is no system disk keeps its old way', async () => {

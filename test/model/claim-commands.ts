@@ -77,6 +77,8 @@ async function claim(
         [claim_id, volume_id, status, size, body.source, miss_reason],
         [id, volume?.id, volumeStatus, volume?.gib, source, missReason]
       )
+      const { os, type } = source === 'existing' ? { os: null, type: null } : toPool(pool) // A tenant's own.
+      assert.deepEqual([body.os, body.type], [os, type])
     }
   }
 }

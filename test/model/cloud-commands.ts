@@ -39,15 +39,16 @@ const isTenants = ({ name }: Volume): boolean => !name.startsWith('spare-')
 
 export const tenantMakes = record({
   hostname: constantFrom('web-1', 'web-2', 'web-3'),
-  project: constantFrom('tenant-a', 'tenant-b', 'pool')
-}).map(({ hostname, project }) =>
+  project: constantFrom('tenant-a', 'tenant-b', 'pool'),
+  bootable: constantFrom(true, true, true, false)
+}).map(({ hostname, project, bootable }) =>
   command({
-    name: `${project} makes a volume ${hostname}_sys`,
+    name: `${project} makes a volume ${hostname}_sys${bootable ? '' : ', a blank one'}`,
     when: ({ full }) => !full.has(project),
     run(model, real) {
       const name = `${hostname}_sys`
-      const id = real.makeVolume(project, name)
-      model.volumes.add({ id, project, name, status: 'available', gib: 3, madeAt: model.now })
+      const id = real.makeVolume(project, name, bootable)
+      model.volumes.add({ id, project, name, status: 'available', gib: 3, madeAt: model.now, bootable })
       return undefined
     }
   })

@@ -26,8 +26,9 @@ export class Model extends Stock {
   claim(request: Request): Answer {
     if (this.#isKeyReused(request)) return { code: 'idempotency_key_reused' }
     const known = this.claims.find(one => isSame(one, request) && one.status !== 'gone')
-    if (known?.status === 'creating') return this.#finish(known)
-    if (known && this.has(known.volume)) return answerOf(known)
+    const differs = known && known.source !== 'existing' && known.pool !== request.pool
+    if (known?.status === 'creating') return differs ? { code: 'claim_differs' } : this.#finish(known)
+    if (known && this.has(known.volume)) return differs ? { code: 'claim_differs' } : answerOf(known)
     if (known) known.status = 'gone'
     return this.#serve(request)
   }
@@ -64,13 +65,14 @@ export class Model extends Stock {
   }
 
   #giveExisting(claim: Claim, volume: Volume): Answer {
-    if (volume.status === 'error') return { code: 'existing_volume_unusable' }
+    if (volume.status === 'error' || !volume.bootable) return { code: 'existing_volume_unusable' }
     return this.#record(claim, { status: 'available', source: 'existing', missReason: undefined, volume })
   }
 
   /** A volume of the claim's name in its project; of several the best, then the oldest. */
   #existing(wanted: Named): Volume | undefined {
-    const rank = ({ status }: Volume): number => ['available', 'in-use', 'creating', 'error'].indexOf(status)
+    const rank = ({ status, bootable }: Volume): number =>
+      ['available', 'in-use', 'creating', 'error'].indexOf(bootable ? status : 'error')
     const found = [...this.volumes].filter(volume => isSame(volume, wanted))
     return found.toSorted((a, b) => rank(a) - rank(b) || a.madeAt - b.madeAt || byId(a, b))[0]
   }

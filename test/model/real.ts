@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Caller, Volume as CloudVolume } from '../../src/sandbox/model.ts'
-import { changeVolume, createVolume } from '../../src/sandbox/volumes.ts'
+import { changeVolume, createVolume, updateVolume } from '../../src/sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aService, type TestService } from '../support/service.ts'
 import type { ServiceRole } from '../support/service-role.ts'
@@ -116,10 +116,12 @@ export class Real {
     this.cloud.volumes.remove(this.#volume(id))
   }
 
-  /** A tenant's own, and empty. */
-  makeVolume(project: string, name: string): string {
+  /** A tenant's own, which it has installed, or is blank. */
+  makeVolume(project: string, name: string, bootable: boolean): string {
     const nothing = { description: null, type: null, snapshotId: null, sourceVolumeId: null, availabilityZone: null }
-    return createVolume(this.cloud, this.#caller(project), { ...nothing, name, sizeGib: 3, metadata: {} }).id
+    const caller = this.#caller(project)
+    const { id } = createVolume(this.cloud, caller, { ...nothing, name, sizeGib: 3, metadata: {} })
+    return updateVolume(this.cloud, caller, id, { bootable }).id
   }
 
   setQuota(project: string, isFull: boolean): void {

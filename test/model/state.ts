@@ -8,6 +8,7 @@ export interface Volume {
   status: 'creating' | 'available' | 'awaiting-transfer' | 'in-use' | 'error'
   gib: number
   readonly madeAt: number
+  readonly bootable: boolean
 }
 
 export interface Spare {
@@ -86,7 +87,8 @@ export const newClaim = (request: Request): Claim => ({
 
 /** The claim's disk, as it is in Cinder. */
 export function answerOf(claim: Claim): Answer {
-  const { status } = claim.volume ?? { status: 'error' }
-  if (status === 'error') return { code: 'existing_volume_unusable' }
+  const { status, bootable } = claim.volume ?? { status: 'error', bootable: true }
+  const isBlank = claim.source === 'existing' && !bootable
+  if (status === 'error' || isBlank) return { code: 'existing_volume_unusable' }
   return { status: claim.status === 'creating' ? 202 : 200, claim }
 }

@@ -64,7 +64,15 @@ export class Stock {
 
   protected make(pool: string, claim?: Claim): Spare {
     const gib = Math.max(claim?.request.gib ?? 0, GIB[pool] ?? 0)
-    const volume: Volume = { id: '', project: 'pool', name: '', status: 'creating', gib, madeAt: this.now }
+    const volume: Volume = {
+      id: '',
+      project: 'pool',
+      name: '',
+      status: 'creating',
+      gib,
+      madeAt: this.now,
+      bootable: true
+    }
     const [version, since] = [this.images.get(pool) ?? 0, this.now]
     const status = claim ? 'reserved' : 'creating'
     const spare: Spare = { id: '', pool, version, volume, gib, since, status, claim, isFinished: false, isKept: false }

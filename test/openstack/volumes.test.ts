@@ -35,6 +35,7 @@ describe('a volume', () => {
       projectId: POOL,
       metadata: { spare_pool: 'default' },
       attached: false,
+      bootable: true,
       createdAt: new Date('2026-11-22T11:27:53.825Z')
     })
   })
@@ -50,6 +51,15 @@ describe('a volume', () => {
       ['', '', undefined, POOL] // A member's token shows no volume of another project.
     )
     assert.equal(volume?.attached, true)
+  })
+
+  it.for([
+    ['false', false],
+    ['true', true]
+  ])('says whether it boots, as a text: %s', async ([bootable, expected], t) => {
+    const { cloud, volumes } = await aPool(t)
+    cloud.onCinder('GET /volumes/v1', { body: { volume: volumeBody('v1', { bootable }) } })
+    assert.equal((await volumes.find('v1', CALL))?.bootable, expected)
   })
 
   it('that Cinder does not know is not found; one that only a proxy does not know may still be there', async t => {

@@ -141,22 +141,20 @@ async function loseRow(world: World): Promise<void> {
     await query(world.db, 'delete from backup_volumes where id = :id', { id: pick(world, known).id })
 }
 
-/** Of a name that a claim may come for, or may be under way to. */
+/** Of a name that a claim may come for, or may be under way to. It boots, or is blank. */
 function makeByHand(world: World): void {
-  createVolume(
-    world.cloud,
-    { ...world.admin, projectId: world.project('tenant-a') },
-    {
-      name: `web-${pick(world, HOSTS)}_sys`,
-      description: null,
-      sizeGib: 1,
-      type: null,
-      snapshotId: null,
-      sourceVolumeId: null,
-      availabilityZone: null,
-      metadata: {}
-    }
-  )
+  const caller = { ...world.admin, projectId: world.project('tenant-a') }
+  const { id } = createVolume(world.cloud, caller, {
+    name: `web-${pick(world, HOSTS)}_sys`,
+    description: null,
+    sizeGib: 1,
+    type: null,
+    snapshotId: null,
+    sourceVolumeId: null,
+    availabilityZone: null,
+    metadata: {}
+  })
+  updateVolume(world.cloud, caller, id, { bootable: world.random.fraction() < 0.8 })
 }
 
 function deleteDisk(world: World): void {

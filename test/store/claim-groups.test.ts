@@ -246,13 +246,15 @@ describe('claims settled at the same time', () => {
     await rows('update claims set lease_holder = :holder where id = :id', { holder: newId(), id: lost.claim.id })
     await spares.putBack(undone.spare.id, held(undone.claim.id), NOON)
     assert.ok(await claims.forget(held(undone.claim.id)))
+    const disk = aDisk('existing', { os: undefined, type: undefined })
     const outcomes = await Promise.all([
       claims.settle(held(first.claim.id), given(first.spare.volumeId ?? ''), NOON),
       claims.settle(held(lost.claim.id), given(lost.spare?.volumeId ?? ''), NOON),
       claims.settle(held(undone.claim.id), given(undone.spare.volumeId ?? ''), NOON),
-      claims.settle(held(other.claim.id), { ...given('existing'), source: 'existing' }, NOON)
+      claims.settle(held(other.claim.id), { ...given('existing'), source: 'existing', disk }, NOON)
     ])
     assert.deepEqual(outcomes, [true, false, false, true])
+    assert.deepEqual((await claims.find(other.claim.id))?.disk, disk)
     assert.equal((await claims.find(lost.claim.id))?.status, 'open')
     assert.equal(await statusOf(other.spare.id), 'reserved')
   })

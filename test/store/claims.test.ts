@@ -240,6 +240,17 @@ describe('settling a claim', () => {
     assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
   })
 
+  it.for([
+    [undefined, undefined],
+    ['debian11', 'sas']
+  ])('keeps what is known of a volume that was there, not what was asked for: os %s, type %s', async ([os, type]) => {
+    const { claim } = await openOne()
+    const disk = aDisk('existing', { os, type, imageVersion: undefined, volumeType: '' })
+    assert.ok(await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk }, noon(2)))
+    const after = await claims.find(claim.id)
+    assert.deepEqual([after?.os, after?.type, after?.disk], ['debian12', 'ssd', disk])
+  })
+
   it('happens once, however many try', async () => {
     await stock(1)
     const { claim, spare } = await openOne()
@@ -314,6 +325,32 @@ describe('finding claims', () => {
     await claims.noteGone(id, noon(60))
     assert.equal(await claims.knowsVolume(disk?.volumeId ?? ''), true)
     assert.equal(await claims.knowsVolume('other'), false)
+  })
+
+  it('by volume tells what the newest that knows it says: what it was made as, for as long as one is remembered', async () => {
+    assert.equal(await claims.originOf('volume'), undefined)
+    const give = async (source: 'pool' | 'existing', differs: object, disk: object, at: number) => {
+      const opening = await open(differs, noon(at))
+      assert.ok(opening)
+      const given = { source, missReason: undefined, disk: aDisk('volume', disk) } as const
+      assert.ok(await claims.settle(held(opening.claim.id), given, noon(at)))
+      return opening.claim
+    }
+    const unknown = { os: undefined, type: undefined, imageVersion: undefined }
+    const known = { os: 'debian12', type: 'ssd', imageVersion: '20261101' }
+    const says = async () => {
+      const origin = await claims.originOf('volume')
+      return origin && { os: origin.os, type: origin.type, imageVersion: origin.imageVersion }
+    }
+    await give('existing', { hostname: 'a', os: 'windows' }, unknown, 1)
+    assert.equal(await says(), undefined)
+    const made = await give('pool', { hostname: 'b' }, known, 2)
+    assert.deepEqual(await says(), known)
+    await claims.noteGone(made.id, noon(3))
+    await give('existing', { hostname: 'c', os: 'windows' }, known, 4)
+    await give('existing', { hostname: 'd', os: 'windows' }, unknown, 5)
+    await rows('delete from claims where id = :id', { id: made.id })
+    assert.deepEqual(await says(), known)
   })
 
   it('lists the newest first, a page at a time, each once', async () => {

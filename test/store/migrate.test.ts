@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'vitest'
@@ -157,6 +157,32 @@ describe('migrating', () => {
     const [statistics] = await history.read(new Date(Date.now() - 86_400_000), [DEBIAN])
     assert.equal(statistics?.hits, 5)
     assert.equal(Math.round(statistics.leadTime?.p50 ?? 0), 14)
+  })
+
+  it('tells claims of before what their disks are: ours as they were asked for, others as the claims that knew them', async t => {
+    const db = await anEmptyDatabase(t)
+    const older = await aFolder(t, {})
+    const names = (await readdir(MIGRATIONS_FOLDER)).filter(name => name < '0010')
+    for (const name of names) await cp(join(MIGRATIONS_FOLDER, name), join(older, name))
+    await migrate(db, systemClock, older)
+    await runScript(
+      db,
+      `insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, source, volume_id, volume_type,
+                           size, image_version, created_at, updated_at)
+       select gen_random_uuid(), '', 'p', n, n, 'sys', os, 'ssd', status, source, volume, 'ceph-ssd', 20, version, now(), now()
+         from (values ('a', 'debian12', 'gone', 'pool', 'one', '7'), ('b', 'windows', 'available', 'existing', 'one', null),
+                      ('c', 'windows', 'available', 'existing', 'two', null), ('d', 'debian12', 'creating', 'created', 'three', '8'))
+              claim (n, os, status, source, volume, version)`
+    )
+    await migrate(db, systemClock)
+    for (const [name, ...known] of [
+      ['b', 'debian12', 'ssd', '7'],
+      ['c', undefined, undefined, undefined],
+      ['d', 'debian12', 'ssd', '8']
+    ]) {
+      const disk = (await storesOf(db).claims.living('p', String(name)))?.disk
+      assert.deepEqual([disk?.os, disk?.type, disk?.imageVersion], known, name)
+    }
   })
 
   it('makes the tables of this service', async t => {

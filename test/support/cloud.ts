@@ -17,8 +17,13 @@ export async function loginAs(service: TestService, user: string, project: strin
   return answer.headers.get('x-subject-token') ?? ''
 }
 
-/** A volume that somebody else made. */
-export async function makeVolume(service: TestService, name: string, project = 'tenant-a'): Promise<string> {
+/** A volume that somebody else made, which boots unless it is said to be blank. */
+export async function makeVolume(
+  service: TestService,
+  name: string,
+  project = 'tenant-a',
+  bootable = true
+): Promise<string> {
   const token = await loginAs(service, 'pool-svc', project)
   const answer = await fetch(`${service.sandbox.url}/volume/v3/${service.project(project)}/volumes`, {
     method: 'POST',
@@ -26,6 +31,7 @@ export async function makeVolume(service: TestService, name: string, project = '
     body: JSON.stringify({ volume: { name, size: 3 } })
   })
   const { volume } = (await answer.json()) as { volume: { id: string } }
+  service.sandbox.cloud.volumes.change(volumeIn(service, volume.id), { bootable })
   return volume.id
 }
 

@@ -47,6 +47,7 @@ export const aVolume = (status: string, differs: Partial<Volume> = {}): Volume =
   projectId: 'pool',
   metadata: {},
   attached: false,
+  bootable: true,
   createdAt: NOON,
   ...differs
 })
@@ -104,6 +105,7 @@ export const aLease = (seconds: number): Lease => ({ holder: newId(), until: noo
 
 export const aDisk = (volumeId: string, differs: Partial<Disk> = {}): Disk => ({
   volumeId,
+  ...DEBIAN,
   volumeType: 'ceph-ssd',
   sizeGib: 20,
   snapshotId: 'snapshot',

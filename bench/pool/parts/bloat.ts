@@ -139,7 +139,7 @@ async function claimOne({ claims }: Stores): Promise<number> {
   const spare = opening?.spare
   if (!spare?.volumeId) throw new Error('there was no spare for a claim')
   const { volumeId, volumeType, sizeGib, snapshotId, imageVersion } = spare
-  const disk = { volumeId, volumeType, sizeGib, snapshotId, imageVersion, spareAgeSeconds: 1 }
+  const disk = { ...POOL, volumeId, volumeType, sizeGib, snapshotId, imageVersion, spareAgeSeconds: 1 }
   await claims.settle({ claimId: id, holder }, { source: 'pool', missReason: undefined, disk }, systemClock.now())
   return ms
 }

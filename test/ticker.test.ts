@@ -124,7 +124,8 @@ describe('a tick', () => {
     assert.equal(runs, 0)
     clock.pass(1)
     await until(() => runs === 1)
-    await query(db, "update ticks set holder = gen_random_uuid(), lease_until = 'infinity'")
+    const anothers = { until: new Date(clock.now().getTime() + 10_000) }
+    await query(db, 'update ticks set holder = gen_random_uuid(), lease_until = :until', anothers)
     ticker.within(1_000)
     clock.pass(30)
     await ticker.end(new AbortController().signal)

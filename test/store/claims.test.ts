@@ -140,19 +140,19 @@ describe('a claim under way', () => {
 
   it('is unsettled while it is open or creating and nobody works on it, the open ones first', async () => {
     const { claim: leased } = await openOne({ hostname: 'leased' })
-    await claims.resume(leased.id, aLease(1000), noon(11))
+    await claims.resume(leased.id, aLease(15), noon(11))
     await settled({ hostname: 'settled' })
     const { claim: young } = await openOne({ hostname: 'young' })
     await claims.noteCreating(young.id, 'empty', undefined, noon(5))
     const { claim: old } = await openOne({ hostname: 'old' })
-    const found = await claims.unsettled(noon(60), 10)
+    const found = await claims.unsettled(noon(14), 10)
     assert.deepEqual(
       found.map(({ id }) => id),
       [old.id, young.id]
     )
-    assert.deepEqual(await claims.unsettled(noon(60), 1), found.slice(0, 1))
-    assert.deepEqual(await claims.unsettled(noon(60), 1, found[0]), found.slice(1))
-    assert.deepEqual(await claims.unsettled(noon(60), 1, found[1]), [])
+    assert.deepEqual(await claims.unsettled(noon(14), 1), found.slice(0, 1))
+    assert.deepEqual(await claims.unsettled(noon(14), 1, found[0]), found.slice(1))
+    assert.deepEqual(await claims.unsettled(noon(14), 1, found[1]), [])
     assert.deepEqual(await claims.unsettled(NOON, 10), [])
   })
 
@@ -185,7 +185,7 @@ describe('a claim under way', () => {
     const { claim } = await openOne()
     const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
-    assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1)))
+    assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20)))
     assert.equal(await claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(2)), undefined)
     assert.equal(await claims.knowsVolume('volume'), false)
   })
@@ -200,7 +200,7 @@ describe('a claim under way', () => {
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
     const acts = {
       noted: (on: Pick<Store, 'claims'>) => on.claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(1)),
-      retired: (on: Pick<Store, 'spares'>) => on.spares.retireUnfinished(spare?.id ?? '', noon(1))
+      retired: (on: Pick<Store, 'spares'>) => on.spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20))
     }
     await overlapping(acts[order[0]], acts[order[1]])
     assert.equal(await statusOf(spare?.id ?? ''), 'retiring')

@@ -155,14 +155,14 @@ describe('a status that has moved is an outcome, not an error', () => {
     ['retiring', false]
   ] as const)('giving up one that is %s: %s', async ([is, given]) => {
     const spare = await aSpareIn(is)
-    assert.equal(await spares.retireUnfinished(spare.id, noon(1)), given)
+    assert.equal(await spares.retireUnfinished(spare.id, noon(1), noon(20)), given)
     assert.equal(await statusOf(spare.id), given ? 'retiring' : is)
   })
 
   it('giving up one that is finished and being handed over', async () => {
     await stock(1)
     const spare = await spares.ofClaim((await aClaim()).id)
-    assert.equal(await spares.retireUnfinished(spare?.id ?? '', noon(1)), false)
+    assert.equal(await spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20)), false)
     assert.equal(spare?.status, 'reserved')
   })
 
@@ -222,8 +222,8 @@ describe('a status that has moved is an outcome, not an error', () => {
   it('giving up a spare that is being armed', async () => {
     const { id } = await aSpareIn('creating')
     await spares.noteFinished([{ id, toArm: true }], noon(10), NOON)
-    assert.equal(await spares.retireUnfinished(id, noon(9)), false)
-    assert.equal(await spares.retireUnfinished(id, noon(11)), true)
+    assert.equal(await spares.retireUnfinished(id, noon(9), noon(20)), false)
+    assert.equal(await spares.retireUnfinished(id, noon(11), noon(20)), true)
     assert.equal(await spares.noteArmed(id, TRANSFER, noon(12)), undefined)
   })
 

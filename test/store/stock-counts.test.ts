@@ -95,7 +95,7 @@ const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
     if (spare) await spares.retire(spare.id, spare.status, NOON)
   },
   retireUnfinished: async n =>
-    await spares.retireUnfinished((await anySpare(n, 'creating', 'reserved'))?.id ?? newId(), NOON),
+    await spares.retireUnfinished((await anySpare(n, 'creating', 'reserved'))?.id ?? newId(), NOON, noon(20)),
   retireStale: () => spares.retireStale(NOON),
   nextRetired: () => spares.nextRetired(2, NOON),
   drop: async n => {

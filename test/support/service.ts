@@ -45,6 +45,8 @@ export interface TestServiceOptions {
   readonly ticking?: boolean
   /** Default: one that runs while a request does. */
   readonly clock?: TestClock
+  /** Which time its replicas go by; default: that clock's. */
+  readonly sharedTime?: () => Promise<Date>
 }
 
 export interface Answer<T> {
@@ -88,7 +90,8 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
   const log = options.onLog
     ? createLog('trace', { write: options.onLog })
     : pino({ level: process.env['TEST_LOG'] ?? 'silent' })
-  const service = await startService({ config, env: {}, clock, log, ticking: options.ticking ?? false })
+  const sharedTime = options.sharedTime ?? (async () => clock.now())
+  const service = await startService({ config, env: {}, clock, sharedTime, log, ticking: options.ticking ?? false })
   t.onTestFinished(() => clock.during(service.stop()))
   if (options.connections) await warmUp(service.db, options.connections)
   const it = handles(service, sandbox, clock, url, config)

@@ -254,6 +254,7 @@ describe('claims settled at the same time', () => {
     ])
     assert.deepEqual(outcomes, [true, false, false, true])
     assert.equal((await claims.find(lost.claim.id))?.status, 'open')
+    assert.equal(await statusOf(lost.spare?.id ?? ''), 'reserved')
     assert.equal(await statusOf(other.spare.id), 'reserved')
   })
 

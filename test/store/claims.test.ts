@@ -156,6 +156,17 @@ describe('a claim under way', () => {
     assert.deepEqual(await claims.unsettled(NOON, 10), [])
   })
 
+  it('is free of a lease that no clock could have given, as when the database’s was set back since', async () => {
+    const { claim } = await openOne()
+    await claims.renew(claim.id, { ...held(claim.id), until: noon(3610) })
+    assert.deepEqual(
+      (await claims.unsettled(NOON, 10)).map(({ id }) => id),
+      [claim.id]
+    )
+    assert.deepEqual(await claims.unsettled(noon(3599), 10), [])
+    assert.ok(await claims.resume(claim.id, aLease(10), NOON))
+  })
+
   it('is unsettled on one page of all, whatever becomes of those before it', async () => {
     const opened = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => openOne({ hostname })))
     const ids = opened.map(({ claim }) => claim.id).toSorted()
@@ -255,6 +266,18 @@ describe('settling a claim', () => {
     assert.ok(await claims.resume(claim.id, later, noon(11)))
     assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
     assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(90)))
+  })
+
+  it('takes its spare’s row along only where it happens', async () => {
+    await stock(1)
+    const { claim, spare } = await openOne()
+    const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
+    const later = aLease(21)
+    assert.ok(await claims.resume(claim.id, later, noon(11)))
+    assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
+    assert.equal(await statusOf(spare?.id ?? ''), 'reserved')
+    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(13)))
+    assert.equal(await statusOf(spare?.id ?? ''), undefined)
   })
 
   it('is an outcome, not an error, when the claim was undone meanwhile', async () => {

@@ -9,7 +9,7 @@ import { aStore, held, rivals } from '../support/store.ts'
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
-const { claims, spares, images, pools, open, stock, rows, statusOf } = store
+const { claims, spares, images, pools, open, stock, rows, statusOf, overlapping } = store
 
 /** By Cinder, and nothing is to be armed. */
 const finish = (id: string, at: Date): Promise<Spare[]> => spares.noteFinished([{ id, toArm: false }], noon(99), at)
@@ -201,6 +201,32 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.equal((await spares.ofClaim(claimId))?.status, 'reserved')
     await spares.drop(spare.id, 'reserved')
     assert.equal(await claims.forget(lost), false)
+  })
+
+  it('what somebody does to a claim’s spare in the instant in which he loses its lease', async () => {
+    const [spare] = await stock(1)
+    assert.ok(spare)
+    const { id: claimId } = await aClaim()
+    let isBack: boolean | undefined
+    await overlapping(
+      on => on.claims.resume(claimId, aLease(21), noon(11)),
+      async on => {
+        isBack = await on.spares.putBack(spare.id, held(claimId), noon(11))
+      }
+    )
+    assert.deepEqual([isBack, await statusOf(spare.id)], [false, 'reserved'])
+  })
+
+  it('arming a spare whose arming ends later than any could, as when the database’s clock was set back since', async () => {
+    const { id } = await aSpareIn('creating')
+    const start = async (until: Date, at: Date) =>
+      (await spares.noteFinished([{ id, toArm: true }], until, at)).map(spare => spare.id)
+    assert.deepEqual(await start(noon(3610), noon(3600)), [id])
+    assert.deepEqual(await start(noon(3606), noon(3596)), [])
+    assert.deepEqual(await start(noon(10), NOON), [id])
+    assert.deepEqual(await start(noon(3610), noon(3600)), [id])
+    assert.equal(await spares.retireUnfinished(id, noon(3599), noon(3609)), false)
+    assert.equal(await spares.retireUnfinished(id, NOON, noon(10)), true)
   })
 
   it('arming a spare that somebody else arms, until his time is up or he has done nothing', async () => {

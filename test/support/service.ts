@@ -15,6 +15,7 @@ import { type Service, startService } from '../../src/service.ts'
 import { query, warmUp } from '../../src/store/database.ts'
 import { aDatabaseAddress } from './database.ts'
 import { assertDocumented } from './documented.ts'
+import { OwnClock } from './own-clock.ts'
 import { TestClock } from './test-clock.ts'
 
 interface Lifetime {
@@ -47,6 +48,8 @@ export interface TestServiceOptions {
   readonly clock?: TestClock
   /** Which time its replicas go by; default: that clock's. */
   readonly sharedTime?: () => Promise<Date>
+  /** By how much the cloud's clock is ahead of that. */
+  readonly cloudAheadSeconds?: number
 }
 
 export interface Answer<T> {
@@ -101,7 +104,7 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
 
 async function aSandboxCloud(t: Lifetime, clock: Clock, options: TestServiceOptions): Promise<Sandbox> {
   const creating = (options.createSeconds ?? 0) * 1000
-  const sandbox = await startSandbox({ clock, delays: 'none' })
+  const sandbox = await startSandbox({ clock: new OwnClock(clock, options.cloudAheadSeconds), delays: 'none' })
   sandbox.cloud.delays = { ...sandbox.cloud.delays, creating }
   for (const golden of options.golden ?? []) sandbox.cloud.addSnapshot(golden)
   t.onTestFinished(() => sandbox.close())

@@ -4,6 +4,7 @@ import type { Clock } from './pool/ports.ts'
 /** The one place that reads the time and waits. Everything else is given a clock, so that a test can choose it. */
 export const systemClock: Clock = {
   now: () => new Date(),
+  monotonicMs: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)

@@ -14,8 +14,10 @@ import { reconcile } from './operations/reconcile.ts'
 import { replenish } from './operations/replenish.ts'
 import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
 import { keyring, readSecret, secretProblems } from './secret.ts'
+import { SharedClock } from './shared-clock.ts'
 import { close, endInTime } from './shutdown.ts'
 import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
+import { databaseTime } from './store/database-time.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import { requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
@@ -41,6 +43,8 @@ export interface ServiceOptions {
   readonly config: Config
   readonly env?: Environment
   readonly clock?: Clock
+  /** Which time all replicas go by; default: the database's. */
+  readonly sharedTime?: () => Promise<Date>
   readonly log?: Log & Parameters<typeof createApp>[0]['log']
   /** False: nothing runs by itself; tests call the ticks. */
   readonly ticking?: boolean
@@ -66,13 +70,16 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 }
 
 async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Service, 'stop'>> {
-  const { config, env = process.env, clock = systemClock, ticking = true } = options
+  const { config, env = process.env, ticking = true } = options
+  const clock = new SharedClock(options.clock ?? systemClock)
   const log = options.log ?? createLog(config.log.level)
   const version = packageVersion()
   const metrics = createMetrics(version)
   const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report))
   stops.push(() => cloud.close())
   const { db, tickDb } = await openStore(config, clock, log, stops)
+  const endAligning = await clock.keepAligned(options.sharedTime ?? (() => databaseTime(tickDb)), log)
+  stops.push(async () => endAligning())
   const tickers: Tickers = {}
   const underWay = new UnderWay(clock)
   let isStopping = false

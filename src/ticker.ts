@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { schedule } from 'node-cron'
+import { onCron } from './cron.ts'
 import { endOfLease, renewing } from './operations/lease.ts'
 import { stopping } from './pool/errors.ts'
 import type { Clock, Log, Observer, TakeBack } from './pool/ports.ts'
@@ -36,7 +36,7 @@ export class Ticker<T> {
   #running: Promise<T> | undefined
   readonly #notEnded = new Set<Promise<T>>()
   #again = false
-  #startedAt = -Infinity
+  #startedMs = -Infinity
   readonly #asked: Alarm
   readonly #planned: Alarm
 
@@ -48,13 +48,7 @@ export class Ticker<T> {
   }
 
   start(): void {
-    const { cron, name, log } = this.#options
-    const task = schedule(cron, () => this.#onCron(), {
-      timezone: 'UTC',
-      name,
-      logger: { debug() {}, info() {}, warn: text => log.warn({ tick: name }, text), error() {} }
-    })
-    this.#stopCron = () => void task.stop()
+    this.#stopCron = onCron(this.#options.cron, () => void this.#onCron())
   }
 
   /** Joins the run under way, else starts one; gives its result. */
@@ -69,7 +63,7 @@ export class Ticker<T> {
    */
   soon(): void {
     if (this.#stopped) return
-    const restMs = this.#startedAt + REST_MS - this.#options.clock.now().getTime()
+    const restMs = this.#startedMs + REST_MS - this.#options.clock.monotonicMs()
     if (this.#running) this.#again = true
     else if (restMs > 0) this.#asked.set(restMs)
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
@@ -106,7 +100,7 @@ export class Ticker<T> {
   }
 
   #run(): Promise<T> {
-    this.#startedAt = this.#options.clock.now().getTime()
+    this.#startedMs = this.#options.clock.monotonicMs()
     let isAlone = true
     const letNextBegin = (): void => {
       if (!isAlone) return
@@ -127,7 +121,7 @@ export class Ticker<T> {
 
   async #timed(letNextBegin: () => void): Promise<T> {
     const { name, clock, run, log, observer } = this.#options
-    const startedAt = clock.now()
+    const startedMs = clock.monotonicMs()
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#hurry.signal, this.#limit(ended.signal)])
     setMaxListeners(0, signal) // One for each call to the cloud under it.
@@ -143,9 +137,9 @@ export class Ticker<T> {
     } finally {
       ended.abort()
       await endRenewing()
-      const endedAt = clock.now()
-      observer.ticked(name, (endedAt.getTime() - startedAt.getTime()) / 1000, error === undefined, endedAt)
-      await this.#record(startedAt, endedAt, error)
+      const [endedAt, tookMs] = [clock.now(), clock.monotonicMs() - startedMs]
+      observer.ticked(name, tookMs / 1000, error === undefined, endedAt)
+      await this.#record(new Date(endedAt.getTime() - tookMs), endedAt, error)
     }
   }
 
@@ -182,7 +176,7 @@ class Alarm {
   }
 
   set(ms: number): void {
-    const at = this.#clock.now().getTime() + ms
+    const at = this.#clock.monotonicMs() + ms
     if (this.#set && this.#set.at <= at) return
     this.cancel()
     const takeBack = this.#clock.every(ms, async () => {

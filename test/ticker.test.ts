@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
-import { describe, it, type TestContext } from 'vitest'
+import { describe, it, type TestContext, vi } from 'vitest'
 import { newId } from '../src/clock.ts'
 import { createMetrics } from '../src/metrics.ts'
 import { type Database, query } from '../src/store/database.ts'
@@ -47,6 +47,15 @@ function aTicker(t: TestContext, db: Database, clock: TestClock, cron: string, b
   return { end, ticker }
 }
 
+const [HOUR, TWENTY_YEARS] = [3_600, 20 * 365 * 86_400]
+
+/** Time as the machine tells it, to node-cron too; gives what sets it. */
+function theMachinesTime(t: TestContext): (seconds: number) => void {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now(), shouldAdvanceTime: true })
+  t.onTestFinished(() => void vi.useRealTimers())
+  return seconds => vi.setSystemTime(Date.now() + seconds * 1000)
+}
+
 /** Of the lease; less than none where nobody has it. */
 async function secondsLeft(db: Database, clock: TestClock): Promise<number> {
   const [row] = await query<{ lease_until: Date | null }>(db, 'select lease_until from ticks')
@@ -60,6 +69,35 @@ describe('a tick', () => {
     await killed.begun.passed
     const left = await secondsLeft(db, clock)
     assert.ok(left > 0 && left <= 10, `${left} s`)
+  })
+
+  it.for([-HOUR, HOUR, TWENTY_YEARS])(
+    'loses one period at most when the time is set by %i seconds',
+    async (seconds, t) => {
+      const setTime = theMachinesTime(t)
+      let runs = 0
+      const { end, ticker } = aTicker(t, await aDatabase(t), new TestClock(), EVERY_SECOND, () => {
+        runs += 1
+      })
+      end.open()
+      ticker.start()
+      await until(() => runs > 0)
+      const before = runs
+      setTime(seconds)
+      await until(() => runs >= before + 2, 4)
+    }
+  )
+
+  it('is told as long as it was, though the time is set meanwhile', async t => {
+    const [db, clock] = [await aDatabase(t), new TestClock()]
+    const { end, ticker } = aTicker(t, db, clock, NEVER, () => undefined)
+    const running = ticker.now()
+    clock.pass(2)
+    clock.jump(-HOUR)
+    end.open()
+    await running
+    const [row] = await storesOf(db).ticks.list()
+    assert.deepEqual([row?.seconds, row?.lastOkAt], [2, clock.now()])
   })
 
   it('keeps its lease for as long as it runs, and ends it then', async t => {
@@ -124,7 +162,8 @@ describe('a tick', () => {
     assert.equal(runs, 0)
     clock.pass(1)
     await until(() => runs === 1)
-    await query(db, "update ticks set holder = gen_random_uuid(), lease_until = 'infinity'")
+    const anothers = { until: new Date(clock.now().getTime() + 10_000) }
+    await query(db, 'update ticks set holder = gen_random_uuid(), lease_until = :until', anothers)
     ticker.within(1_000)
     clock.pass(30)
     await ticker.end(new AbortController().signal)

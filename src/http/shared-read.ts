@@ -10,13 +10,13 @@ export function shared<T>(clock: Clock, read: () => Promise<T>): () => Promise<T
   let last: { readonly at: number; readonly result: Promise<T> } | undefined
   let isUnderWay = false
   const isFresh = (at: number): boolean => {
-    const ageMs = clock.now().getTime() - at
+    const ageMs = clock.monotonicMs() - at
     return ageMs >= 0 && ageMs <= AGE_MAX_MS
   }
   return () => {
     if (last && (isUnderWay || isFresh(last.at))) return last.result
     isUnderWay = true
-    last = { at: clock.now().getTime(), result: read() }
+    last = { at: clock.monotonicMs(), result: read() }
     last.result.then(
       () => (isUnderWay = false),
       () => ([isUnderWay, last] = [false, undefined])

@@ -119,10 +119,10 @@ export class Http {
     const slots = this.#slots[request.service]
     const taken = slots.take(call.priority, call.signal)
     if (!(taken === true || (await taken))) return new Failure(unsentFailure(call.signal))
-    const startedAt = this.#options.clock.now().getTime()
+    const startedMs = this.#options.clock.monotonicMs()
     try {
       const result = await this.#exchange(request, call)
-      const seconds = (this.#options.clock.now().getTime() - startedAt) / 1000
+      const seconds = (this.#options.clock.monotonicMs() - startedMs) / 1000
       const outcome = result instanceof Failure ? result.error.code : 'ok'
       this.#options.onRequest?.({ service: request.service, operation: request.operation, outcome, seconds })
       return result

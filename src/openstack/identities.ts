@@ -41,7 +41,7 @@ export class Identities {
 
   async identify(token: string, call: Call): Promise<Identity | undefined> {
     if (!TOKEN.test(token)) return undefined
-    const now = this.#clock.now().getTime()
+    const now = this.#clock.monotonicMs()
     const kept = this.#kept.get(token)
     if (kept && now < kept.until) {
       this.#kept.delete(token)
@@ -69,11 +69,12 @@ export class Identities {
     try {
       const identity = await this.#http.within({ requestId }, call => this.#ask(token, call))
       this.#kept.delete(token)
-      const now = this.#clock.now().getTime()
-      if (!identity || identity.expiresAt.getTime() <= now) return undefined
+      if (!identity) return undefined // One that has expired Keystone does not know any more: its clock is the one that counts.
       const [oldest] = this.#kept.keys()
       if (oldest !== undefined && this.#kept.size >= KEPT_MAX) this.#kept.delete(oldest)
-      const keptMs = Math.min(KEPT_MS, identity.expiresAt.getTime() - now)
+      const leftMs = identity.expiresAt.getTime() - this.#clock.now().getTime()
+      const keptMs = Math.min(KEPT_MS, Math.max(0, leftMs))
+      const now = this.#clock.monotonicMs()
       this.#kept.set(token, { identity, until: now + keptMs, lookAgainFrom: now + keptMs * IN_USE })
       return identity
     } catch (error) {

@@ -24,7 +24,7 @@ export interface Token {
 /** What a login is for: the service's own project, or another one by its id. */
 export type Scope = 'own' | { projectId: string }
 
-/** A token, how long it is used, and from when on another one is fetched behind its back. */
+/** A token, how long it is used, and from when on another one is fetched behind its back, by the clock that only goes forward. */
 interface Held {
   readonly scope: Scope
   readonly token: Token
@@ -63,7 +63,7 @@ export class Keystone {
 
   /** The token that is there and good; undefined: `token` fetches one. */
   held(scope: Scope, requestId: string): Token | undefined {
-    const now = this.#clock.now().getTime()
+    const now = this.#clock.monotonicMs()
     const held = this.#held.get(keyOf(scope))
     if (!held || now >= held.goodUntil) return undefined
     held.isUsed = true
@@ -143,7 +143,7 @@ export class Keystone {
             idempotent: true,
             secrets: [login.kind === 'password' ? login.password : login.secret]
           }
-          const askedAt = this.#clock.now().getTime()
+          const askedAt = this.#clock.monotonicMs()
           return await this.#http.ask(request, call, (body, answer) => {
             const token = body.object('token')
             return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeOf(token))

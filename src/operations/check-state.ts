@@ -1,5 +1,5 @@
 import type { Call, Project, Volume } from '../pool/ports.ts'
-import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool } from '../pool/spare.ts'
+import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool, spareMetadata } from '../pool/spare.ts'
 import { isOurs, patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
 import { arms } from './arm.ts'
 import { armFinished } from './arm-finished.ts'
@@ -45,21 +45,22 @@ interface Look {
  * look, before anything is armed.
  */
 export async function checkState(deps: Deps, call: Call, letNextBegin = () => {}): Promise<CheckResult> {
-  const startedAt = deps.clock.now()
+  const startedMs = deps.clock.monotonicMs()
   const { spares, anyToDelete } = await deps.spares.onTheirWay()
   const look = spares.length > 0 ? await lookAt(deps, spares, call) : undefined
   const taken = await noteFinished(deps, look?.finished.map(toFinished(deps)) ?? [])
   const dropped = look ? look.dropped + look.failed.length : 0
   await concurrently(look?.failed ?? [], 4, giveUpOne => giveUpOne()) // After a success, which must not hide a failure.
   if (taken.length + dropped > 0) deps.wake('replenish')
-  lookAgain(deps, spares.length - taken.length - dropped, spares, startedAt)
+  lookAgain(deps, spares.length - taken.length - dropped, spares, startedMs)
   const deleting = anyToDelete || dropped > 0 ? deleteRetired(deps, call) : Promise.resolve(0)
   const [available] = await allEnded(bringIn(deps, look, taken, call), deleting.finally(letNextBegin))
   return { checked: spares.length, available, dropped }
 }
 
-function lookAgain(deps: Deps, left: number, spares: readonly Spare[], startedAt: Date): void {
-  if (left > 0) deps.wake('check_state', nextLookMs(spares, startedAt, deps.clock.now()))
+function lookAgain(deps: Deps, left: number, spares: readonly Spare[], startedMs: number): void {
+  const { clock, wake } = deps
+  if (left > 0) wake('check_state', nextLookMs(spares, clock.monotonicMs() - startedMs, clock.now()))
 }
 
 /** Into stock, armed where they are to be, and to the claims that disks were made for; gives how many are there. */
@@ -171,7 +172,8 @@ const LOST_AFTER_SECONDS = 120
  */
 async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | undefined> {
   const age = ageSeconds(deps, spare)
-  const volume = look.bySpareId.get(spare.id)
+  const isLate = age >= deps.settings.cloudTimeoutSeconds + LOST_AFTER_SECONDS
+  const volume = look.bySpareId.get(spare.id) ?? (isLate ? await volumeOf(deps, look, spare) : undefined)
   if (volume) {
     if (age > deps.settings.cloudTimeoutSeconds) {
       deps.log.warn({ spare_id: spare.id, volume_id: volume.id }, 'volume found whose creation had no answer')
@@ -179,10 +181,16 @@ async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | u
     }
     return (await deps.spares.noteVolume(spare.id, volume.id, deps.clock.now())) ?? spare
   }
-  if (age < deps.settings.cloudTimeoutSeconds + LOST_AFTER_SECONDS) return spare
+  if (!isLate) return spare
   if (!(await deps.spares.drop(spare.id, spare.status))) return spare
   deps.log.warn({ spare_id: spare.id }, 'creation dropped that Cinder never carried out')
   deps.observer.repaired('dropped_creation', 1)
   look.dropped += 1
   return undefined
+}
+
+/** Whenever it was made: the listing has only what is young by Cinder's own clock, which may be apart from ours. */
+async function volumeOf({ settings }: Deps, { pool, call }: Look, spare: Spare): Promise<Volume | undefined> {
+  const [volume] = await collect(pool.volumes.pages({ metadata: spareMetadata(settings.deployment, spare.id) }, call))
+  return volume
 }

@@ -124,14 +124,14 @@ const WAIT_MOST_MS = 500
 
 /** A claim under way: takes it over where nobody works on it, else waits for whoever does. */
 async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call): Promise<ClaimResult | undefined> {
-  const waitUntil = deps.clock.now().getTime() + request.waitSeconds * 1000
+  const waitUntil = deps.clock.monotonicMs() + request.waitSeconds * 1000
   for (let waitMs = WAIT_FIRST_MS; ; waitMs = Math.min(2 * waitMs, WAIT_MOST_MS)) {
-    const [now, lease] = [deps.clock.now(), newLease(deps)]
-    const claim = await deps.claims.resume(first.id, lease, now)
+    const [nowMs, lease] = [deps.clock.monotonicMs(), newLease(deps)]
+    const claim = await deps.claims.resume(first.id, lease, deps.clock.now())
     if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, lease, call))
     const current = await deps.claims.find(first.id)
     if (current?.status !== 'open' && current?.status !== 'creating') return undefined
-    if (current.status === 'creating' && current.disk && now.getTime() >= waitUntil) {
+    if (current.status === 'creating' && current.disk && nowMs >= waitUntil) {
       return stillCreating(current)
     }
     await pause(deps, waitMs, call)

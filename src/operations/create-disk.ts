@@ -21,7 +21,7 @@ import {
 } from './give-disk.ts'
 import { pause, unsettled, whereIs } from './hand-over.ts'
 import { leaseOf, Superseded } from './lease.ts'
-import { noteFinished } from './note-finished.ts'
+import { endOfArming, noteFinished } from './note-finished.ts'
 import { notePoolFailure } from './replenish.ts'
 import { requestVolume } from './request-volume.ts'
 
@@ -97,7 +97,7 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
   const work = { ...given, claim }
   const { pool, call, request } = work
   const volumeId = spare.volumeId ?? ''
-  const until = deps.clock.now().getTime() + request.waitSeconds * 1000
+  const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
   for (let asked = justAsked; ; asked = false) {
     const volume = asked ? undefined : await pool.volumes.find(volumeId, call)
     const verdict = asked ? 'keep' : verdictOnCreating(volume)
@@ -106,7 +106,7 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
       return await giveSpare(deps, work, spare) // Handed over by a request whose lease had run out.
     }
     if (verdict !== 'keep') throw await replaceFailed(deps, work, spare, volume)
-    if (deps.clock.now().getTime() >= until) return stillCreating(claim)
+    if (deps.clock.monotonicMs() >= until) return stillCreating(claim)
     await pause(deps, DISK_POLL_MS, call)
   }
 }
@@ -138,7 +138,7 @@ export async function giveUp(
   const isLeft =
     verdictOnCreating(volume) === 'drop'
       ? await deps.spares.drop(spare.id, spare.status)
-      : await deps.spares.retireUnfinished(spare.id, deps.clock.now())
+      : await deps.spares.retireUnfinished(spare.id, deps.clock.now(), endOfArming(deps))
   if (!isLeft) return // Somebody else has done it, and noted why.
   // Why it failed is worth more than that it did. Cinder tells it apart from the volume, and not to everybody.
   const fault = volume ? await pool.volumes.faultOf(volume.id, call).catch(ifCloudError) : undefined
@@ -194,7 +194,7 @@ async function refusedInProject(deps: Deps, miss: Miss, error: CloudError): Prom
 /** Waits for a disk that is in its project already, for as long as the caller does. */
 export async function awaitInProject(deps: Deps, work: Work, first: Volume): Promise<ClaimResult> {
   const { claim, request, destination, call } = work
-  const until = deps.clock.now().getTime() + request.waitSeconds * 1000
+  const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
   for (let volume = first; ; ) {
     const disk = diskOfVolume(volume, { ...claim, imageVersion: claim.disk?.imageVersion })
     if (usabilityOf(volume.status) === 'unusable') {
@@ -207,7 +207,7 @@ export async function awaitInProject(deps: Deps, work: Work, first: Volume): Pro
     if (result.usable) {
       return await give(deps, work, { source: 'created', missReason: claim.missReason, disk }, volume.status)
     }
-    if (deps.clock.now().getTime() >= until) return stillCreating(result.claim)
+    if (deps.clock.monotonicMs() >= until) return stillCreating(result.claim)
     await pause(deps, DISK_POLL_MS, call)
     const found = await destination.volumes.find(volume.id, call)
     if (!found) throw unsettled('the disk that was being made for it is gone')

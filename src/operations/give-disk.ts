@@ -89,7 +89,7 @@ export async function give(deps: Deps, own: OwnClaim, given: Given, volumeStatus
     return resultOf(await settledMeanwhile(deps, claim, given), volumeStatus)
   }
   const settled: Claim = { ...claim, ...given, status: 'available', updatedAt: at }
-  const seconds = (deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
+  const seconds = Math.max(0, deps.clock.now().getTime() - claim.createdAt.getTime()) / 1000
   setImmediate(() => tell(deps, settled, seconds)) // The caller's answer need not wait for that.
   return resultOf(settled, volumeStatus)
 }
@@ -141,7 +141,7 @@ export function diskOfSpare({ clock }: Deps, { wantedSizeGib = 0, status }: Clai
     sizeGib: Math.max(spare.sizeGib, wantedSizeGib),
     snapshotId: spare.snapshotId,
     imageVersion: spare.imageVersion,
-    spareAgeSeconds: ageMs === undefined ? undefined : Math.round(ageMs / 1000)
+    spareAgeSeconds: ageMs === undefined ? undefined : Math.max(0, Math.round(ageMs / 1000))
   }
 }
 

@@ -1,10 +1,10 @@
 import type { Claim, Lease } from '../pool/claim.ts'
+import { LEASE_SECONDS } from '../pool/lease.ts'
 import type { Clock } from '../pool/ports.ts'
 import type { ClaimLease } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 
-/** How long a claim, or a tick, waits for somebody who died at it. */
-export const LEASE_MS = 10_000
+export const LEASE_MS = LEASE_SECONDS * 1000
 const RENEWAL_MS = 3_000
 
 /** Another request has taken the claim over, since ours was too long silent: look again at how it stands. */
@@ -12,12 +12,16 @@ export class Superseded extends Error {}
 
 export const endOfLease = (clock: Clock): Date => new Date(clock.now().getTime() + LEASE_MS)
 
-/** As we know it: `until` moves on with each renewal. */
+/** As it is recorded, and as we know it: `goodUntilMs`, by the clock that only goes forward, moves on with each renewal. */
 export interface HeldLease extends Lease {
-  until: Date
+  goodUntilMs: number
 }
 
-export const newLease = (deps: Deps): HeldLease => ({ holder: deps.newId(), until: endOfLease(deps.clock) })
+export const newLease = ({ newId, clock }: Deps): HeldLease => ({
+  holder: newId(),
+  until: endOfLease(clock),
+  goodUntilMs: clock.monotonicMs() + LEASE_MS
+})
 
 /** A claim, and the lease that makes it ours to work on. */
 export interface OwnClaim {
@@ -33,9 +37,9 @@ export const leaseOf = ({ claim, lease }: OwnClaim): ClaimLease => ({
 
 /** False: it is ours no more. */
 export async function keepLease(deps: Deps, claimId: string, lease: HeldLease): Promise<boolean> {
-  const until = endOfLease(deps.clock)
-  const isOurs = await deps.claims.renew(claimId, { holder: lease.holder, until })
-  if (isOurs) lease.until = until
+  const goodUntilMs = deps.clock.monotonicMs() + LEASE_MS
+  const isOurs = await deps.claims.renew(claimId, { holder: lease.holder, until: endOfLease(deps.clock) })
+  if (isOurs) lease.goodUntilMs = goodUntilMs
   return isOurs
 }
 
@@ -46,7 +50,7 @@ export async function requireHeld(deps: Deps, { claim, lease }: OwnClaim): Promi
 
 /** Before what another request must not find done: throws Superseded where it has the claim. Costs nothing in its time. */
 export async function requireLease(deps: Deps, claimId: string, lease: HeldLease): Promise<void> {
-  if (deps.clock.now() < lease.until || (await keepLease(deps, claimId, lease))) return
+  if (deps.clock.monotonicMs() < lease.goodUntilMs || (await keepLease(deps, claimId, lease))) return
   throw new Superseded('another request has taken it over')
 }
 

@@ -8,11 +8,10 @@ const TIMES_ITS_OWN = 10
 
 /**
  * In how many milliseconds to look at volumes on their way again, however seldom the tick runs by itself: soon where one is
- * young, since it may be quick, and later the older the youngest is.
+ * young, since it may be quick, and later the older the youngest is. `tookMs`: how long this look has taken.
  */
-export function nextLookMs(spares: readonly Spare[], startedAt: Date, now: Date): number {
+export function nextLookMs(spares: readonly Spare[], tookMs: number, now: Date): number {
   const youngest = Math.max(...spares.map(({ createdAt }) => createdAt.getTime()))
   const ageMs = now.getTime() - youngest
-  const tookMs = now.getTime() - startedAt.getTime()
   return Math.max(LEAST_MS, ageMs * SHARE_OF_AGE, tookMs * TIMES_ITS_OWN)
 }

@@ -8,11 +8,14 @@ const UNCLEAR_MS = 60_000
 /** All of them have as long as one call to be armed. */
 export const armingMs = ({ settings }: Deps): number => settings.cloudTimeoutSeconds * 1000
 
+/** Nobody else arms a spare until then. */
+export const endOfArming = (deps: Deps): Date => new Date(deps.clock.now().getTime() + armingMs(deps) + UNCLEAR_MS)
+
 /** Records what Cinder has finished; gives what was not known as such, or is now ours to arm. */
 export async function noteFinished(deps: Deps, finished: readonly Finished[]): Promise<Spare[]> {
   if (finished.length === 0) return []
   const at = deps.clock.now()
-  const spares = await deps.spares.noteFinished(finished, new Date(at.getTime() + armingMs(deps) + UNCLEAR_MS), at)
+  const spares = await deps.spares.noteFinished(finished, endOfArming(deps), at)
   for (const spare of spares) {
     if (spare.availableAt?.getTime() !== at.getTime()) continue // It has been finished for long, and is armed anew.
     const seconds = (at.getTime() - spare.createdAt.getTime()) / 1000

@@ -255,12 +255,12 @@ const STOCK_POLL_MS = 250
 /** Waits for a spare for as long as the caller does. */
 async function awaitStock(deps: Deps, work: Work, reason: MissReason): Promise<ClaimResult> {
   const { claim, request, call } = work
-  const until = deps.clock.now().getTime() + request.waitSeconds * 1000
+  const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
   for (;;) {
     const spare = await deps.spares.reserveOldest(claim.id, claim, deps.clock.now())
     const result = spare && (await serveFromStock(deps, work, { handover: handoverOf(work, spare) }))
     if (result) return result
-    if (deps.clock.now().getTime() >= until) throw poolEmpty(claim, reason)
+    if (deps.clock.monotonicMs() >= until) throw poolEmpty(claim, reason)
     await pause(deps, STOCK_POLL_MS, call)
   }
 }

@@ -53,7 +53,8 @@ export async function showStats(deps: Deps, windowSeconds: number): Promise<Stat
       existing: its?.existing ?? 0,
       leadTime: its?.leadTime,
       claimSeconds: its?.claimSeconds,
-      oldestSpareSeconds: its?.oldestSpareAt && Math.round((now.getTime() - its.oldestSpareAt.getTime()) / 1000),
+      oldestSpareSeconds:
+        its?.oldestSpareAt && Math.max(0, Math.round((now.getTime() - its.oldestSpareAt.getTime()) / 1000)),
       paused: state?.paused ?? false,
       image,
       newerInCinder: state?.newerInCinder,

@@ -29,7 +29,7 @@ const LEASE_SECONDS = 300
 /** Reads the snapshots again, rebuilds table `os`, and retires what `purge` says. Nothing changes if Cinder cannot be read. */
 export async function syncImages(deps: Deps, request: SyncRequest, call: Call): Promise<SyncResult> {
   if (request.dryRun) return await sync(deps, request, call)
-  const [holder, startedAt] = [deps.newId(), deps.clock.now()]
+  const [holder, startedAt, startedMs] = [deps.newId(), deps.clock.now(), deps.clock.monotonicMs()]
   const until = new Date(startedAt.getTime() + LEASE_SECONDS * 1000)
   if (!(await deps.ticks.take('sync', holder, until, startedAt))) {
     throw new PoolError('sync_in_progress', 'Another sync is running: wait until it has ended, then repeat this one.', {
@@ -43,7 +43,8 @@ export async function syncImages(deps: Deps, request: SyncRequest, call: Call): 
     error = failure instanceof Error ? failure.message : String(failure)
     throw failure
   } finally {
-    await deps.ticks.finish('sync', holder, { startedAt, endedAt: deps.clock.now(), error })
+    const endedAt = new Date(startedAt.getTime() + deps.clock.monotonicMs() - startedMs)
+    await deps.ticks.finish('sync', holder, { startedAt, endedAt, error })
   }
 }
 

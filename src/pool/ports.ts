@@ -6,7 +6,10 @@ import type { StopSignal } from './stop.ts'
 
 /** The only reader of time, and the only one who waits. */
 export interface Clock {
+  /** For what is recorded, or compared with records. It may be set, forward or back, at any time. */
   now(): Date
+  /** Milliseconds since some moment. It only goes forward, and steadily: intervals are measured with it. */
+  monotonicMs(): number
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
   sleep(ms: number, signal?: StopSignal): Promise<void>
   /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */

@@ -1,5 +1,6 @@
 import { ByPool } from './by-pool.ts'
 import { type Image, isCurrent, snapshotIdsOf } from './image.ts'
+import { BACKOFF_SECONDS_MAX, isPending } from './lease.ts'
 import type { Quota } from './ports.ts'
 import type { PoolName, SpareStatus } from './spare.ts'
 
@@ -142,7 +143,7 @@ export const countOf = (holdings: readonly Holding[]): number => holdings.reduce
 function obstacle(state: PoolState | undefined, image: Image | undefined, now: Date): HeldBackBy | undefined {
   if (state?.paused) return 'paused'
   if (!image) return 'no_image'
-  return state?.retryAt && state.retryAt > now ? 'backing_off' : undefined
+  return state?.retryAt && isPending(state.retryAt, now, BACKOFF_SECONDS_MAX) ? 'backing_off' : undefined
 }
 
 type Wanting = Draft & { readonly image: Image }
@@ -280,7 +281,7 @@ export function reasonOf({ heldBackBy, missing, create }: PoolPlan): string {
 
 /** When a pool may try again after so many failures in a row: 10 s, doubling, at most five minutes. */
 export function backoffSeconds(failures: number): number {
-  return Math.min(300, 10 * 2 ** (failures - 1))
+  return Math.min(BACKOFF_SECONDS_MAX, 10 * 2 ** (failures - 1))
 }
 
 export const POOL_CONDITIONS = ['full', 'filling', 'empty', 'paused', 'backing_off', 'no_image'] as const

@@ -63,8 +63,11 @@ export interface Spares {
   noteTransfer(id: string, lease: ClaimLease, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
   /** False: it was not in that status any more, or not that claim's. */
   retire(id: string, from: SpareStatus, at: Date, lease?: ClaimLease): Promise<boolean>
-  /** Retires one that is still being made, for stock or for a claim. False: it is finished, or gone. */
-  retireUnfinished(id: string, at: Date): Promise<boolean>
+  /**
+   * Retires one that is still being made, for stock or for a claim. `armingUntil`: until when it could be armed that is armed
+   * now. False: it is finished, or gone.
+   */
+  retireUnfinished(id: string, at: Date, armingUntil: Date): Promise<boolean>
   /** Retires what is in stock or on its way there, of images that are no longer current and not kept; gives how many. */
   retireStale(at: Date): Promise<number>
   /** Those whose turn it is to be deleted. They go to the end of the line: none that cannot be deleted holds up the others. */

@@ -1,6 +1,6 @@
 import { type Claim, type Lease, newClaim } from '../pool/claim.ts'
 import type { Claims, Opening } from '../pool/stores.ts'
-import { open, settle } from './claims.ts'
+import { IS_HANDED_OVER, open, settle } from './claims.ts'
 import { type Database, query } from './database.ts'
 import { Grouped } from './grouped.ts'
 import { oldestSpares, type SpareRow, toSpare } from './spares.ts'
@@ -84,8 +84,6 @@ const SETTLE_ALL = `with given as (
   select * from json_populate_recordset(null::claims, :claims::json)
    where status = 'available'
    order by id -- In one order, since another replica may settle the same ones, taken over as their leases ran out.
-), handed_over as (
-  delete from backup_volumes spare using given where spare.claim_id = given.id and spare.volume_id = given.volume_id
 ), settled as (
   update claims
      set status = 'available', source = given.source, miss_reason = given.miss_reason,
@@ -98,6 +96,8 @@ const SETTLE_ALL = `with given as (
     from given
    where claims.id = given.id and claims.status in ('open', 'creating') and claims.lease_holder = given.lease_holder
   returning claims.*
+), handed_over as (
+  delete from backup_volumes spare using settled where ${IS_HANDED_OVER}
 ), timed as (
   insert into timings (os, type, what, bucket, at)
   select os, type, case when source = 'created' then coalesce(miss_reason, 'empty') else source end,

@@ -1,8 +1,10 @@
 import type { Claim, ClaimRequest, Disk, Lease, MissReason, Origin } from '../pool/claim.ts'
 import { newClaim } from '../pool/claim.ts'
+import { LEASE_SECONDS } from '../pool/lease.ts'
 import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/stores.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query } from './database.ts'
+import { isFree } from './leases.ts'
 import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
 
 const OPEN = `with opened as (
@@ -60,7 +62,7 @@ export async function resume(db: Database, id: string, lease: Lease, at: Date): 
     await query<ClaimRow>(
       db,
       `update claims set lease_holder = :holder, lease_until = :until
-        where id = :id and status in ('open', 'creating') and (lease_until is null or lease_until < :at)
+        where id = :id and status in ('open', 'creating') and ${isFree('lease_until', ':until')}
         returning *`,
       { id, ...lease, at }
     )
@@ -110,13 +112,14 @@ export async function noteCreating(
   )
 }
 
+/** Of a claim that this very statement has settled: another's spare stays. */
+export const IS_HANDED_OVER = 'spare.claim_id = settled.id and spare.volume_id = settled.volume_id'
+
 /** The claim's last statement. The time it took is that of the first request: a repeat counts on. */
 export async function settle(db: Database, lease: ClaimLease, given: Given, at: Date): Promise<boolean> {
   const rows = await query(
     db,
-    `with handed_over as (
-       delete from backup_volumes where claim_id = :claimId and volume_id = :volumeId
-     ), settled as (
+    `with settled as (
        update claims
           set status = 'available', source = :source, miss_reason = :missReason,
               lease_holder = null, lease_until = null,
@@ -125,7 +128,9 @@ export async function settle(db: Database, lease: ClaimLease, given: Given, at: 
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
               seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
         where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
-        returning os, type, seconds
+        returning id, os, type, volume_id, seconds
+     ), handed_over as (
+       delete from backup_volumes spare using settled where ${IS_HANDED_OVER}
      )
      insert into timings (os, type, what, bucket, at)
      select os, type, case when :source = 'created' then coalesce(:missReason, 'empty') else :source end,
@@ -185,14 +190,15 @@ export async function list(db: Database, filter: ClaimFilter): Promise<Listing<C
 }
 
 export async function unsettled(db: Database, at: Date, limit: number, after?: Claim): Promise<Claim[]> {
+  const latest = new Date(at.getTime() + LEASE_SECONDS * 1000)
   const rows = await query<ClaimRow>(
     db,
     `select * from claims
-      where status in ('open', 'creating') and (lease_until is null or lease_until < :at)
+      where status in ('open', 'creating') and ${isFree('lease_until', ':latest')}
         and (:id::uuid is null or (status = 'creating', id) > (:isCreating, :id))
       order by status = 'creating', id -- Those that broke off first: a creation may wait long for its caller.
       limit :limit`,
-    { at, limit, id: after?.id, isCreating: after?.status === 'creating' }
+    { at, latest, limit, id: after?.id, isCreating: after?.status === 'creating' }
   )
   return rows.map(toClaim)
 }

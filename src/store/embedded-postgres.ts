@@ -175,8 +175,8 @@ function spawnServer(
 
 /** Whether the server came to answer. */
 async function untilReady(server: ChildProcess, socketDir: string, clock: Clock): Promise<boolean> {
-  const deadline = clock.now().getTime() + START_SECONDS_MAX * 1_000
-  while (!hasEnded(server) && clock.now().getTime() < deadline) {
+  const deadline = clock.monotonicMs() + START_SECONDS_MAX * 1_000
+  while (!hasEnded(server) && clock.monotonicMs() < deadline) {
     if ((await ownerOf(socketDir)) === process.pid) return true
     await clock.sleep(20)
   }

@@ -2,6 +2,7 @@ import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
 import type { ClaimLease } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { IS_STALE } from './images.ts'
+import { isFree } from './leases.ts'
 import { IS_HELD, type SpareRow, toSpare } from './spares.ts'
 
 /**
@@ -28,15 +29,15 @@ export async function retire(
 
 const inStatus = (lease: ClaimLease | undefined): string => `status = :from${lease ? ` and ${IS_HELD}` : ''}`
 
-export async function retireUnfinished(db: Database, id: string, at: Date): Promise<boolean> {
-  const rows = await query(db, retireWhere(IS_UNFINISHED), { id, at })
+export async function retireUnfinished(db: Database, id: string, at: Date, armingUntil: Date): Promise<boolean> {
+  const rows = await query(db, retireWhere(IS_UNFINISHED), { id, at, armingUntil })
   return rows.length > 0
 }
 
 /** Or finished, and armed by nobody. */
 const IS_UNFINISHED = `(
   status in ('creating', 'reserved') and available_at is null
-  or status = 'creating' and (arming_until is null or arming_until < :at))`
+  or status = 'creating' and ${isFree('arming_until', ':armingUntil')})`
 
 const retireWhere = (condition: string): string => `
   with spare as (

@@ -3,6 +3,7 @@ import type { ClaimLease, Finished, Listed, Listing, OnTheirWay, SpareFilter } f
 import { type Database, query } from './database.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
+import { isFree } from './leases.ts'
 
 export interface SpareRow {
   id: string
@@ -76,7 +77,7 @@ export async function noteFinished(
               arming_until = case when to_arm then :armingUntil::timestamptz end
          from locked
         where spare.id = locked.id
-          and (spare.status = 'creating' and (arming_until is null or arming_until < :at)
+          and (spare.status = 'creating' and ${isFree('arming_until', ':armingUntil')}
                or spare.status = 'reserved' and available_at is null and volume_id is not null)
         returning spare.*
      ), timed as (
@@ -165,9 +166,9 @@ export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
   return rows.length > 0
 }
 
-/** A spare of a claim that is still worked on under that lease. */
+/** A spare of a claim that is still worked on under that lease. Locked, so that nobody takes the claim over meanwhile. */
 export const IS_HELD = `claim_id = :claimId
-        and exists (select from claims where claims.id = :claimId and lease_holder = :holder)`
+        and exists (select from claims where claims.id = :claimId and lease_holder = :holder for share)`
 
 export async function putBack(db: Database, id: string, lease: ClaimLease, at: Date): Promise<boolean> {
   const rows = await query(

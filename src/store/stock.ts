@@ -1,8 +1,10 @@
+import { BACKOFF_SECONDS_MAX } from '../pool/lease.ts'
 import type { Creation, Holding, PoolTarget } from '../pool/replenishment.ts'
 import { type PoolName, type Spare, type SpareStatus, spareName } from '../pool/spare.ts'
 import type { Need, StoredStock, Unfolded } from '../pool/stores.ts'
 import { type Database, query, transaction } from './database.ts'
 import { type ImageRow, toImage } from './images.ts'
+import { isVoid } from './leases.ts'
 import { type PoolRow, toPoolState } from './pools.ts'
 import { isUnderWay, type SpareRow, toSpare } from './spares.ts'
 
@@ -86,7 +88,7 @@ const NEED = `
   )
   select exists (
            select from short left join pools using (os, type)
-            where not coalesce(paused, false) and coalesce(retry_at <= :at, true)
+            where not coalesce(paused, false) and coalesce(retry_at <= :at or ${isVoid('retry_at', ':latestRetry')}, true)
          ) or exists (
            select from wanted where not exists (select from os where name = wanted.os and os.type = wanted.type)
          ) or exists (
@@ -102,7 +104,8 @@ export async function need(db: Database, targets: readonly PoolTarget[], noImage
     types: targets.map(({ type }) => type),
     counts: targets.map(({ target }) => target),
     noImage,
-    at
+    at,
+    latestRetry: new Date(at.getTime() + BACKOFF_SECONDS_MAX * 1000)
   }
   const [row] = await query<Unfolded & { is_needed: boolean }>(db, NEED, bindings, { plan: 'anew' })
   return { isNeeded: row?.is_needed ?? true, unfolded: row ?? NOTHING }

@@ -1,12 +1,13 @@
 import type { TickRecord } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
+import { isFree } from './leases.ts'
 
 export async function take(db: Database, name: string, holder: string, until: Date, at: Date): Promise<boolean> {
   const rows = await query(
     db,
     `insert into ticks (name, holder, lease_until) values (:name, :holder, :until)
      on conflict (name) do update set holder = :holder, lease_until = :until
-        where ticks.lease_until is null or ticks.lease_until < :at or ticks.holder = :holder
+        where ${isFree('ticks.lease_until', ':until')} or ticks.holder = :holder
      returning name`,
     { name, holder, until, at }
   )

@@ -73,6 +73,10 @@ class RestingClock implements Clock {
     return new Date()
   }
 
+  monotonicMs(): number {
+    return performance.now()
+  }
+
   async sleep(ms: number, signal?: StopSignal): Promise<void> {
     await systemClock.sleep(ms, signal)
     await this.#awake

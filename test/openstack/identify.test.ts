@@ -96,6 +96,25 @@ describe('finding out who a caller is', () => {
     await until(async () => (await client.identify('callers', CALL)) === undefined)
   })
 
+  it('believes Keystone that a token is good, whatever the time is here', async t => {
+    const { cloud, client } = await aCloud(t)
+    cloud.tokenLife = -3600 // Keystone's clock is behind.
+    assert.ok(await client.identify('callers', CALL))
+    assert.ok(await client.identify('callers', CALL))
+  })
+
+  it('keeps a token as long as before when the time is set', async t => {
+    const { cloud, client } = await aCloud(t)
+    await client.identify('callers', CALL)
+    cloud.clock.jump(-7200)
+    cloud.clock.pass(239)
+    await client.identify('callers', CALL)
+    assert.equal(cloud.count(VALIDATE), 1)
+    cloud.clock.pass(62)
+    await client.identify('callers', CALL)
+    assert.equal(cloud.count(VALIDATE), 2)
+  })
+
   it('forgets a token no later than it expires', async t => {
     const { cloud, client } = await aCloud(t)
     cloud.tokenLife = 100

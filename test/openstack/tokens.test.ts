@@ -171,6 +171,19 @@ describe('renewing a token', () => {
     assert.equal(cloud.logins, 2)
   })
 
+  it('keeps a token as long as before when the time is set', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect()
+    await client.pool(CALL)
+    cloud.clock.jump(7200)
+    await client.pool(CALL)
+    assert.equal(cloud.logins, 1)
+    cloud.clock.jump(-14_400)
+    cloud.clock.pass(3550)
+    await client.pool(CALL)
+    assert.equal(cloud.logins, 2)
+  })
+
   it('logs in once more when Cinder refuses the token, once for all who were refused, and repeats each call', async t => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder(SHOW, ({ headers }) =>

@@ -7,7 +7,7 @@ import { aSpare, noon } from '../support/samples.ts'
 const next = (agesSeconds: readonly number[], tookSeconds = 0): number =>
   nextLookMs(
     agesSeconds.map(age => aSpare({ createdAt: noon(-age) })),
-    noon(-tookSeconds),
+    tookSeconds * 1000,
     noon(0)
   ) / 1000
 

@@ -263,6 +263,8 @@ describe('a pool is held back', () => {
 
   it('no longer once its next try has come', () => {
     assert.equal(creates(planFor({ states: [state({ failures: 3, retryAt: NOON })] })), 5)
+    const later = { failures: 9, retryAt: noon(3600) } // As when the database's clock was set back since.
+    assert.equal(creates(planFor({ states: [state(later)] })), 5)
   })
 
   it('by nothing when nothing is missing, however tight the limits', () => {

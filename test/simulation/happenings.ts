@@ -54,6 +54,8 @@ export const HAPPENINGS: readonly (readonly [number, string, Happening])[] = [
   [10, 'check_state', world => tick(world, 'check_state')],
   [5, 'reconcile', world => tick(world, 'reconcile')],
   [3, 'a replica is killed', killReplica],
+  [2, "a replica's clock jumps", jumpClock],
+  [1, "the database's clock jumps", world => world.databaseClock.jump(pick(world, [-20, -8, -2, 2, 8, 20]))],
   [4, 'a fault begins', world => world.cloud.addFault(pick(world, FAULTS))],
   [4, 'all faults end', world => void world.cloud.faults.remove()],
   [1, 'cinder-volume restarts', restartCinder],
@@ -116,6 +118,12 @@ function newRequest(world: World): ClaimRequest {
 
 async function killReplica(world: World): Promise<void> {
   if (world.replicas.length > 0) await world.killReplica(pick(world, world.replicas))
+}
+
+/** Up to an hour, either way. */
+function jumpClock(world: World): void {
+  if (world.replicas.length > 0)
+    pick(world, world.replicas).clock.jump(pick(world, [-3600, -600, -90, -10, 10, 90, 600, 3600]))
 }
 
 /** As Cinder does when it starts: what it was making is in error, and everybody who waits for it with it. */

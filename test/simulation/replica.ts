@@ -13,21 +13,27 @@ import { reconcile } from '../../src/operations/reconcile.ts'
 import { replenish } from '../../src/operations/replenish.ts'
 import { type SyncRequest, syncImages } from '../../src/operations/sync-images.ts'
 import type { ClaimRequest, ClaimResult } from '../../src/pool/claim.ts'
-import type { Call, Keyring } from '../../src/pool/ports.ts'
+import type { Call, Keyring, TakeBack } from '../../src/pool/ports.ts'
 import { poolLogin } from '../../src/sandbox/seed.ts'
+import { SharedClock } from '../../src/shared-clock.ts'
 import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { isLook } from '../support/looks.ts'
+import { OwnClock } from '../support/own-clock.ts'
 import type { SimulatedClock } from '../support/simulated-clock.ts'
 import type { Actor, Scheduler } from './scheduler.ts'
 
 export const TIMEOUT_SECONDS = 70
 const CLAIM_SECONDS = 80
 const TICK_SECONDS = 600
+const ALIGNED_FOR_MS = 30_000
 
 export interface Surroundings {
   readonly scheduler: Scheduler
   readonly clock: SimulatedClock
+  /** By how much the machine's own clock is ahead of the world's at first. */
+  readonly aheadSeconds: number
+  readonly databaseTime: () => Date
   readonly cloud: FastifyInstance
   readonly db: Database
   readonly newId: () => string
@@ -39,6 +45,8 @@ export interface Surroundings {
 export class Replica implements Actor {
   readonly name: string
   isDead = false
+  /** The machine's, which may be set. */
+  readonly clock: OwnClock
   readonly #deps: Deps
   readonly #ticks: Record<TickName, (deps: Deps, call: Call) => Promise<unknown>> = {
     replenish,
@@ -46,10 +54,18 @@ export class Replica implements Actor {
     reconcile
   }
   readonly #running = new Set<string>()
+  /** As the service: nothing is done before it knows the time. */
+  readonly #ready: Promise<unknown>
+  readonly #endAligning: TakeBack
 
   constructor(name: string, around: Surroundings) {
-    const { scheduler, clock, cloud, db, newId, keyring, settings } = around
+    const { scheduler, cloud, db, newId, keyring, settings } = around
     this.name = name
+    this.clock = new OwnClock(around.clock, around.aheadSeconds)
+    const clock = new SharedClock(this.clock)
+    const align = () => clock.align(() => scheduler.turn(this, 'look', 'time', async () => around.databaseTime()))
+    this.#ready = align()
+    this.#endAligning = clock.every(ALIGNED_FOR_MS, async () => void (await align()))
     const auth = poolLogin('http://localhost:80/identity/v3')
     this.#deps = {
       ...inTurn(storesOf(db), (what, act) => scheduler.turn(this, isLook(what) ? 'look' : 'store', what, act)),
@@ -70,19 +86,29 @@ export class Replica implements Actor {
     }
   }
 
-  claim(request: ClaimRequest): Promise<ClaimResult> {
-    return claimDisk(this.#deps, request, this.#call(CLAIM_SECONDS))
+  end(): void {
+    this.#endAligning()
   }
 
-  sync(request: SyncRequest): Promise<unknown> {
-    return syncImages(this.#deps, request, this.#call(TICK_SECONDS))
+  async claim(request: ClaimRequest): Promise<ClaimResult> {
+    await this.#ready
+    return await claimDisk(this.#deps, request, this.#call(CLAIM_SECONDS))
+  }
+
+  async sync(request: SyncRequest): Promise<unknown> {
+    await this.#ready
+    return await syncImages(this.#deps, request, this.#call(TICK_SECONDS))
   }
 
   /** Runs a tick, unless it runs here already. */
   tick(name: TickName): Promise<unknown> | undefined {
     if (this.#running.has(name)) return undefined
     this.#running.add(name)
-    return this.#ticks[name](this.#deps, this.#call(TICK_SECONDS)).finally(() => this.#running.delete(name))
+    const run = async (): Promise<unknown> => {
+      await this.#ready
+      return await this.#ticks[name](this.#deps, this.#call(TICK_SECONDS))
+    }
+    return run().finally(() => this.#running.delete(name))
   }
 
   #call(seconds: number): Call {

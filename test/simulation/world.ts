@@ -11,6 +11,7 @@ import { sandboxApp } from '../../src/sandbox/server.ts'
 import { keyring } from '../../src/secret.ts'
 import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
+import { OwnClock } from '../support/own-clock.ts'
 import { giveServiceRole, SERVICE_ROLES } from '../support/service-role.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { truncate } from '../support/tables.ts'
@@ -26,6 +27,7 @@ import { Watch } from './watch.ts'
 export class World {
   readonly random: Random
   readonly clock = new SimulatedClock()
+  readonly databaseClock = new OwnClock(this.clock)
   readonly scheduler: Scheduler
   readonly cloud: Cloud
   readonly db: Database
@@ -54,7 +56,7 @@ export class World {
     this.scheduler = new Scheduler(new Random(seed, 'turns'))
     this.db = db
     const delays = { ...PRESETS.none, creating: CREATE_SECONDS * 1000, deleting: 500, extending: 1500 }
-    this.cloud = new Cloud({ clock: this.clock, seed, delays })
+    this.cloud = new Cloud({ clock: new OwnClock(this.clock, this.#apart()), seed, delays })
     const role = SERVICE_ROLES[Math.floor(seed / 2) % SERVICE_ROLES.length] ?? 'member'
     giveServiceRole(this.cloud, role)
     this.note(`the service is ${role}`)
@@ -127,6 +129,8 @@ export class World {
     const replica = new Replica(`replica ${this.#started}`, {
       scheduler: this.scheduler,
       clock: this.clock,
+      aheadSeconds: this.#apart(),
+      databaseTime: () => this.databaseClock.now(),
       cloud: this.#app,
       db: this.db,
       newId: () => this.#ids.uuid(),
@@ -138,7 +142,13 @@ export class World {
 
   async killReplica(replica: Replica): Promise<void> {
     this.replicas = this.replicas.filter(one => one !== replica)
+    replica.end()
     await this.scheduler.kill(replica)
+  }
+
+  /** By how many seconds a machine's clock is ahead, or behind: within an hour. */
+  #apart(): number {
+    return Math.round((2 * this.random.fraction() - 1) * 3_600)
   }
 
   /** Sends a claim, and remembers what its caller is told. */

@@ -256,6 +256,7 @@ describe('claims settled at the same time', () => {
     assert.deepEqual(outcomes, [true, false, false, true])
     assert.deepEqual((await claims.find(other.claim.id))?.disk, disk)
     assert.equal((await claims.find(lost.claim.id))?.status, 'open')
+    assert.equal(await statusOf(lost.spare?.id ?? ''), 'reserved')
     assert.equal(await statusOf(other.spare.id), 'reserved')
   })
 

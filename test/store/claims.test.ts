@@ -140,20 +140,31 @@ describe('a claim under way', () => {
 
   it('is unsettled while it is open or creating and nobody works on it, the open ones first', async () => {
     const { claim: leased } = await openOne({ hostname: 'leased' })
-    await claims.resume(leased.id, aLease(1000), noon(11))
+    await claims.resume(leased.id, aLease(15), noon(11))
     await settled({ hostname: 'settled' })
     const { claim: young } = await openOne({ hostname: 'young' })
     await claims.noteCreating(young.id, 'empty', undefined, noon(5))
     const { claim: old } = await openOne({ hostname: 'old' })
-    const found = await claims.unsettled(noon(60), 10)
+    const found = await claims.unsettled(noon(14), 10)
     assert.deepEqual(
       found.map(({ id }) => id),
       [old.id, young.id]
     )
-    assert.deepEqual(await claims.unsettled(noon(60), 1), found.slice(0, 1))
-    assert.deepEqual(await claims.unsettled(noon(60), 1, found[0]), found.slice(1))
-    assert.deepEqual(await claims.unsettled(noon(60), 1, found[1]), [])
+    assert.deepEqual(await claims.unsettled(noon(14), 1), found.slice(0, 1))
+    assert.deepEqual(await claims.unsettled(noon(14), 1, found[0]), found.slice(1))
+    assert.deepEqual(await claims.unsettled(noon(14), 1, found[1]), [])
     assert.deepEqual(await claims.unsettled(NOON, 10), [])
+  })
+
+  it('is free of a lease that no clock could have given, as when the database’s was set back since', async () => {
+    const { claim } = await openOne()
+    await claims.renew(claim.id, { ...held(claim.id), until: noon(3610) })
+    assert.deepEqual(
+      (await claims.unsettled(NOON, 10)).map(({ id }) => id),
+      [claim.id]
+    )
+    assert.deepEqual(await claims.unsettled(noon(3599), 10), [])
+    assert.ok(await claims.resume(claim.id, aLease(10), NOON))
   })
 
   it('is unsettled on one page of all, whatever becomes of those before it', async () => {
@@ -185,7 +196,7 @@ describe('a claim under way', () => {
     const { claim } = await openOne()
     const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
-    assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1)))
+    assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20)))
     assert.equal(await claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(2)), undefined)
     assert.equal(await claims.knowsVolume('volume'), false)
   })
@@ -200,7 +211,7 @@ describe('a claim under way', () => {
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
     const acts = {
       noted: (on: Pick<Store, 'claims'>) => on.claims.noteCreating(claim.id, 'empty', aDisk('volume'), noon(1)),
-      retired: (on: Pick<Store, 'spares'>) => on.spares.retireUnfinished(spare?.id ?? '', noon(1))
+      retired: (on: Pick<Store, 'spares'>) => on.spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20))
     }
     await overlapping(acts[order[0]], acts[order[1]])
     assert.equal(await statusOf(spare?.id ?? ''), 'retiring')
@@ -266,6 +277,18 @@ describe('settling a claim', () => {
     assert.ok(await claims.resume(claim.id, later, noon(11)))
     assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
     assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(90)))
+  })
+
+  it('takes its spare’s row along only where it happens', async () => {
+    await stock(1)
+    const { claim, spare } = await openOne()
+    const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
+    const later = aLease(21)
+    assert.ok(await claims.resume(claim.id, later, noon(11)))
+    assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
+    assert.equal(await statusOf(spare?.id ?? ''), 'reserved')
+    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(13)))
+    assert.equal(await statusOf(spare?.id ?? ''), undefined)
   })
 
   it('is an outcome, not an error, when the claim was undone meanwhile', async () => {

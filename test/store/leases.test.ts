@@ -32,6 +32,12 @@ describe('the lease of a tick', () => {
     assert.equal(await ticks.take('replenish', YOU, noon(30), noon(12)), false)
   })
 
+  it('is void where no clock could have given it, as when the database’s was set back since', async () => {
+    assert.ok(await ticks.take('replenish', ME, noon(3610), noon(3600)))
+    assert.ok(await ticks.take('replenish', YOU, noon(10), NOON))
+    assert.equal(await ticks.take('replenish', ME, noon(6), noon(-4)), false, 'of a clock that is seconds behind')
+  })
+
   it('ends with the run of who holds it', async () => {
     assert.ok(await ticks.take('replenish', ME, noon(100), NOON))
     await ticks.finish('replenish', ME, { startedAt: NOON, endedAt: noon(1), error: undefined })

@@ -9,7 +9,7 @@ import { aStore, held, rivals } from '../support/store.ts'
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
-const { claims, spares, images, pools, open, stock, rows, statusOf } = store
+const { claims, spares, images, pools, open, stock, rows, statusOf, overlapping } = store
 
 /** By Cinder, and nothing is to be armed. */
 const finish = (id: string, at: Date): Promise<Spare[]> => spares.noteFinished([{ id, toArm: false }], noon(99), at)
@@ -155,14 +155,14 @@ describe('a status that has moved is an outcome, not an error', () => {
     ['retiring', false]
   ] as const)('giving up one that is %s: %s', async ([is, given]) => {
     const spare = await aSpareIn(is)
-    assert.equal(await spares.retireUnfinished(spare.id, noon(1)), given)
+    assert.equal(await spares.retireUnfinished(spare.id, noon(1), noon(20)), given)
     assert.equal(await statusOf(spare.id), given ? 'retiring' : is)
   })
 
   it('giving up one that is finished and being handed over', async () => {
     await stock(1)
     const spare = await spares.ofClaim((await aClaim()).id)
-    assert.equal(await spares.retireUnfinished(spare?.id ?? '', noon(1)), false)
+    assert.equal(await spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20)), false)
     assert.equal(spare?.status, 'reserved')
   })
 
@@ -203,6 +203,32 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.equal(await claims.forget(lost), false)
   })
 
+  it('what somebody does to a claim’s spare in the instant in which he loses its lease', async () => {
+    const [spare] = await stock(1)
+    assert.ok(spare)
+    const { id: claimId } = await aClaim()
+    let isBack: boolean | undefined
+    await overlapping(
+      on => on.claims.resume(claimId, aLease(21), noon(11)),
+      async on => {
+        isBack = await on.spares.putBack(spare.id, held(claimId), noon(11))
+      }
+    )
+    assert.deepEqual([isBack, await statusOf(spare.id)], [false, 'reserved'])
+  })
+
+  it('arming a spare whose arming ends later than any could, as when the database’s clock was set back since', async () => {
+    const { id } = await aSpareIn('creating')
+    const start = async (until: Date, at: Date) =>
+      (await spares.noteFinished([{ id, toArm: true }], until, at)).map(spare => spare.id)
+    assert.deepEqual(await start(noon(3610), noon(3600)), [id])
+    assert.deepEqual(await start(noon(3606), noon(3596)), [])
+    assert.deepEqual(await start(noon(10), NOON), [id])
+    assert.deepEqual(await start(noon(3610), noon(3600)), [id])
+    assert.equal(await spares.retireUnfinished(id, noon(3599), noon(3609)), false)
+    assert.equal(await spares.retireUnfinished(id, NOON, noon(10)), true)
+  })
+
   it('arming a spare that somebody else arms, until his time is up or he has done nothing', async () => {
     const { id } = await aSpareIn('creating')
     const start = async (until: Date, at: Date) =>
@@ -222,8 +248,8 @@ describe('a status that has moved is an outcome, not an error', () => {
   it('giving up a spare that is being armed', async () => {
     const { id } = await aSpareIn('creating')
     await spares.noteFinished([{ id, toArm: true }], noon(10), NOON)
-    assert.equal(await spares.retireUnfinished(id, noon(9)), false)
-    assert.equal(await spares.retireUnfinished(id, noon(11)), true)
+    assert.equal(await spares.retireUnfinished(id, noon(9), noon(20)), false)
+    assert.equal(await spares.retireUnfinished(id, noon(11), noon(20)), true)
     assert.equal(await spares.noteArmed(id, TRANSFER, noon(12)), undefined)
   })
 

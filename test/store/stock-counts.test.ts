@@ -95,7 +95,7 @@ const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
     if (spare) await spares.retire(spare.id, spare.status, NOON)
   },
   retireUnfinished: async n =>
-    await spares.retireUnfinished((await anySpare(n, 'creating', 'reserved'))?.id ?? newId(), NOON),
+    await spares.retireUnfinished((await anySpare(n, 'creating', 'reserved'))?.id ?? newId(), NOON, noon(20)),
   retireStale: () => spares.retireStale(NOON),
   nextRetired: () => spares.nextRetired(2, NOON),
   drop: async n => {
@@ -108,7 +108,7 @@ const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
   delete: () => rows("delete from backup_volumes where status in ('requested', 'retiring')"),
   truncate: n => (n % 5 === 0 ? rows('truncate backup_volumes') : Promise.resolve()),
   pause: n => pools.setPaused(imageOf(n), n % 3 === 0),
-  fail: n => pools.noteFailure(imageOf(n), 'no valid backend', () => noon((n % 3) - 1)),
+  fail: n => pools.noteFailure(imageOf(n), 'no valid backend', () => noon([-1, 0, 1, 3600][n % 4] ?? 0)),
   recover: n => pools.noteError(imageOf(n), n % 3 === 0 ? NO_IMAGE : undefined),
   fold: () => history.foldCounts(),
   recount: () => history.recount()

@@ -6,14 +6,24 @@ import { limitOf } from './test-clock.ts'
 /** Time that moves when the test says so. Whoever sleeps wakes at once, and is written down. */
 export class ManualClock implements Clock {
   readonly slept: number[] = []
-  #now = Date.parse('2026-11-22T12:00:00Z')
+  #passedMs = 0
+  #beganAt = Date.parse('2026-11-22T12:00:00Z')
 
   now(): Date {
-    return new Date(this.#now)
+    return new Date(this.#beganAt + this.#passedMs)
+  }
+
+  monotonicMs(): number {
+    return this.#passedMs
   }
 
   pass(seconds: number): void {
-    this.#now += seconds * 1000
+    this.#passedMs += seconds * 1000
+  }
+
+  /** Sets the time, back where it is less than none. */
+  jump(seconds: number): void {
+    this.#beganAt += seconds * 1000
   }
 
   async sleep(ms: number, signal?: StopSignal): Promise<void> {

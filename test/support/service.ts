@@ -15,6 +15,7 @@ import { type Service, startService } from '../../src/service.ts'
 import { query, warmUp } from '../../src/store/database.ts'
 import { aDatabaseAddress } from './database.ts'
 import { assertDocumented } from './documented.ts'
+import { OwnClock } from './own-clock.ts'
 import { giveServiceRole, type ServiceRole } from './service-role.ts'
 import { TestClock } from './test-clock.ts'
 
@@ -48,6 +49,10 @@ export interface TestServiceOptions {
   readonly ticking?: boolean
   /** Default: one that runs while a request does. */
   readonly clock?: TestClock
+  /** Which time its replicas go by; default: that clock's. */
+  readonly sharedTime?: () => Promise<Date>
+  /** By how much the cloud's clock is ahead of that. */
+  readonly cloudAheadSeconds?: number
 }
 
 export interface Answer<T> {
@@ -91,7 +96,8 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
   const log = options.onLog
     ? createLog('trace', { write: options.onLog })
     : pino({ level: process.env['TEST_LOG'] ?? 'silent' })
-  const service = await startService({ config, env: {}, clock, log, ticking: options.ticking ?? false })
+  const sharedTime = options.sharedTime ?? (async () => clock.now())
+  const service = await startService({ config, env: {}, clock, sharedTime, log, ticking: options.ticking ?? false })
   t.onTestFinished(() => clock.during(service.stop()))
   if (options.connections) await warmUp(service.db, options.connections)
   const it = handles(service, sandbox, clock, url, config)
@@ -101,7 +107,7 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
 
 async function aSandboxCloud(t: Lifetime, clock: Clock, options: TestServiceOptions): Promise<Sandbox> {
   const creating = (options.createSeconds ?? 0) * 1000
-  const sandbox = await startSandbox({ clock, delays: 'none' })
+  const sandbox = await startSandbox({ clock: new OwnClock(clock, options.cloudAheadSeconds), delays: 'none' })
   sandbox.cloud.delays = { ...sandbox.cloud.delays, creating }
   giveServiceRole(sandbox.cloud, options.role ?? 'member')
   for (const golden of options.golden ?? []) sandbox.cloud.addSnapshot(golden)

@@ -8,12 +8,22 @@ interface Timer {
 
 /** Time that moves only when the simulation says so, limits included; whoever sleeps wakes in the order of their times. */
 export class SimulatedClock implements Clock {
-  #now = Date.parse('2026-11-22T12:00:00Z')
+  #passedMs = 0
+  #beganAt = Date.parse('2026-11-22T12:00:00Z')
   /** The earliest first; of one time, in the order in which they were set. */
   readonly #timers: Timer[] = []
 
   now(): Date {
-    return new Date(this.#now)
+    return new Date(this.#beganAt + this.#passedMs)
+  }
+
+  monotonicMs(): number {
+    return this.#passedMs
+  }
+
+  /** Sets the time, back where it is less than none. Whoever sleeps does so for as long as before. */
+  jump(seconds: number): void {
+    this.#beganAt += seconds * 1000
   }
 
   /** How many timers are set, limits included. */
@@ -64,20 +74,20 @@ export class SimulatedClock implements Clock {
   /** Wakes the next sleeper, if its time comes within so many milliseconds, or lets them pass. True: somebody was woken. */
   wakeNext(withinMs: number): boolean {
     const [next] = this.#timers
-    if (!next || next.due > this.#now + withinMs) {
-      this.#now += withinMs
+    if (!next || next.due > this.#passedMs + withinMs) {
+      this.#passedMs += withinMs
       return false
     }
     this.#timers.shift()
-    this.#now = Math.max(this.#now, next.due)
+    this.#passedMs = Math.max(this.#passedMs, next.due)
     next.ring()
     return true
   }
 
   /** Moves the time, waking the sleepers in their order. */
   pass(seconds: number): void {
-    const until = this.#now + seconds * 1000
-    while (this.wakeNext(until - this.#now));
+    const until = this.#passedMs + seconds * 1000
+    while (this.wakeNext(until - this.#passedMs));
   }
 
   /** One that has rung already is not among them any more. */
@@ -87,7 +97,7 @@ export class SimulatedClock implements Clock {
   }
 
   #set(ms: number, ring: () => void): Timer {
-    const timer = { due: this.#now + ms, ring }
+    const timer = { due: this.#passedMs + ms, ring }
     const after = this.#timers.findLastIndex(({ due }) => due <= timer.due)
     this.#timers.splice(after + 1, 0, timer)
     return timer

@@ -136,6 +136,7 @@ function toVolume(body: Fields): Volume {
     projectId: body.optionalText('os-vol-tenant-attr:tenant_id'),
     metadata: Object.fromEntries(metadata.keys().map(key => [key, metadata.text(key)])),
     attached: body.list('attachments').length > 0,
+    encrypted: body.flag('encrypted'),
     createdAt: body.time('created_at')
   }
 }

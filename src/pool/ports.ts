@@ -89,6 +89,7 @@ export interface Volume {
   readonly projectId: string | undefined
   readonly metadata: Readonly<Record<string, string>>
   readonly attached: boolean
+  readonly encrypted: boolean
   readonly createdAt: Date
 }
 
@@ -194,4 +195,6 @@ export interface Observer {
   becameAvailable(pool: PoolName, leadTimeSeconds: number): void
   repaired(kind: string, count: number): void
   ticked(name: string, seconds: number, ok: boolean, at: Date): void
+  /** One item that a tick had to leave, such as a volume. */
+  itemFailed(tick: string): void
 }

@@ -47,6 +47,7 @@ export const aVolume = (status: string, differs: Partial<Volume> = {}): Volume =
   projectId: 'pool',
   metadata: {},
   attached: false,
+  encrypted: false,
   createdAt: NOON,
   ...differs
 })

@@ -95,6 +95,7 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
   const tickSeconds = histogram('tick_seconds', 'Time of one run of a tick', ['tick'], LEAD_TIME_BUCKETS)
   const tickSuccess = gauge('tick_last_success_timestamp_seconds', 'When a tick last went well', ['tick'])
   const tickFailures = counter('tick_failures_total', 'Runs of a tick that failed', ['tick'])
+  const itemFailures = counter('tick_items_failed_total', 'Items that a tick had to leave for its next run', ['tick'])
   const labelsOf = firstPools(FAILING_POOLS_MAX)
   return {
     claimed({ os, type, source = '', missReason = '' }, seconds) {
@@ -112,7 +113,8 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
       tickSeconds.observe({ tick }, seconds)
       if (ok) tickSuccess.set({ tick }, at.getTime() / 1000)
       else tickFailures.inc({ tick })
-    }
+    },
+    itemFailed: tick => itemFailures.inc({ tick })
   }
 }
 

@@ -10,6 +10,10 @@ const strict = { additionalProperties: false } as const
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const Text = Type.String()
 const Count = Type.Integer({ minimum: 0 })
+const Left = Type.Integer({
+  minimum: 0,
+  description: 'Volumes, transfers or claims that failed by themselves: the next run tries again'
+})
 const Time = Type.String({ format: 'date-time' })
 const Gib = Type.Integer({ minimum: 1, description: 'GiB' })
 /**
@@ -268,4 +272,4 @@ export const Page = {
   marker: Type.Optional(Type.String({ format: 'uuid', description: 'next_marker of the page before' }))
 }
 export const next_marker = orNull(Text)
-export { Count, strict, Text, VISIBLE, WINDOW, Word }
+export { Count, Left, strict, Text, VISIBLE, WINDOW, Word }

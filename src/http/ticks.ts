@@ -6,7 +6,7 @@ import type { ReconcileResult } from '../operations/reconcile.ts'
 import type { ReplenishResult } from '../operations/replenish.ts'
 import type { AppOptions } from './app.ts'
 import { problems } from './problem.ts'
-import { Count, strict } from './schemas.ts'
+import { Count, Left, strict } from './schemas.ts'
 import { toPlanView } from './views.ts'
 
 /** Runs a tick now, or joins the run under way. */
@@ -49,7 +49,8 @@ export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { t
   const check = tickSchema('checkState', 'Look at the volumes on their way', {
     checked: Count,
     available: Count,
-    dropped: Count
+    dropped: Count,
+    left: Left
   })
   app.post('/pool/check', { schema: check, config: admins('check_state') }, async () => ({
     ...(await tickRuns.checkState())
@@ -59,7 +60,8 @@ export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { t
     settled: Count,
     adopted: Count,
     removed: Count,
-    dropped: Count
+    dropped: Count,
+    left: Left
   })
   app.post('/pool/reconcile', { schema: reconcile, config: admins('reconcile') }, async () => ({
     ...(await tickRuns.reconcile())

@@ -1,5 +1,6 @@
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
 import type { StopSignal } from '../pool/stop.ts'
+import { keepable } from './fields.ts'
 import type { Request } from './http.ts'
 
 /** An answer as it came, its body not looked at yet. */
@@ -108,7 +109,7 @@ function messageIn(value: unknown): string | undefined {
 }
 
 function plain(text: string): string {
-  const words = text
+  const words = keepable(text)
     .slice(0, 20 * WORDS_MAX)
     .replace(/<(style|script|title)[^>]*>[\s\S]*?<\/\1>/gi, ' ')
     .replace(/<[^>]*>/g, ' ')

@@ -4,6 +4,9 @@ export class ShapeError extends Error {}
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** PostgreSQL keeps no NUL, and half a character can be sent nowhere. */
+export const keepable = (text: string): string => text.replaceAll(/[\0\p{Surrogate}]/gu, '\ufffd')
+
 /** Reads one object of an answer, field by field, so that nothing of another shape gets any further. */
 export class Fields {
   readonly #values: Record<string, unknown>
@@ -25,8 +28,14 @@ export class Fields {
 
   text(key: string): string {
     const value = this.#values[key]
-    if (typeof value === 'string') return value
+    if (typeof value === 'string') return keepable(value)
     throw this.#not(key, 'text')
+  }
+
+  /** Absent: no. Some of Cinder's flags are text. */
+  flag(key: string): boolean {
+    const value = this.#values[key]
+    return value === true || value === 'true'
   }
 
   optionalText(key: string): string | undefined {

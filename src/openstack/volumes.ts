@@ -166,6 +166,7 @@ function toVolume(body: Fields, { isConfined, projectId }: Cinder): Volume {
     metadata: Object.fromEntries(metadata.keys().map(key => [key, metadata.text(key)])),
     attached: body.list('attachments').length > 0,
     bootable: body.optionalText('bootable') !== 'false', // A text, in every release.
+    encrypted: body.flag('encrypted'),
     createdAt: body.time('created_at')
   }
 }

@@ -1,12 +1,12 @@
 import { type Image, isCurrent } from '../pool/image.ts'
 import type { Call, Project, Transfer, Volume } from '../pool/ports.ts'
 import { countOf, isHeld, isInFlight } from '../pool/replenishment.ts'
-import { DEPLOYMENT_KEY, SPARE_ID_KEY, samePool, spareMetadata, spareName } from '../pool/spare.ts'
+import { SPARE_ID_KEY, samePool } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
-import { isOurs } from '../pool/verdict.ts'
+import { cannotMove, isOurs } from '../pool/verdict.ts'
 import { disarm } from './arm.ts'
 import type { Deps } from './deps.ts'
-import { tolerant } from './tolerant.ts'
+import { type TickRun, tolerant } from './tolerant.ts'
 
 export interface OrphanResult {
   readonly adopted: number
@@ -15,22 +15,33 @@ export interface OrphanResult {
   readonly left: readonly string[]
 }
 
+/** A volume that carries our metadata and that no row has. */
+export interface Unknown {
+  readonly id: string
+  readonly volume: Volume
+  /** Undefined: it is not as a creation of ours leaves it, or another volume is that spare's. */
+  readonly spareId: string | undefined
+}
+
 /**
- * Volumes that carry our metadata and that no row knows: of a creation whose row was lost, of a database restored from a
- * backup. What an earlier pass has seen as well is adopted where it fits its pool, else removed. A volume that is attached,
- * renamed or known to a claim is never touched.
+ * Volumes of a creation whose row was lost, or of a database restored from a backup. What an earlier pass has seen as well
+ * is adopted where it fits its pool, else removed. What a claim knows, and what is not certainly ours (attached, renamed, with
+ * a copy of our metadata), is never touched.
  */
-export async function adoptOrphans(
-  deps: Deps,
-  pool: Project,
-  unknown: readonly Volume[],
-  call: Call
-): Promise<OrphanResult> {
-  const orphans: Volume[] = []
-  for (const volume of unknown) if (await isOrphan(deps, pool, volume)) orphans.push(volume)
+export async function adoptOrphans(deps: Deps, unknown: readonly Unknown[], run: TickRun): Promise<OrphanResult> {
+  const orphans: Unknown[] = []
+  for (const one of unknown) {
+    const isOrphan = await tolerant(deps, run, { volume_id: one.id }, () => isKnownToNobody(deps, one))
+    if (isOrphan) orphans.push(one)
+  }
   let [adopted, removed] = [0, 0]
-  const left = await seeTo(deps, orphans, async volume => {
-    const status = await tolerant(deps, { volume_id: volume.id }, () => takeIn(deps, pool, volume, call))
+  const left = await seeTo(deps, orphans, async ({ volume, spareId }, wasSeen) => {
+    if (spareId === undefined) {
+      if (!wasSeen) tellLeftAlone(deps, volume)
+      return false
+    }
+    if (!wasSeen) return false
+    const status = await tolerant(deps, run, { volume_id: volume.id }, () => takeIn(deps, volume, spareId))
     if (status === 'creating') adopted += 1
     if (status === 'retiring') removed += 1
     return status !== undefined
@@ -45,12 +56,13 @@ export async function takeBackStrays(
   deps: Deps,
   pool: Project,
   strays: readonly Transfer[],
-  call: Call
+  run: TickRun
 ): Promise<OrphanResult> {
   let removed = 0
-  const left = await seeTo(deps, strays, async transfer => {
+  const left = await seeTo(deps, strays, async (transfer, wasSeen) => {
+    if (!wasSeen) return false
     const fields = { transfer_id: transfer.id, volume_id: transfer.volumeId }
-    const isTaken = await tolerant(deps, fields, () => takeBack(deps, pool, transfer, call))
+    const isTaken = await tolerant(deps, run, fields, () => takeBack(deps, pool, transfer, run))
     if (isTaken) removed += 1
     return isTaken === true
   })
@@ -58,16 +70,16 @@ export async function takeBackStrays(
   return { adopted: 0, removed, left }
 }
 
-/** Those that an earlier pass has seen, one after the other; gives the ids of all others, and of those that stay. */
+/** One after the other, with whether an earlier pass has seen it; gives the ids of those that stay. */
 async function seeTo<T extends { readonly id: string }>(
   deps: Deps,
   orphans: readonly T[],
-  work: (orphan: T) => Promise<boolean>
+  work: (orphan: T, wasSeen: boolean) => Promise<boolean>
 ): Promise<string[]> {
   if (orphans.length === 0) return []
   const seenBefore = await deps.orphans.known(orphans.map(({ id }) => id))
   const left: string[] = []
-  for (const orphan of orphans) if (!(seenBefore.has(orphan.id) && (await work(orphan)))) left.push(orphan.id)
+  for (const orphan of orphans) if (!(await work(orphan, seenBefore.has(orphan.id)))) left.push(orphan.id)
   return left
 }
 
@@ -87,16 +99,19 @@ async function takeBack(deps: Deps, pool: Project, { id, volumeId }: Transfer, c
   return true
 }
 
-async function isOrphan(deps: Deps, pool: Project, volume: Volume): Promise<boolean> {
-  const { metadata, name, attached, projectId, id } = volume
-  const ours = metadata[DEPLOYMENT_KEY] === deps.settings.deployment && projectId === pool.id
-  const untouched = !attached && name === spareName(metadata[SPARE_ID_KEY] ?? '')
-  return ours && untouched && !(await deps.claims.knowsVolume(id)) && !(await deps.spares.byVolume(id))
+const isKnownToNobody = async (deps: Deps, { id }: Unknown): Promise<boolean> =>
+  !(await deps.claims.knowsVolume(id)) && !(await deps.spares.byVolume(id))
+
+/** Said once. It stays among the orphans, where an operator sees it. */
+function tellLeftAlone({ log }: Deps, { id, name, metadata, sizeGib, attached }: Volume): void {
+  const fields = { volume_id: id, name, spare_id: metadata[SPARE_ID_KEY], size: sizeGib, attached }
+  log.warn(fields, 'volume left alone that carries our metadata and is not certainly ours')
 }
 
 /** Of a current image, finished, as large as its pool's spares, and wanted there. */
 function fits(deps: Deps, volume: Volume, stock: StoredStock, image: Image | undefined): boolean {
   if (volume.status !== 'available' && volume.status !== 'awaiting-transfer') return false
+  if (cannotMove(volume, deps.settings.handover)) return false
   const target = image && deps.settings.targets.find(one => samePool(one, image))
   if (!image || !target || volume.sizeGib !== Math.max(target.sizeGib ?? 0, image.sizeGib)) return false
   const held = stock.holdings.filter(
@@ -107,21 +122,16 @@ function fits(deps: Deps, volume: Volume, stock: StoredStock, image: Image | und
 
 /**
  * The row comes first, and it is unique: of two replicas that see the same volume one takes it in. As `creating` it goes
- * the way of a volume just made, and check_state arms it. Undefined: another replica has just taken it in, or another row
- * has its id, so it gets one of its own for the next pass.
+ * the way of a volume just made, and check_state arms it. Undefined: another replica has just taken it in, or it is a copy of
+ * the spare that has its id.
  */
-async function takeIn(
-  deps: Deps,
-  pool: Project,
-  volume: Volume,
-  call: Call
-): Promise<'creating' | 'retiring' | undefined> {
+async function takeIn(deps: Deps, volume: Volume, spareId: string): Promise<'creating' | 'retiring' | undefined> {
   const stock = await deps.spares.stock()
   const image = stock.images.find(one => volume.snapshotId !== undefined && isCurrent(volume.snapshotId, one))
   const status = fits(deps, volume, stock, image) ? 'creating' : 'retiring'
   const at = deps.clock.now()
   const taken = await deps.spares.adopt({
-    id: volume.metadata[SPARE_ID_KEY] ?? '',
+    id: spareId,
     os: image?.os ?? '',
     type: image?.type ?? '',
     snapshotId: volume.snapshotId ?? '',
@@ -139,15 +149,9 @@ async function takeIn(
     availableAt: undefined
   })
   if (!taken) {
-    if (!(await deps.spares.byVolume(volume.id))) await markAnew(deps, pool, volume, call)
+    if (!(await deps.spares.byVolume(volume.id))) tellLeftAlone(deps, volume)
     return undefined
   }
   deps.log.warn({ volume_id: volume.id, status }, 'volume taken in that no row knew')
   return status
-}
-
-async function markAnew(deps: Deps, pool: Project, volume: Volume, call: Call): Promise<void> {
-  const id = deps.newId()
-  const metadata = spareMetadata(deps.settings.deployment, id)
-  await pool.volumes.update(volume.id, { name: spareName(id), metadata }, call)
 }

@@ -1,6 +1,7 @@
 import type { Call, Project, Volume } from '../pool/ports.ts'
-import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, samePool, spareMetadata } from '../pool/spare.ts'
-import { isOurs, patienceSeconds, verdictOnCreating } from '../pool/verdict.ts'
+import { DEPLOYMENT_KEY, type Spare, samePool, spareMetadata } from '../pool/spare.ts'
+import type { FinishedSpare } from '../pool/stores.ts'
+import { cannotMove, isOurs, patienceSeconds, spareIdOf, verdictOnCreating } from '../pool/verdict.ts'
 import { arms } from './arm.ts'
 import { armFinished } from './arm-finished.ts'
 import { allEnded, collect, concurrently } from './concurrently.ts'
@@ -8,14 +9,18 @@ import { giveUp } from './create-disk.ts'
 import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
 import { nextLookMs } from './next-look.ts'
-import { noteFinished } from './note-finished.ts'
+import { endOfArming, noteFinished } from './note-finished.ts'
+import { notePoolFailure } from './replenish.ts'
+import { EncryptedDisk } from './request-volume.ts'
 import { settleClaim } from './settle-claims.ts'
-import { tolerant } from './tolerant.ts'
+import { runOf, type TickRun, tolerant } from './tolerant.ts'
 
 export interface CheckResult {
   readonly checked: number
   readonly available: number
   readonly dropped: number
+  /** Items that failed by themselves, and are tried again by the next run. */
+  readonly left: number
 }
 
 /** A finished volume; `isArmed`: a transfer waits that must be taken back first. */
@@ -28,14 +33,15 @@ interface Seen {
 /** One look at the cloud, and what it found out. */
 interface Look {
   readonly pool: Project
-  readonly call: Call
+  readonly run: TickRun
   readonly byId: ReadonlyMap<string, Volume>
+  /** Those that are certainly a spare's. */
   readonly bySpareId: ReadonlyMap<string, Volume>
   /** Those that have been on their way for too long. */
   readonly overdue: ReadonlySet<Spare>
   readonly finished: Seen[]
   /** What failed, with what is left of it. */
-  readonly failed: (() => Promise<void>)[]
+  readonly failed: { readonly spare: Spare; readonly giveUp: () => Promise<void> }[]
   dropped: number
 }
 
@@ -46,17 +52,20 @@ interface Look {
  */
 export async function checkState(deps: Deps, call: Call, letNextBegin = () => {}): Promise<CheckResult> {
   const startedMs = deps.clock.monotonicMs()
+  const run = runOf('check_state', call)
   const { spares, anyToDelete } = await deps.spares.onTheirWay()
-  const look = spares.length > 0 ? await lookAt(deps, spares, call) : undefined
+  const look = spares.length > 0 ? await lookAt(deps, spares, run) : undefined
   const taken = await noteFinished(deps, look?.finished.map(toFinished(deps)) ?? [])
   const dropped = look ? look.dropped + look.failed.length : 0
-  await concurrently(look?.failed ?? [], 4, giveUpOne => giveUpOne()) // After a success, which must not hide a failure.
+  await concurrently(look?.failed ?? [], 4, ({ spare, giveUp }) => tolerant(deps, run, idsOf(spare), giveUp)) // After a success, which must not hide a failure.
   if (taken.length + dropped > 0) deps.wake('replenish')
   lookAgain(deps, spares.length - taken.length - dropped, spares, startedMs)
-  const deleting = anyToDelete || dropped > 0 ? deleteRetired(deps, call) : Promise.resolve(0)
-  const [available] = await allEnded(bringIn(deps, look, taken, call), deleting.finally(letNextBegin))
-  return { checked: spares.length, available, dropped }
+  const deleting = anyToDelete || dropped > 0 ? deleteRetired(deps, run) : Promise.resolve(0)
+  const [available] = await allEnded(bringIn(deps, look, taken, run), deleting.finally(letNextBegin))
+  return { checked: spares.length, available, dropped, left: run.left }
 }
+
+const idsOf = ({ id, volumeId }: Spare) => ({ spare_id: id, volume_id: volumeId })
 
 function lookAgain(deps: Deps, left: number, spares: readonly Spare[], startedMs: number): void {
   const { clock, wake } = deps
@@ -64,7 +73,12 @@ function lookAgain(deps: Deps, left: number, spares: readonly Spare[], startedMs
 }
 
 /** Into stock, armed where they are to be, and to the claims that disks were made for; gives how many are there. */
-async function bringIn(deps: Deps, look: Look | undefined, taken: readonly Spare[], call: Call): Promise<number> {
+async function bringIn(
+  deps: Deps,
+  look: Look | undefined,
+  taken: readonly FinishedSpare[],
+  run: TickRun
+): Promise<number> {
   if (!look) return 0
   const seen = new Map(look.finished.map(one => [one.spare.id, one]))
   const toArm = taken
@@ -72,9 +86,9 @@ async function bringIn(deps: Deps, look: Look | undefined, taken: readonly Spare
     .map(spare => ({ spare, volumeId: spare.volumeId ?? '', isArmed: seen.get(spare.id)?.isArmed ?? false }))
   const ready = taken.filter(({ status }) => status !== 'creating')
   const settling = concurrently(ready, 4, async ({ claimId }) => {
-    if (claimId) await settleClaim(deps, claimId, call)
+    if (claimId) await tolerant(deps, run, { claim_id: claimId }, () => settleClaim(deps, claimId, run))
   })
-  const [armed] = await allEnded(armFinished(deps, look.pool, toArm, call), settling)
+  const [armed] = await allEnded(armFinished(deps, look.pool, toArm, run), settling)
   return ready.length + armed.length
 }
 
@@ -83,22 +97,20 @@ const toFinished =
   (deps: Deps) =>
   ({ spare: { id, status }, isArmed }: Seen) => ({ id, toArm: status === 'creating' && (isArmed || arms(deps)) })
 
-async function lookAt(deps: Deps, spares: readonly Spare[], call: Call): Promise<Look> {
-  const pool = await deps.cloud.pool(call)
-  const volumes = await volumesSince(deps, pool, spares, call)
+async function lookAt(deps: Deps, spares: readonly Spare[], run: TickRun): Promise<Look> {
+  const pool = await deps.cloud.pool(run)
+  const volumes = await volumesSince(deps, pool, spares, run)
   const look: Look = {
     pool,
-    call,
+    run,
     byId: new Map(volumes.map(volume => [volume.id, volume])),
-    bySpareId: new Map(volumes.map(volume => [volume.metadata[SPARE_ID_KEY] ?? '', volume])),
+    bySpareId: new Map(volumes.map(volume => [spareIdOf(volume, deps.settings.deployment, pool.id) ?? '', volume])),
     overdue: await overdueOf(deps, spares),
     finished: [],
     failed: [],
     dropped: 0
   }
-  await concurrently(spares, 4, spare =>
-    tolerant(deps, { spare_id: spare.id, volume_id: spare.volumeId }, () => checkOne(deps, look, spare))
-  )
+  await concurrently(spares, 4, spare => tolerant(deps, run, idsOf(spare), () => checkOne(deps, look, spare)))
   return look
 }
 
@@ -127,31 +139,37 @@ const ageSeconds = ({ clock }: Deps, { createdAt }: Spare): number =>
   (clock.now().getTime() - createdAt.getTime()) / 1000
 
 async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
-  const { pool, call } = look
+  const { pool, run } = look
   const known = spare.volumeId ? spare : await findLost(deps, look, spare)
   if (!known?.volumeId || known.status === 'retiring') return // A retired one that was found just now will be deleted.
   const { volumeId } = known
-  const volume = look.byId.get(volumeId) ?? (await pool.volumes.find(volumeId, call))
-  if (volume && spare.status !== 'reserved' && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) {
+  const volume = look.byId.get(volumeId) ?? (await pool.volumes.find(volumeId, run))
+  const isReserved = spare.status === 'reserved'
+  const fail = (giveUpOne: () => Promise<void>): void => void look.failed.push({ spare: known, giveUp: giveUpOne })
+  if (volume && !isReserved && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) {
     return await leaveAlone(deps, look, known, volume)
+  }
+  // A claim is told by its hand-over.
+  if (volume && !isReserved && cannotMove(volume, deps.settings.handover)) {
+    return fail(() => retireEncrypted(deps, known))
   }
   switch (verdictOnCreating(volume)) {
     case 'keep':
-      if (look.overdue.has(spare)) look.failed.push(() => giveUp(deps, pool, known, volume, call))
+      if (look.overdue.has(spare)) fail(() => giveUp(deps, pool, known, volume, run))
       return
     case 'rearm':
-      if (spare.status === 'reserved') return // Its claim has armed it, and may be handing it over just now.
+      if (isReserved) return // Its claim has armed it, and may be handing it over just now.
       look.finished.push({ spare: known, volumeId, isArmed: true })
       return
     case 'stock':
       look.finished.push({ spare: known, volumeId, isArmed: false })
       return
     case 'drop':
-      if (spare.status === 'reserved') return // Its claim may have handed it over just now: it will look.
-      look.failed.push(() => giveUp(deps, pool, known, volume, call))
+      if (isReserved) return // Its claim may have handed it over just now: it will look.
+      fail(() => giveUp(deps, pool, known, volume, run))
       return
     case 'retire':
-      look.failed.push(() => giveUp(deps, pool, known, volume, call))
+      fail(() => giveUp(deps, pool, known, volume, run))
   }
 }
 
@@ -161,6 +179,11 @@ async function leaveAlone(deps: Deps, look: Look, { id, status }: Spare, volume:
   look.dropped += 1
   const { id: volumeId, name, status: volumeStatus } = volume
   deps.log.warn({ spare_id: id, volume_id: volumeId, name, status: volumeStatus }, 'volume left alone: it is no spare')
+}
+
+async function retireEncrypted(deps: Deps, spare: Spare): Promise<void> {
+  if (!(await deps.spares.retireUnfinished(spare.id, deps.clock.now(), endOfArming(deps)))) return // Somebody else has done it.
+  await notePoolFailure(deps, spare, new EncryptedDisk(spare).message)
 }
 
 /** After the longest call, Cinder may still be at it: a create can wait for its message queue. */
@@ -190,7 +213,7 @@ async function findLost(deps: Deps, look: Look, spare: Spare): Promise<Spare | u
 }
 
 /** Whenever it was made: the listing has only what is young by Cinder's own clock, which may be apart from ours. */
-async function volumeOf({ settings }: Deps, { pool, call }: Look, spare: Spare): Promise<Volume | undefined> {
-  const [volume] = await collect(pool.volumes.pages({ metadata: spareMetadata(settings.deployment, spare.id) }, call))
-  return volume
+async function volumeOf({ settings }: Deps, { pool, run }: Look, { id }: Spare): Promise<Volume | undefined> {
+  const found = await collect(pool.volumes.pages({ metadata: spareMetadata(settings.deployment, id) }, run))
+  return found.find(volume => spareIdOf(volume, settings.deployment, pool.id) === id)
 }

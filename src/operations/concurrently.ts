@@ -2,7 +2,7 @@
 export async function concurrently<T>(
   items: readonly T[],
   limit: number,
-  work: (item: T) => Promise<void>
+  work: (item: T) => Promise<unknown>
 ): Promise<void> {
   const queue = items.values()
   const worker = async (): Promise<void> => {

@@ -23,7 +23,7 @@ import { pause, unsettled, whereIs } from './hand-over.ts'
 import { leaseOf, Superseded } from './lease.ts'
 import { endOfArming, noteFinished } from './note-finished.ts'
 import { notePoolFailure } from './replenish.ts'
-import { requestVolume } from './request-volume.ts'
+import { EncryptedDisk, requestVolume } from './request-volume.ts'
 
 export type Miss = Work & { readonly image: Image; readonly missReason: MissReason }
 
@@ -75,6 +75,7 @@ async function refusedInPool(deps: Deps, miss: Miss, error: unknown): Promise<un
   if (!(error instanceof CloudError)) return error
   if (error.mayHaveActed) return unsettled(error.message)
   await deps.claims.forget(leaseOf(miss))
+  if (error instanceof EncryptedDisk) return new PoolError('image_not_found', error.message, { cause: error })
   if (error.code !== 'over_quota') return error
   const detail = `No spare is left, and the pool's project has no quota to make a disk. ${error.message}`
   return new PoolError('cloud_error', detail, { cause: error, retryAfterSeconds: 30 })

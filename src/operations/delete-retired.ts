@@ -1,22 +1,23 @@
-import { CloudError } from '../pool/errors.ts'
 import type { Call, Project } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
 import { isOurs } from '../pool/verdict.ts'
 import { disarm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
+import { type TickRun, tolerant } from './tolerant.ts'
 
 /** Enough for a cloud's delete rate in one tick; what is left comes in the next. */
 const AT_ONCE = 100
 
 /** Deletes the volumes of retired spares. A spare's row goes when Cinder no longer has its volume, not before. */
-export async function deleteRetired(deps: Deps, call: Call): Promise<number> {
+export async function deleteRetired(deps: Deps, run: TickRun): Promise<number> {
   const spares = await deps.spares.nextRetired(AT_ONCE, deps.clock.now())
   if (spares.length === 0) return 0
-  const pool = await deps.cloud.pool(call)
+  const pool = await deps.cloud.pool(run)
   let deleted = 0
   await concurrently(spares, 4, async spare => {
-    if (await deleteOne(deps, pool, spare, call)) deleted += 1
+    const fields = { spare_id: spare.id, volume_id: spare.volumeId }
+    if (await tolerant(deps, run, fields, () => deleteOne(deps, pool, spare, run))) deleted += 1
   })
   if (deleted > 0) deps.wake('replenish') // It counted in the budget and the quota until now.
   return deleted
@@ -34,14 +35,9 @@ async function deleteOne(deps: Deps, pool: Project, spare: Spare, call: Call): P
     await deps.spares.drop(id, 'retiring')
     return false
   }
-  try {
-    if (volume.status === 'awaiting-transfer') await disarm(pool, volumeId, call)
-    if (DELETABLE.has(volume.status)) await pool.volumes.delete(volumeId, call)
-    else if (volume.status === 'error_deleting') deps.log.error(fields, 'volume not deleted: an admin must force it')
-  } catch (error) {
-    if (!(error instanceof CloudError)) throw error
-    deps.log.warn({ ...fields, error: error.message }, 'volume not deleted yet')
-  }
+  if (volume.status === 'awaiting-transfer') await disarm(pool, volumeId, call)
+  if (DELETABLE.has(volume.status)) await pool.volumes.delete(volumeId, call)
+  else if (volume.status === 'error_deleting') deps.log.error(fields, 'volume not deleted: an admin must force it')
   return false
 }
 

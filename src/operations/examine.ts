@@ -20,7 +20,7 @@ import { DEPLOYMENT_KEY } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
 import { attempt } from './attempt.ts'
 import { examineHandover } from './examine-handover.ts'
-import { type ImagesInCinder, type Reader, readImages } from './read-images.ts'
+import { type ImagesInCinder, type Reader, readAllImages } from './read-images.ts'
 
 /** A configuration, and ways to look at what it names. */
 export interface Examined extends Reader {
@@ -124,7 +124,7 @@ async function examinePool(
 ): Promise<Finding[]> {
   const { settings } = examined
   const snapshots = await attempt(() => pool.snapshots.list(call))
-  const images = await attempt(() => readImages(examined, call))
+  const images = await attempt(() => readAllImages(examined, call))
   const facts = images instanceof Error || snapshots instanceof Error ? undefined : { ...images, snapshots }
   const known = facts && imageFacts(examined, facts, stock?.images)
   const ours = await attempt(() => listOurs(pool, settings.deployment, call))

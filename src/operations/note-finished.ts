@@ -1,5 +1,4 @@
-import type { Spare } from '../pool/spare.ts'
-import type { Finished } from '../pool/stores.ts'
+import type { Finished, FinishedSpare } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 
 /** A transfer without an answer may still be made for so long after the time for it is up. */
@@ -12,7 +11,7 @@ export const armingMs = ({ settings }: Deps): number => settings.cloudTimeoutSec
 export const endOfArming = (deps: Deps): Date => new Date(deps.clock.now().getTime() + armingMs(deps) + UNCLEAR_MS)
 
 /** Records what Cinder has finished; gives what was not known as such, or is now ours to arm. */
-export async function noteFinished(deps: Deps, finished: readonly Finished[]): Promise<Spare[]> {
+export async function noteFinished(deps: Deps, finished: readonly Finished[]): Promise<FinishedSpare[]> {
   if (finished.length === 0) return []
   const at = deps.clock.now()
   const spares = await deps.spares.noteFinished(finished, endOfArming(deps), at)

@@ -3,25 +3,35 @@ import type { Call } from '../pool/ports.ts'
 import { samePool } from '../pool/spare.ts'
 import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
+import { Parts } from './parts.ts'
 import { readImages } from './read-images.ts'
 import { reviewStock, type StockReview } from './review-stock.ts'
 import { settleClaims } from './settle-claims.ts'
+import { runOf } from './tolerant.ts'
 
 export interface ReconcileResult extends StockReview {
   readonly settled: number
+  /** Items that failed by themselves, and are tried again by the next run. */
+  readonly left: number
 }
 
-/** Makes the database and the cloud agree again, after whatever has happened to either. */
+/**
+ * Makes the database and the cloud agree again, after whatever has happened to either. Each part is tried, whatever became of
+ * those before it; the first failure is thrown at the end.
+ */
 export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult> {
-  const settled = await settleClaims(deps, call)
-  const { adopted, removed, dropped } = await reviewStock(deps, call)
-  await retireStale(deps)
-  await lookForNewer(deps, call)
-  await deleteRetired(deps, call)
-  await forgetOld(deps)
-  await recountStock(deps)
+  const run = runOf('reconcile', call)
+  const parts = new Parts(run)
+  const settled = await parts.try('claims not settled', () => settleClaims(deps, run))
+  const { adopted, removed, dropped } = await reviewStock(deps, run, parts)
+  await parts.try('stale spares not retired', () => retireStale(deps))
+  await parts.try('newer images not looked for', () => lookForNewer(deps, run))
+  await parts.try('retired spares not deleted', () => deleteRetired(deps, run))
+  await parts.try('old records not forgotten', () => forgetOld(deps))
+  await parts.try('stock not counted anew', () => recountStock(deps))
   if (adopted + dropped + removed > 0) deps.wake('replenish')
-  return { settled, adopted, removed, dropped }
+  parts.throwFirst()
+  return { settled: settled ?? 0, adopted, removed, dropped, left: run.left }
 }
 
 /** What no sync kept and is no longer current: of a snapshot that left table `os` by other hands than a sync's. */

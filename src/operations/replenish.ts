@@ -2,12 +2,13 @@ import { ByPool } from '../pool/by-pool.ts'
 import { CloudError } from '../pool/errors.ts'
 import { BACKGROUND_CALLS_MAX, type Call, type Quota } from '../pool/ports.ts'
 import { backoffSeconds, type Creation, type PoolPlan, planReplenishment, type Stock } from '../pool/replenishment.ts'
-import type { Spare } from '../pool/spare.ts'
+import { type Spare, samePool } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
-import { imagesAfterRefresh, refreshImages } from './read-images.ts'
+import { imagesAfterRefresh, type RefusedImage, refreshImages } from './read-images.ts'
 import { requestVolume } from './request-volume.ts'
+import { runOf, tolerant } from './tolerant.ts'
 
 export interface ReplenishResult {
   readonly requested: number
@@ -41,9 +42,10 @@ export async function replenish(deps: Deps, call: Call, letNextBegin = () => {})
 
 async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
   let stock = await deps.spares.stock()
-  if (await refreshImages(deps, stock.images, call)) stock = await deps.spares.stock()
+  const { isChanged, refused } = await refreshImages(deps, stock.images, call)
+  if (isChanged) stock = await deps.spares.stock()
   const draft = planReplenishment(completeStock(deps, stock, undefined))
-  await noteMissingImages(deps, draft, stock)
+  await noteMissingImages(deps, draft, stock, refused)
   if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft.filter(isShort) }
   const quota = await readQuota(deps, call)
   let plans = draft
@@ -54,7 +56,10 @@ async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise
   const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
   letNextBegin()
   // More would wait while their time runs, and what became of them would queue for the database longer than anybody may.
-  await concurrently(spares, BACKGROUND_CALLS_MAX, spare => create(deps, spare, call))
+  const run = runOf('replenish', call)
+  await concurrently(spares, BACKGROUND_CALLS_MAX, spare =>
+    tolerant(deps, run, { spare_id: spare.id }, () => create(deps, spare, call))
+  )
   return { requested: spares.length, pools: plans.filter(isShort) }
 }
 
@@ -63,7 +68,7 @@ const isShort = ({ missing, heldBackBy }: PoolPlan): boolean => missing > 0 || h
 /** What the next replenish would do, with the images that it would find; changes nothing. */
 export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {
   const stored = await deps.spares.stock()
-  const stock = { ...stored, images: await imagesAfterRefresh(deps, stored.images, call) }
+  const stock = { ...stored, images: (await imagesAfterRefresh(deps, stored.images, call)).after }
   const draft = planReplenishment(completeStock(deps, stock, undefined))
   if (draft.every(pool => pool.create.length === 0)) return draft
   return planReplenishment(completeStock(deps, stock, await readQuota(deps, call)))
@@ -91,8 +96,13 @@ async function create(deps: Deps, spare: Spare, call: Call): Promise<void> {
 }
 
 /** The pool waits before it tries again: longer after each failure in a row. */
-export async function notePoolFailure(deps: Deps, { os, type, id }: Spare, error: string): Promise<void> {
-  deps.log.warn({ os, type, spare_id: id, error }, 'volume not created')
+export async function notePoolFailure(
+  deps: Deps,
+  { os, type, id }: Spare,
+  error: string,
+  what = 'volume not created'
+): Promise<void> {
+  deps.log.warn({ os, type, spare_id: id, error }, what)
   const now = deps.clock.now().getTime()
   await deps.pools.noteFailure({ os, type }, error, failures => new Date(now + backoffSeconds(failures) * 1000))
 }
@@ -100,13 +110,20 @@ export async function notePoolFailure(deps: Deps, { os, type, id }: Spare, error
 const NO_IMAGE = 'no image: no snapshot for this os and type is in table os, nor one in Cinder by images.snapshot_name'
 
 /** Said once in the log, and in `stats` for as long as it is so. */
-async function noteMissingImages(deps: Deps, plans: readonly PoolPlan[], stock: StoredStock): Promise<void> {
+async function noteMissingImages(
+  deps: Deps,
+  plans: readonly PoolPlan[],
+  stock: StoredStock,
+  refused: readonly RefusedImage[]
+): Promise<void> {
   const states = new ByPool(stock.states)
   for (const { os, type, heldBackBy } of plans) {
     const before = states.one({ os, type })?.lastError
-    if (heldBackBy === 'no_image' && before !== NO_IMAGE) {
-      if (await deps.pools.noteError({ os, type }, NO_IMAGE)) deps.log.error({ os, type }, 'image not found')
-    } else if (heldBackBy !== 'no_image' && before === NO_IMAGE) {
+    const why = refused.find(one => samePool(one, { os, type }))?.why
+    const error = heldBackBy === 'no_image' ? [NO_IMAGE, why].filter(Boolean).join('; ') : undefined
+    if (error !== undefined && before !== error) {
+      if (await deps.pools.noteError({ os, type }, error)) deps.log.error({ os, type, error }, 'image not found')
+    } else if (error === undefined && before?.startsWith(NO_IMAGE)) {
       await deps.pools.noteError({ os, type }, undefined)
     }
   }

@@ -1,25 +1,46 @@
 import { CloudError } from '../pool/errors.ts'
-import type { Call } from '../pool/ports.ts'
+import { ENCRYPTED } from '../pool/image.ts'
+import type { Call, Volume } from '../pool/ports.ts'
 import { type Spare, spareMetadata } from '../pool/spare.ts'
+import { cannotMove } from '../pool/verdict.ts'
 import type { Deps } from './deps.ts'
+import { endOfArming } from './note-finished.ts'
 
 /** What is made quickly is seen quickly; each look says when the next one should be. */
 const FIRST_LOOK_MS = 250
 
+/** A disk that could never be handed over, of an image that table `os` has by other hands than a sync's. */
+export class EncryptedDisk extends CloudError {
+  constructor({ os, type, snapshotId }: Spare) {
+    super(
+      'bad_request',
+      `Disks of ${os} on ${type}, made from snapshot ${snapshotId}, cannot be handed over: ${ENCRYPTED}`
+    )
+  }
+}
+
 /**
  * Asks Cinder for the volume of a recorded spare, and records the answer. Refused: the row goes. Unclear: it stays, and
  * check_state looks for a volume with its id in the metadata before anything else is done about it.
+ * One that turns out encrypted is retired, and an EncryptedDisk thrown.
  */
 export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promise<Spare | undefined> {
-  const { id, name, snapshotId, sizeGib } = spare
+  const volume = await create(deps, spare, call)
+  const noted = await deps.spares.noteVolume(spare.id, volume.id, deps.clock.now())
+  if (!cannotMove(volume, deps.settings.handover)) return noted
+  if (noted) await deps.spares.retireUnfinished(noted.id, deps.clock.now(), endOfArming(deps))
+  throw new EncryptedDisk(spare)
+}
+
+async function create(deps: Deps, { id, name, snapshotId, sizeGib, status }: Spare, call: Call): Promise<Volume> {
   try {
     const pool = await deps.cloud.pool(call)
     const metadata = spareMetadata(deps.settings.deployment, id)
     const volume = await pool.volumes.create({ name, snapshotId, sizeGib, metadata }, call)
     deps.wake('check_state', FIRST_LOOK_MS)
-    return await deps.spares.noteVolume(id, volume.id, deps.clock.now())
+    return volume
   } catch (error) {
-    if (error instanceof CloudError && !error.mayHaveActed) await deps.spares.drop(id, spare.status)
+    if (error instanceof CloudError && !error.mayHaveActed) await deps.spares.drop(id, status)
     throw error
   }
 }

@@ -1,12 +1,13 @@
-import type { Call, Project, Transfer, Volume } from '../pool/ports.ts'
+import type { Project, Transfer, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare } from '../pool/spare.ts'
 import type { Listed, Stretch } from '../pool/stores.ts'
-import { isOurs, type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
-import { adoptOrphans, takeBackStrays } from './adopt-orphans.ts'
+import { cannotMove, isOurs, spareIdOf, type Verdict, verdictOnAvailable } from '../pool/verdict.ts'
+import { adoptOrphans, takeBackStrays, type Unknown } from './adopt-orphans.ts'
 import { arms } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
-import { tolerant } from './tolerant.ts'
+import type { Parts } from './parts.ts'
+import { type TickRun, tolerant } from './tolerant.ts'
 
 export interface StockReview {
   /** Volumes that no row knew. */
@@ -21,12 +22,15 @@ export interface StockReview {
  * Compares all volumes of ours in Cinder, and the transfers that they wait in, with their rows. Cinder and the tables are read
  * side by side in the order of volume ids, a page at a time, so that of the stock, which may be large, nothing is kept.
  */
-export async function reviewStock(deps: Deps, call: Call): Promise<StockReview> {
-  const pool = await deps.cloud.pool(call)
-  const review: Review = { pool, orphans: [], adopted: 0, removed: 0, dropped: 0, call }
-  await reviewVolumes(deps, review)
-  await reviewTransfers(deps, review)
-  await deps.orphans.note(review.orphans, deps.clock.now())
+export async function reviewStock(deps: Deps, run: TickRun, parts: Parts): Promise<StockReview> {
+  const counts = { adopted: 0, removed: 0, dropped: 0 }
+  const pool = await parts.try("the pool's project not entered", () => deps.cloud.pool(run))
+  if (!pool) return counts
+  const review: Review = { ...counts, pool, orphans: [], run }
+  const volumes = await parts.try('volumes not reviewed', () => reviewVolumes(deps, review))
+  const transfers = await parts.try('transfers not reviewed', () => reviewTransfers(deps, review))
+  const isComplete = volumes === true && transfers === true
+  await parts.try('orphans not noted', () => deps.orphans.note(review.orphans, deps.clock.now(), isComplete))
   return review
 }
 
@@ -37,37 +41,48 @@ interface Review {
   adopted: number
   removed: number
   dropped: number
-  readonly call: Call
+  readonly run: TickRun
 }
 
-async function reviewVolumes(deps: Deps, review: Review): Promise<void> {
-  const { pool, call } = review
-  const pages = pool.volumes.pages({ metadata: { [DEPLOYMENT_KEY]: deps.settings.deployment } }, call)
+/** True: to the end. */
+async function reviewVolumes(deps: Deps, review: Review): Promise<true> {
+  const { pool, run } = review
+  const pages = pool.volumes.pages({ metadata: { [DEPLOYMENT_KEY]: deps.settings.deployment } }, run)
   for await (const { page, ...stretch } of stretches(pages, ({ id }) => id)) {
     const ids = page.map(({ id }) => id)
     const spareIds = page.map(({ metadata }) => metadata[SPARE_ID_KEY] ?? '')
     const spares = await deps.spares.ofVolumes(ids, spareIds)
     const byVolume = new Map(spares.map(spare => [spare.volumeId, spare]))
-    // check_state finds these by the id in their metadata.
-    const awaited = new Set(spares.filter(({ volumeId }) => volumeId === undefined).map(({ id }) => id))
     const looksWrong = page.flatMap(volume => {
       const spare = byVolume.get(volume.id)
       return spare?.status === 'available' && verdictOn(deps, review, spare, volume) !== 'keep' ? [spare] : []
     })
     await lookAtEach(deps, review, looksWrong)
     await lookAtUnlisted(deps, review, { what: 'volume', ids, ...stretch })
-    const isUnknown = ({ id, metadata }: Volume): boolean =>
-      !byVolume.has(id) && !awaited.has(metadata[SPARE_ID_KEY] ?? '')
-    const { adopted, removed, left } = await adoptOrphans(deps, pool, page.filter(isUnknown), call)
+    const unknown = page.filter(({ id }) => !byVolume.has(id)).flatMap(unknownOf(deps, pool, spares))
+    const { adopted, removed, left } = await adoptOrphans(deps, unknown, run)
     review.adopted += adopted
     review.removed += removed
     review.orphans.push(...left)
   }
+  return true
 }
 
-async function reviewTransfers(deps: Deps, review: Review): Promise<void> {
-  const { pool, call } = review
-  for await (const { page, ...stretch } of stretches(pool.transfers.pages(call), ({ volumeId }) => volumeId)) {
+/** None for one whose creation had no answer: check_state finds it. */
+function unknownOf({ settings }: Deps, pool: Project, spares: readonly Spare[]): (volume: Volume) => Unknown[] {
+  const byId = new Map(spares.map(spare => [spare.id, spare]))
+  return volume => {
+    const spareId = spareIdOf(volume, settings.deployment, pool.id)
+    const spare = byId.get(spareId ?? '')
+    if (spare && spare.volumeId === undefined) return []
+    return [{ id: volume.id, volume, spareId: spare ? undefined : spareId }]
+  }
+}
+
+/** True: to the end. */
+async function reviewTransfers(deps: Deps, review: Review): Promise<true> {
+  const { pool, run } = review
+  for await (const { page, ...stretch } of stretches(pool.transfers.pages(run), ({ volumeId }) => volumeId)) {
     const spares = await deps.spares.ofVolumes(
       page.map(({ volumeId }) => volumeId),
       []
@@ -79,10 +94,11 @@ async function reviewTransfers(deps: Deps, review: Review): Promise<void> {
       const spare = byVolume.get(volumeId)
       return spare?.status === 'available' && spare.name === name && spare.transfer?.id !== id
     }
-    const { removed, left } = await takeBackStrays(deps, pool, page.filter(isStray), call)
+    const { removed, left } = await takeBackStrays(deps, pool, page.filter(isStray), run)
     review.removed += removed
     review.orphans.push(...left)
   }
+  return true
 }
 
 /**
@@ -121,19 +137,19 @@ async function lookAtUnlisted(deps: Deps, review: Review, listed: Listed): Promi
 async function lookAtEach(deps: Deps, review: Review, spares: readonly Spare[]): Promise<void> {
   await concurrently(spares, 4, async spare => {
     const fields = { spare_id: spare.id, volume_id: spare.volumeId }
-    if (await tolerant(deps, fields, () => lookAt(deps, review, spare))) review.dropped += 1
+    if (await tolerant(deps, review.run, fields, () => lookAt(deps, review, spare))) review.dropped += 1
   })
 }
 
 /** True: the spare is no longer in stock. */
 async function lookAt(deps: Deps, review: Review, spare: Spare): Promise<boolean> {
-  const { pool, call } = review
+  const { pool, run } = review
   const { volumeId, transfer } = spare
   if (!volumeId) return false
-  const volume = await pool.volumes.find(volumeId, call)
+  const volume = await pool.volumes.find(volumeId, run)
   let verdict = verdictOn(deps, review, spare, volume)
   if (verdict === 'keep' && transfer) {
-    const waiting = await pool.transfers.ofVolume(volumeId, call)
+    const waiting = await pool.transfers.ofVolume(volumeId, run)
     // Two that armed it at once: the transfer that waits is the other one's.
     if (!waiting.some(({ id }) => id === transfer.id)) verdict = 'rearm'
   }
@@ -142,6 +158,7 @@ async function lookAt(deps: Deps, review: Review, spare: Spare): Promise<boolean
 
 function verdictOn(deps: Deps, { pool }: Review, spare: Spare, volume: Volume | undefined): Verdict {
   if (volume && !isOurs(volume, spare.id, deps.settings.deployment, pool.id)) return 'drop'
+  if (volume && cannotMove(volume, deps.settings.handover)) return 'retire'
   return verdictOnAvailable(spare, volume, arms(deps))
 }
 

@@ -10,6 +10,7 @@ import { type HeldLease, leaseOf, newLease, type OwnClaim, Superseded, underLeas
 import { putBack } from './put-back.ts'
 import { serveClaim } from './serve-claim.ts'
 import { completeName } from './take-at-once.ts'
+import { type TickRun, tolerant } from './tolerant.ts'
 
 const PAGE = 100
 
@@ -17,13 +18,13 @@ const PAGE = 100
  * Settles the claims that nobody works on: made disks are handed over, what broke off is finished or undone. All of them,
  * however many cannot be settled yet.
  */
-export async function settleClaims(deps: Deps, call: Call): Promise<number> {
+export async function settleClaims(deps: Deps, run: TickRun): Promise<number> {
   let settled = 0
   let last: Claim | undefined
   do {
     const claims = await deps.claims.unsettled(deps.clock.now(), PAGE, last)
     await concurrently(claims, 4, async ({ id }) => {
-      if (await settleClaim(deps, id, call)) settled += 1
+      if (await tolerant(deps, run, { claim_id: id }, () => settleClaim(deps, id, run))) settled += 1
     })
     last = claims[PAGE - 1]
   } while (last)

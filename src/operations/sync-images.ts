@@ -5,7 +5,7 @@ import { countOf } from '../pool/replenishment.ts'
 import { samePool } from '../pool/spare.ts'
 import type { Purge } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
-import { type ImagesInCinder, keepIds, readImages, sameContent } from './read-images.ts'
+import { type ImagesInCinder, keepIds, readAllImages, sameContent } from './read-images.ts'
 
 export interface SyncRequest {
   readonly purge: Purge
@@ -49,7 +49,7 @@ export async function syncImages(deps: Deps, request: SyncRequest, call: Call): 
 }
 
 async function sync(deps: Deps, request: SyncRequest, call: Call): Promise<SyncResult> {
-  const found = await readImages(deps, call)
+  const found = await readAllImages(deps, call)
   if (found.images.length === 0 && !request.allowEmpty) throw noImages(found)
   const before = await deps.images.list()
   const images = keepIds(found.images, before)

@@ -16,6 +16,11 @@ export class ByPool<Thing extends PoolName> {
     return this.#groups.get(keyOf(pool)) ?? []
   }
 
+  /** Those of one pool after another. */
+  groups(): Iterable<readonly Thing[]> {
+    return this.#groups.values()
+  }
+
   /** For things of which a pool has one. */
   one(pool: PoolName): Thing | undefined {
     return this.all(pool)[0]

@@ -1,4 +1,4 @@
-import { compareVersions, type IgnoredSnapshot, type Image, NO_MATCH, snapshotIdsOf } from './image.ts'
+import { compareVersions, ENCRYPTED, type IgnoredSnapshot, type Image, NO_MATCH, snapshotIdsOf } from './image.ts'
 import type { Quota, Snapshot, Volume } from './ports.ts'
 import { type PoolTarget, resourcesOf } from './replenishment.ts'
 import { type PoolName, samePool } from './spare.ts'
@@ -93,6 +93,7 @@ export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
   if (snapshot?.status !== 'available') {
     return failed(check, `${from}, which is ${snapshot ? snapshot.status : 'no longer there'}`, sync)
   }
+  if (isEncrypted(image.snapshotId, facts)) return failed(check, `${from}, encrypted`, ENCRYPTED_ADVICE)
   if (found && !snapshotIdsOf(found).includes(image.snapshotId)) {
     const newer = compareVersions(found.version, image.version) > 0 ? 'newer' : 'other'
     return warning(check, `${from}; Cinder has a ${newer} one, version ${found.version}`, sync)
@@ -103,6 +104,11 @@ export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
   }
   return ok(check, from)
 }
+
+const ENCRYPTED_ADVICE = `${ENCRYPTED}; then run \`spare-pool sync\``
+
+const isEncrypted = (snapshotId: string, { ignored }: ImageFacts): boolean =>
+  ignored.some(one => one.snapshotId === snapshotId && one.reason === ENCRYPTED)
 
 function adviceWithoutImage({ os, type }: PoolName, facts: ImageFacts): string {
   const found = facts.inCinder.find(image => samePool(image, { os, type }))
@@ -130,9 +136,10 @@ export function judgeSnapshots(facts: ImageFacts): Finding[] {
     matching.length > 0
       ? ok(check, found)
       : failed(check, found, `name one so that it matches ${rule.source}, or change images.snapshot_name`),
-    ...lost.map(({ name, reason }) =>
-      warning(check, `"${name}" is not used: ${reason}`, 'mend it if it is meant for a pool, else leave it')
-    )
+    ...lost.map(({ name, reason }) => {
+      const judge = reason === ENCRYPTED ? failed : warning
+      return judge(check, `"${name}" is not used: ${reason}`, 'mend it if it is meant for a pool, else leave it')
+    })
   ]
 }
 

@@ -1,5 +1,5 @@
 import type { Snapshot } from './ports.ts'
-import type { PoolName } from './spare.ts'
+import { isSize, type PoolName } from './spare.ts'
 
 /** A row of table `os`: one OS on one disk type, with the snapshot that its disks are made from. */
 export interface Image {
@@ -45,6 +45,11 @@ interface Named extends PoolName {
 
 /** Why most snapshots of a project are ignored: they are not meant for us. */
 export const NO_MATCH = 'name does not match images.snapshot_name'
+
+/** Cinder refuses to transfer an encrypted volume, and up to Pike gives it away without a key that opens it. */
+export const ENCRYPTED =
+  'its source volume is encrypted, and Cinder hands no encrypted disk over by transfer: make the image on a volume type ' +
+  'without encryption, or hand over within one project (claims.handover: rename)'
 
 /** All snapshots that an image's disks may be made from. */
 export const snapshotIdsOf = (image: Pick<Image, 'snapshotId' | 'replicaSnapshotIds'>): string[] => [
@@ -116,6 +121,8 @@ function parseSnapshotName(snapshot: Snapshot, rule: RegExp): Named | string {
   const { os, type, version, replica } = groups
   if (!os || !type || !version) return 'name matches images.snapshot_name, but os, type or version is empty in it'
   if (snapshot.status !== 'available') return `snapshot is ${snapshot.status}, not available`
+  if (/[\p{Cc}\ufffd]/u.test(os + type + version)) return 'name has characters in it that no claim can name'
+  if (!isSize(snapshot.sizeGib)) return `snapshot has a size of ${snapshot.sizeGib} GiB`
   return { os, type: type.toLowerCase(), version, replica, snapshot }
 }
 

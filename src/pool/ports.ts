@@ -99,6 +99,7 @@ export interface Volume {
   readonly attached: boolean
   /** Known once it is finished. */
   readonly bootable: boolean
+  readonly encrypted: boolean
   readonly createdAt: Date
 }
 
@@ -204,4 +205,6 @@ export interface Observer {
   becameAvailable(pool: PoolName, leadTimeSeconds: number): void
   repaired(kind: string, count: number): void
   ticked(name: string, seconds: number, ok: boolean, at: Date): void
+  /** One item that a tick had to leave, such as a volume. */
+  itemFailed(tick: string): void
 }

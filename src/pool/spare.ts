@@ -58,6 +58,16 @@ export const SPARE_ID_KEY = 'spare_id'
 /** The name of a spare's volume in Cinder until a claim renames it. */
 export const spareName = (id: string): string => `spare-${id}`
 
+const CANONICAL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** As our ids are written. Another spelling of a UUID was written by somebody else. */
+export const isSpareId = (text: string): boolean => CANONICAL_ID.test(text)
+
+const GIB_MAX = 2 ** 31 - 1
+
+/** A size that a disk may have, and that the tables can keep. */
+export const isSize = (gib: number): boolean => Number.isInteger(gib) && gib > 0 && gib <= GIB_MAX
+
 /** What tells our volumes from all others, and this deployment's from another's. */
 export const spareMetadata = (deployment: string, id: string): Record<string, string> => ({
   [DEPLOYMENT_KEY]: deployment,

@@ -45,11 +45,21 @@ export interface Spares {
    * Cinder has finished these: into stock, or ready for their claim. Those that are to be armed stay on their way, and until
    * then nobody else may arm them; an earlier one's time must be up. One statement; gives those that it changed.
    */
-  noteFinished(finished: readonly Finished[], armingUntil: Date, at: Date): Promise<Spare[]>
-  /** Into stock with one that is armed, or that need not be. Undefined: it is not on its way any more. */
-  noteArmed(id: string, transfer: SealedTransfer | undefined, at: Date): Promise<Spare | undefined>
+  noteFinished(finished: readonly Finished[], armingUntil: Date, at: Date): Promise<FinishedSpare[]>
+  /**
+   * Into stock with one that is armed, or that need not be. Its pool is well then, unless it has failed since it had so often.
+   * Undefined: it is not on its way any more.
+   */
+  noteArmed(
+    id: string,
+    transfer: SealedTransfer | undefined,
+    at: Date,
+    poolFailures?: number
+  ): Promise<Spare | undefined>
   /** Nothing is on its way for them, so anybody may arm them. */
   stopArming(ids: readonly string[]): Promise<void>
+  /** Nobody arms them until their pool may try again. */
+  armLater(ids: readonly string[]): Promise<void>
   onTheirWay(): Promise<OnTheirWay>
   /** The oldest spare of the pool that may be handed out, for an open claim; undefined: none, or the claim has one. */
   reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
@@ -77,7 +87,7 @@ export interface Spares {
   /** A row for a volume of ours that no row knew. False: one knows it by now. */
   adopt(spare: Spare): Promise<boolean>
   byVolume(volumeId: string): Promise<Spare | undefined>
-  /** Those that have one of these volumes, and of those with one of these ids the ones that wait for theirs. */
+  /** Those that have one of these volumes, or one of these ids. */
   ofVolumes(volumeIds: readonly string[], spareIds: readonly string[]): Promise<Spare[]>
   /** At most so many of those in stock, in order of their volumes' ids, that are not where Cinder lists their neighbours. */
   unlisted(listed: Listed, limit: number): Promise<Spare[]>
@@ -96,6 +106,11 @@ export interface Finished {
   readonly id: string
   /** It goes into stock once it is armed. */
   readonly toArm: boolean
+}
+
+/** A spare that was finished just now, and how often its pool had failed in a row by then. */
+export interface FinishedSpare extends Spare {
+  readonly poolFailures: number
 }
 
 /** What the next look at Cinder is about. */
@@ -265,8 +280,8 @@ export interface Ticks {
 }
 
 export interface Orphans {
-  /** Notes what a reconcile saw without a row, and forgets the rest. */
-  note(ids: readonly string[], at: Date): Promise<void>
+  /** Notes what a reconcile saw without a row, and forgets the rest unless it could not see all. */
+  note(ids: readonly string[], at: Date, isComplete?: boolean): Promise<void>
   /** Those of them that an earlier reconcile has noted. */
   known(ids: readonly string[]): Promise<ReadonlySet<string>>
   count(): Promise<number>

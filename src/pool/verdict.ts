@@ -1,5 +1,5 @@
 import type { Volume } from './ports.ts'
-import { DEPLOYMENT_KEY, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
+import { DEPLOYMENT_KEY, isSize, isSpareId, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
 
 /**
  * What a look at a spare's volume means for it.
@@ -77,3 +77,14 @@ export const isOurs = (volume: Volume, spareId: string, deployment: string, pool
   volume.metadata[SPARE_ID_KEY] === spareId &&
   volume.projectId === poolProjectId &&
   !volume.attached
+
+/** The id of the spare whose volume this is, as our creations leave it. Undefined: made or changed by somebody else. */
+export function spareIdOf(volume: Volume, deployment: string, poolProjectId: string): string | undefined {
+  const id = volume.metadata[SPARE_ID_KEY] ?? ''
+  const isWhole = isSpareId(id) && isSize(volume.sizeGib)
+  return isWhole && isOurs(volume, id, deployment, poolProjectId) ? id : undefined
+}
+
+/** Cinder refuses to transfer an encrypted volume, and up to Pike gives it away without a key that opens it. */
+export const cannotMove = (volume: Volume, handover: 'transfer' | 'rename'): boolean =>
+  volume.encrypted && handover === 'transfer'

@@ -35,8 +35,11 @@ export interface Token {
 
 export interface VolumeType {
   readonly id: string
+  /** Empty for volumes without a type, which clouds up to Stein may have. */
   readonly name: string
   isPublic: boolean
+  /** Volumes of it are encrypted. */
+  encrypted: boolean
   /** Who may use it while it is private. */
   readonly projectIds: Set<string>
 }

@@ -64,8 +64,8 @@ function addUser(cloud: Cloud, name: string, projects: readonly Project[], role:
   return user
 }
 
-export function addType(cloud: Cloud, name: string, isPublic = true): VolumeType {
-  const type = { id: cloud.random.uuid(), name, isPublic, projectIds: new Set<string>() }
+export function addType(cloud: Cloud, name: string, isPublic = true, encrypted = false): VolumeType {
+  const type = { id: cloud.random.uuid(), name, isPublic, encrypted, projectIds: new Set<string>() }
   cloud.types.set(type.id, type)
   return type
 }

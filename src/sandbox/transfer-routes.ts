@@ -24,7 +24,8 @@ export function transferRoutes(route: Route): void {
       const newer = call.minor >= 55 && path === 'volume-transfers'
       const { transfer: wish } = (newer ? transferBody355 : transferBody)(call.body)
       const noSnapshots = 'no_snapshots' in wish && isTrue(String(wish.no_snapshots))
-      const named = { volumeId: wish.volume_id, name: textOrNull(wish.name), noSnapshots }
+      const mayBeEncrypted = call.minor >= 70 && path === 'volume-transfers'
+      const named = { volumeId: wish.volume_id, name: textOrNull(wish.name), noSnapshots, mayBeEncrypted }
       const transfer = createTransfer(call.cloud, call.caller, named)
       return { transfer: { ...transferView(call, transfer, true), auth_key: transfer.authKey } }
     })

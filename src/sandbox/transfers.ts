@@ -28,10 +28,16 @@ export function listTransfers(cloud: Cloud, caller: Caller, volumeId: string | u
 export function createTransfer(
   cloud: Cloud,
   caller: Caller,
-  wish: { volumeId: string; name: string | null; noSnapshots: boolean }
+  {
+    mayBeEncrypted = false,
+    ...wish
+  }: { volumeId: string; name: string | null; noSnapshots: boolean; mayBeEncrypted?: boolean }
 ): Transfer {
   const volume = findVolume(cloud, caller, wish.volumeId)
   if (volume.status !== 'available') throw invalidVolume('status must be available')
+  if (volume.type.encrypted && (!mayBeEncrypted || wish.noSnapshots)) {
+    throw invalidVolume('transferring encrypted volume is not supported')
+  }
   const busy = wish.noSnapshots ? undefined : snapshotsOf(cloud, volume.id).find(({ status }) => status !== 'available')
   if (busy) throw badRequest(`Invalid snapshot: snapshot: ${busy.id} status must be available`)
   const secret = { id: cloud.random.uuid(), authKey: cloud.random.hex(16) }

@@ -2,7 +2,7 @@ import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
 import type { ClaimLease } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { IS_STALE } from './images.ts'
-import { isFree } from './leases.ts'
+import { isFreeToArm } from './leases.ts'
 import { IS_HELD, type SpareRow, toSpare } from './spares.ts'
 
 /**
@@ -37,7 +37,7 @@ export async function retireUnfinished(db: Database, id: string, at: Date, armin
 /** Or finished, and armed by nobody. */
 const IS_UNFINISHED = `(
   status in ('creating', 'reserved') and available_at is null
-  or status = 'creating' and ${isFree('arming_until', ':armingUntil')})`
+  or status = 'creating' and ${isFreeToArm})`
 
 const retireWhere = (condition: string): string => `
   with spare as (

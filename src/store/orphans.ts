@@ -1,16 +1,16 @@
 import { type Database, query } from './database.ts'
 
 /** A transfer is noted by its own id, in the same column. */
-export async function note(db: Database, ids: readonly string[], at: Date): Promise<void> {
+export async function note(db: Database, ids: readonly string[], at: Date, isComplete = true): Promise<void> {
   await query(
     db,
     `with forgotten as (
-       delete from orphans where volume_id <> all(:ids::text[])
+       delete from orphans where :isComplete and volume_id <> all(:ids::text[])
      )
      insert into orphans (volume_id, first_seen_at)
      select volume_id, :at::timestamptz from unnest(:ids::text[]) as volume_id
      on conflict do nothing`,
-    { ids, at }
+    { ids, at, isComplete }
   )
 }
 

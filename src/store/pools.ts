@@ -54,6 +54,11 @@ export async function noteFailure(
   )
 }
 
+/** The end of the failures of some pools. All SQL. */
+export const recover = (pools: string): string => `
+  update pools set failures = 0, retry_at = null, last_error = null
+   where (os, type) in (${pools}) and (failures > 0 or last_error is not null)`
+
 export async function noteError(db: Database, pool: PoolName, error: string | undefined): Promise<boolean> {
   const rows = await query(
     db,
@@ -68,7 +73,14 @@ export async function noteError(db: Database, pool: PoolName, error: string | un
 export async function setPaused(db: Database, pool: PoolName, paused: boolean): Promise<void> {
   await query(
     db,
-    `insert into pools (os, type, paused) values (:os, :type, :paused)
+    `with freed as ( -- Those that Cinder refused to arm wait for as long as their pool.
+       update backup_volumes spare set arming_until = null
+         from pools
+        where not :paused and pools.os = :os and pools.type = :type
+          and spare.os = :os and spare.type = :type and spare.status = 'creating'
+          and spare.arming_until = pools.retry_at
+     )
+     insert into pools (os, type, paused) values (:os, :type, :paused)
      on conflict (os, type) do update
         set paused = :paused,
             failures = case when :paused then pools.failures else 0 end,

@@ -1,9 +1,10 @@
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from '../pool/spare.ts'
-import type { ClaimLease, Finished, Listed, Listing, OnTheirWay, SpareFilter } from '../pool/stores.ts'
+import type { ClaimLease, Finished, FinishedSpare, Listed, Listing, OnTheirWay, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
-import { isFree } from './leases.ts'
+import { isFreeToArm } from './leases.ts'
+import { recover } from './pools.ts'
 
 export interface SpareRow {
   id: string
@@ -57,14 +58,14 @@ export async function noteVolume(db: Database, id: string, volumeId: string, at:
   return row && toSpare(row)
 }
 
-/** Also notes the lead times, and that the pool's creations come well again. */
+/** Also notes the lead times, and that all is well again with pools whose disks need not be armed first. */
 export async function noteFinished(
   db: Database,
   finished: readonly Finished[],
   armingUntil: Date,
   at: Date
-): Promise<Spare[]> {
-  const rows = await query<SpareRow>(
+): Promise<FinishedSpare[]> {
+  const rows = await query<SpareRow & { pool_failures: number }>(
     db,
     `with finished as (
        select * from jsonb_to_recordset(:finished::jsonb) as row (id uuid, to_arm boolean)
@@ -77,7 +78,7 @@ export async function noteFinished(
               arming_until = case when to_arm then :armingUntil::timestamptz end
          from locked
         where spare.id = locked.id
-          and (spare.status = 'creating' and ${isFree('arming_until', ':armingUntil')}
+          and (spare.status = 'creating' and ${isFreeToArm}
                or spare.status = 'reserved' and available_at is null and volume_id is not null)
         returning spare.*
      ), timed as (
@@ -85,13 +86,12 @@ export async function noteFinished(
        select id, os, type, extract(epoch from available_at - created_at), :at::timestamptz from changed
        on conflict do nothing -- An orphan that was adopted, or one that is armed anew, keeps the time that it took when it was made.
      ), recovered as (
-       update pools set failures = 0, retry_at = null, last_error = null
-        where (os, type) in (select os, type from changed) and (failures > 0 or last_error is not null)
+       ${recover('select os, type from changed where arming_until is null')}
      )
-     select * from changed`,
+     select changed.*, coalesce(failures, 0) as pool_failures from changed left join pools using (os, type)`,
     { at, armingUntil, finished: JSON.stringify(finished.map(({ id, toArm }) => ({ id, to_arm: toArm }))) }
   )
-  return rows.map(toSpare)
+  return rows.map(row => ({ ...toSpare(row), poolFailures: row.pool_failures }))
 }
 
 export async function onTheirWay(db: Database): Promise<OnTheirWay> {
@@ -231,9 +231,7 @@ export async function ofVolumes(
 ): Promise<Spare[]> {
   const rows = await query<SpareRow>(
     db,
-    `select * from backup_volumes where volume_id = any(:volumeIds::text[])
-      union all
-     select * from backup_volumes where id = any(:spareIds::uuid[]) and volume_id is null`,
+    'select * from backup_volumes where volume_id = any(:volumeIds::text[]) or id = any(:spareIds::uuid[])',
     { volumeIds, spareIds: spareIds.filter(id => UUID.test(id)) } // Metadata may have been changed by hand.
   )
   return rows.map(toSpare)

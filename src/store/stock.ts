@@ -92,7 +92,7 @@ const NEED = `
          ) or exists (
            select from wanted where not exists (select from os where name = wanted.os and os.type = wanted.type)
          ) or exists (
-           select from pools where last_error = :noImage and (os, type) in (select os, type from wanted)
+           select from pools where starts_with(last_error, :noImage) and (os, type) in (select os, type from wanted)
          ) as is_needed,
          (select count(*) from stock_counts where is_change)::int as counts,
          (select count(*) from timings)::int as timings`

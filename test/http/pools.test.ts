@@ -222,10 +222,10 @@ describe('ticks on demand', () => {
     assert.equal(replenished.requested, 5)
     const check = () => service.call<object>('POST', '/pool/check').then(({ body }) => body)
     service.clock.pass(100)
-    assert.deepEqual(await check(), { checked: 5, available: 4, dropped: 1 })
-    assert.deepEqual(await check(), { checked: 0, available: 0, dropped: 0 })
+    assert.deepEqual(await check(), { checked: 5, available: 4, dropped: 1, left: 0 })
+    assert.deepEqual(await check(), { checked: 0, available: 0, dropped: 0, left: 0 })
     const { body } = await service.call<object>('POST', '/pool/reconcile')
-    assert.deepEqual(body, { settled: 0, adopted: 0, removed: 0, dropped: 0 })
+    assert.deepEqual(body, { settled: 0, adopted: 0, removed: 0, dropped: 0, left: 0 })
   })
 
   it('join a run under way instead of doubling it', async t => {

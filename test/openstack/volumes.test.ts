@@ -36,6 +36,7 @@ describe('a volume', () => {
       metadata: { spare_pool: 'default' },
       attached: false,
       bootable: true,
+      encrypted: false,
       createdAt: new Date('2026-11-22T11:27:53.825Z')
     })
   })
@@ -60,6 +61,34 @@ describe('a volume', () => {
     const { cloud, volumes } = await aPool(t)
     cloud.onCinder('GET /volumes/v1', { body: { volume: volumeBody('v1', { bootable }) } })
     assert.equal((await volumes.find('v1', CALL))?.bootable, expected)
+  })
+
+  it('is encrypted where Cinder says so, as to its creation too', async t => {
+    const { cloud, volumes } = await aPool(t)
+    const body = { volume: volumeBody('v1', { encrypted: true }) }
+    cloud.onCinder('GET /volumes/v1', { body })
+    cloud.onCinder('POST /volumes', { status: 202, body })
+    const made = await volumes.create({ name: 'spare-v1', snapshotId: 's', sizeGib: 20 }, CALL)
+    assert.deepEqual([(await volumes.find('v1', CALL))?.encrypted, made.encrypted], [true, true])
+  })
+
+  it('has no text that PostgreSQL cannot keep, nor has a refusal', async t => {
+    const { cloud, volumes } = await aPool(t)
+    const metadata = JSON.parse('{"__proto__": "a", "spare_id": "\\ud800"}')
+    cloud.onCinder('GET /volumes/v1', { body: { volume: volumeBody('v1', { name: 'a\0b😀', metadata }) } })
+    const volume = await volumes.find('v1', CALL)
+    assert.deepEqual(
+      [volume?.name, Object.entries(volume?.metadata ?? {})],
+      [
+        'a\ufffdb😀',
+        [
+          ['__proto__', 'a'],
+          ['spare_id', '\ufffd']
+        ]
+      ]
+    )
+    cloud.onCinder('GET /volumes/v1', fault(403, 'forbidden', 'not \0 you'))
+    await assert.rejects(volumes.find('v1', CALL), /Cinder: not \ufffd you/)
   })
 
   it('that Cinder does not know is not found; one that only a proxy does not know may still be there', async t => {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'vitest'
 import { setQuota } from '../../src/sandbox/quotas.ts'
+import { addType } from '../../src/sandbox/seed.ts'
 import { openDatabase, runScript } from '../../src/store/database.ts'
 import { aPatient, makeSpares } from '../support/patient.ts'
 
@@ -186,6 +187,42 @@ describe('doctor, of images', () => {
     assert.deepEqual(findings.verdicts('failed'), ['image rocky9 ssd'])
     assert.match(findings.of('image rocky9 ssd')[1], /reads as "rocky9" on "ssd"; there: .*debian12_ssd_20261101/)
     assert.match(findings.of('quota')[1], /not counted, for want of an image: rocky9 ssd/)
+  })
+
+  it('refuses an image whose source volume is encrypted, and says what to do', async t => {
+    const patient = await aPatient(t)
+    addType(patient.cloud, 'luks', true, true)
+    patient.cloud.addSnapshot({ name: 'vault_ssd_1', type: 'luks' })
+    const pools = [{ os: 'vault', type: 'ssd', target: 1 }]
+    const findings = await patient.examine({ pools })
+    assert.deepEqual(findings.verdicts('failed'), ['snapshots', 'image vault ssd'])
+    assert.match(findings.of('image vault ssd')[1], /no image.*vault_ssd_1 \(its source volume is encrypted/)
+    assert.match(findings.of('snapshots')[1], /failed: "vault_ssd_1" is not used.*encrypted.*without encryption/)
+    const renamed = await patient.examine({ pools, claims: { handover: 'rename' } })
+    assert.deepEqual(renamed.verdicts('failed'), [])
+  })
+
+  it('does not take an image for missing whose source volume could not be read', async t => {
+    const patient = await aPatient(t)
+    patient.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 400, count: 1, message: 'not now' })
+    const findings = await patient.examine()
+    assert.deepEqual(findings.verdicts('failed'), ['snapshots'])
+    assert.match(findings.of('snapshots')[1], /not now/)
+  })
+
+  it('refuses one that table os has all the same', async t => {
+    const patient = await aPatient(t)
+    const type = [...patient.cloud.types.values()].find(({ name }) => name === 'ceph-ssd')
+    const snapshot = [...patient.cloud.snapshots.values()].find(({ name }) => name === 'debian12_ssd_20261101')
+    assert.ok(type)
+    type.encrypted = true
+    await changeDatabase(
+      patient.databaseUrl,
+      `insert into os select gen_random_uuid(), 'debian12', 'ssd', '${snapshot?.id}', '{}', 'v', 'ceph-ssd', 20, '20261101', now(), now()`
+    )
+    const [verdict, words] = (await patient.examine()).of('image debian12 ssd')
+    assert.equal(verdict, 'failed')
+    assert.match(words, /encrypted -> .*run `spare-pool sync`/)
   })
 
   it('names a snapshot that nearly fits', async t => {

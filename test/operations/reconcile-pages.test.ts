@@ -49,7 +49,7 @@ describe('reconcile, on a stock of several pages', () => {
     const { service } = await aLargeStock(t)
     const before = await cloudRequests(service)
     const statements = countStatements(service)
-    assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: 0 })
+    assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: 0, left: 0 })
     assert.equal(statements(), STATEMENTS + 2 * (3 + 3))
     const after = await cloudRequests(service)
     const requests = ['volume_list', 'transfer_list', 'volume_show'].map(
@@ -68,7 +68,7 @@ describe('reconcile, on a stock of several pages', () => {
       cloud.transfers.remove(transfer)
       cloud.transfers.add({ ...transfer, id: randomUUID(), name: 'by hand' })
     }
-    assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: PLACES.length })
+    assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: PLACES.length, left: 0 })
     const rows = await service.rows<{ volume_id: string }>(
       "select volume_id from backup_volumes where status = 'creating' and volume_id is not null"
     )

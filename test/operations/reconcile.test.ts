@@ -65,7 +65,7 @@ describe('reconcile, on the stock', () => {
   it('changes nothing where all is well', async t => {
     const service = await aService(t)
     await service.claim()
-    assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: 0 })
+    assert.deepEqual(await reconcile(service), { settled: 0, adopted: 0, removed: 0, dropped: 0, left: 0 })
     assert.equal((await service.spares()).length, 4)
   })
 

@@ -247,7 +247,7 @@ describe('check_state', () => {
       assert.equal(await replenish(service), target)
       const before = await cloudRequests(service)
       const statements = countStatements(service)
-      assert.deepEqual(await check(service), { checked: target, available: 0, dropped: 0 })
+      assert.deepEqual(await check(service), { checked: target, available: 0, dropped: 0, left: 0 })
       assert.equal(statements(), 2) // The volumes on their way, and the tick's own record.
       const after = await cloudRequests(service)
       assert.equal((after.get('volume_list') ?? 0) - (before.get('volume_list') ?? 0), requests)
@@ -260,7 +260,7 @@ describe('check_state', () => {
     await replenish(service)
     assert.equal((await check(service)).available, 0)
     service.clock.pass(70)
-    assert.deepEqual(await check(service), { checked: 5, available: 5, dropped: 0 })
+    assert.deepEqual(await check(service), { checked: 5, available: 5, dropped: 0, left: 0 })
     const spares = await service.spares()
     assert.ok(spares.every(({ status, armed }) => status === 'available' && armed))
     assert.ok(service.volumes('pool').every(({ status }) => status === 'awaiting-transfer'))
@@ -272,7 +272,7 @@ describe('check_state', () => {
     const service = await aService(t, { filled: false })
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 })
     await replenish(service)
-    assert.deepEqual(await check(service), { checked: 5, available: 4, dropped: 1 })
+    assert.deepEqual(await check(service), { checked: 5, available: 4, dropped: 1, left: 0 })
     assert.match((await pool(service)).last_error ?? '', /error/)
     await check(service)
     assert.equal(service.volumes('pool').filter(({ status }) => status === 'error').length, 0)
@@ -286,14 +286,14 @@ describe('check_state', () => {
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'stuck_creating', count: 1 })
     await replenish(service)
     service.clock.pass(590)
-    assert.deepEqual(await check(service), { checked: 5, available: 4, dropped: 0 })
+    assert.deepEqual(await check(service), { checked: 5, available: 4, dropped: 0, left: 0 })
     service.clock.pass(11)
     const statements = countStatements(service)
     // The other four took 590 s: three times as long is not over yet.
-    assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 0 })
+    assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 0, left: 0 })
     assert.equal(statements(), 3) // One more than without late volumes: it asks for the longest lead time.
     await service.rows('update lead_times set seconds = 200')
-    assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 1 })
+    assert.deepEqual(await check(service), { checked: 1, available: 0, dropped: 1, left: 0 })
     const [lost] = (await service.spares()).filter(({ status }) => status === 'retiring')
     assert.match(
       (await pool(service)).last_error ?? '',

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { isOurs, patienceSeconds, verdictOnAvailable, verdictOnCreating } from '../../src/pool/verdict.ts'
+import {
+  cannotMove,
+  isOurs,
+  patienceSeconds,
+  spareIdOf,
+  verdictOnAvailable,
+  verdictOnCreating
+} from '../../src/pool/verdict.ts'
 import { aSpare, aVolume } from '../support/samples.ts'
 
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
@@ -85,5 +92,42 @@ describe('a volume that may be deleted', () => {
     ['attached to a server', { attached: true }]
   ] as const)('is not one %s', ([, differs]) => {
     assert.ok(!isOurs({ ...ours, ...differs }, '7', 'blue', 'pool'))
+  })
+})
+
+describe('the spare of a volume', () => {
+  const id = 'abcdef00-0000-4000-8000-00000000000a'
+  const asMade = { name: `spare-${id}`, metadata: { spare_pool: 'default', spare_id: id } }
+
+  it('is told by its id, where the volume is as a creation leaves it', () => {
+    assert.equal(spareIdOf(aVolume('available', asMade), 'default', 'pool'), id)
+  })
+
+  it.for([
+    ['another name', { name: 'spare-abcdef00-0000-4000-8000-00000000000b' }],
+    ['another deployment', { metadata: { spare_pool: 'other', spare_id: id } }],
+    ['another project', { projectId: 'tenant' }],
+    ['a server', { attached: true }],
+    ['no size', { sizeGib: 0 }],
+    ['a size that is no whole number', { sizeGib: 20.5 }],
+    ['a size beyond all', { sizeGib: 2 ** 31 }],
+    [
+      'an id in upper case',
+      { name: `spare-${id.toUpperCase()}`, metadata: { spare_pool: 'default', spare_id: id.toUpperCase() } }
+    ],
+    ['an id that is none', { name: 'spare-test', metadata: { spare_pool: 'default', spare_id: 'test' } }],
+    ['no id', { name: 'spare-', metadata: { spare_pool: 'default' } }]
+  ] as const)('is nobody’s with %s', ([, differs]) => {
+    assert.equal(spareIdOf(aVolume('available', { ...asMade, ...differs }), 'default', 'pool'), undefined)
+  })
+})
+
+describe('an encrypted volume', () => {
+  it.for([
+    [true, 'transfer', true],
+    [true, 'rename', false],
+    [false, 'transfer', false]
+  ] as const)('encrypted: %s, handed over by %s, cannot move: %s', ([encrypted, handover, expected]) => {
+    assert.equal(cannotMove(aVolume('available', { encrypted }), handover), expected)
   })
 })

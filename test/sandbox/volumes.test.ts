@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { addType } from '../../src/sandbox/seed.ts'
 import { aCloud, assertFault } from './support.ts'
 
 const NOBODY = '00000000-0000-4000-8000-000000000000'
@@ -32,6 +33,24 @@ describe('creating a volume', () => {
     const { id, bootable } = await pool.create({ volume_type: 'ceph-sas' })
     assert.equal(bootable, 'false')
     assert.equal((await pool.create({ source_volid: id })).volume_type, 'ceph-sas')
+  })
+})
+
+describe('an encrypted volume', () => {
+  it('is what comes of an encrypted type, and is transferred from 3.70 on, with its snapshots', async t => {
+    const { sandbox, pool, admin } = await aCloud(t)
+    addType(sandbox.cloud, 'luks', true, true)
+    const golden = sandbox.cloud.addSnapshot({ name: 'vault_ssd_1', type: 'luks', sizeGib: 1 })
+    const { id, encrypted } = await pool.create({ snapshot_id: golden.id })
+    const source = (await pool.get(`/volumes/${golden.volumeId}`)).volume
+    assert.deepEqual([encrypted, source.encrypted, (await pool.create()).encrypted], [true, true, false])
+    const arm = async (minor: number, more: object = {}) =>
+      await pool.call('POST', '/volume-transfers', { transfer: { volume_id: id, ...more } }, minor)
+    const refusal = 'Invalid volume: transferring encrypted volume is not supported'
+    assertFault(await arm(60), 400, 'badRequest', refusal)
+    assertFault(await arm(70, { no_snapshots: true }), 400, 'badRequest', refusal)
+    assert.equal((await arm(70)).status, 202)
+    assert.equal((await admin.get(`/volumes/${id}`)).volume.status, 'awaiting-transfer')
   })
 })
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { DEBIAN, noon } from '../support/samples.ts'
+import { newId } from '../../src/clock.ts'
+import { aCreation, anImage, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 
 const RIVALS = 20
@@ -54,6 +55,27 @@ describe('failures of a pool', () => {
       [resumed?.paused, resumed?.failures, resumed?.retryAt, resumed?.lastError],
       [false, 0, undefined, undefined]
     )
+  })
+})
+
+describe('a spare that was refused when it was to be armed', () => {
+  it('waits for as long as its pool does, or until a resume', async () => {
+    const image = anImage()
+    const [asked] = await spares.request(() => [aCreation(image)], newId, NOON)
+    const id = asked?.id ?? ''
+    await spares.noteVolume(id, 'volume', NOON)
+    const start = async (at: Date) => (await spares.noteFinished([{ id, toArm: true }], noon(5), at)).length
+    assert.equal(await start(NOON), 1)
+    await pools.noteFailure(DEBIAN, 'refused', () => noon(60))
+    await spares.armLater([id])
+    assert.deepEqual([await start(noon(59)), await start(noon(61))], [0, 1])
+    await spares.armLater([id])
+    await pools.setPaused({ ...DEBIAN, type: 'sas' }, false)
+    assert.equal(await start(noon(59)), 0)
+    await pools.setPaused(DEBIAN, false)
+    assert.equal(await start(noon(59)), 1)
+    await pools.setPaused(DEBIAN, false)
+    assert.equal(await start(noon(4)), 0, 'a resume frees none that somebody arms just now')
   })
 })
 

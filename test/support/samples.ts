@@ -48,6 +48,7 @@ export const aVolume = (status: string, differs: Partial<Volume> = {}): Volume =
   metadata: {},
   attached: false,
   bootable: true,
+  encrypted: false,
   createdAt: NOON,
   ...differs
 })

@@ -34,6 +34,7 @@ const claimDiskSchema = {
       'image_not_found',
       'existing_volume_unusable',
       'not_a_system_disk',
+      'image_gone',
       'idempotency_key_reused',
       'volume_type_hidden',
       'pool_empty',

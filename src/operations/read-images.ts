@@ -1,6 +1,14 @@
 import { ByPool } from '../pool/by-pool.ts'
-import { type Candidate, chooseSnapshots, type IgnoredSnapshot, type Image } from '../pool/image.ts'
-import type { Call, Project } from '../pool/ports.ts'
+import {
+  type Candidate,
+  chooseSnapshots,
+  type IgnoredSnapshot,
+  type Image,
+  isGone,
+  isGoneSnapshot,
+  snapshotIdsOf
+} from '../pool/image.ts'
+import type { Call, Project, Snapshot } from '../pool/ports.ts'
 import { type PoolName, samePool } from '../pool/spare.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
@@ -8,6 +16,8 @@ import type { Deps } from './deps.ts'
 export interface ImagesInCinder {
   readonly images: readonly Image[]
   readonly ignored: readonly IgnoredSnapshot[]
+  /** All of the project, whatever their status. */
+  readonly snapshots: readonly Snapshot[]
 }
 
 /** What reading images takes. */
@@ -16,7 +26,8 @@ export type Reader = Pick<Deps, 'cloud' | 'settings' | 'clock' | 'newId'>
 /** Reads all snapshots of the pool's project and makes images of those that the naming rule chooses. */
 export async function readImages(deps: Reader, call: Call): Promise<ImagesInCinder> {
   const pool = await deps.cloud.pool(call)
-  const { candidates, ignored } = chooseSnapshots(await pool.snapshots.list(call), deps.settings.snapshotName)
+  const snapshots = await pool.snapshots.list(call)
+  const { candidates, ignored } = chooseSnapshots(snapshots, deps.settings.snapshotName)
   const images: Image[] = []
   const alsoIgnored: IgnoredSnapshot[] = []
   await concurrently(candidates, 8, async candidate => {
@@ -24,7 +35,7 @@ export async function readImages(deps: Reader, call: Call): Promise<ImagesInCind
     if (image) images.push(image)
     else alsoIgnored.push(ignoredFor(candidate, 'its source volume cannot be read, so its volume type is unknown'))
   })
-  return { images: images.toSorted(byName), ignored: [...ignored, ...alsoIgnored] }
+  return { images: images.toSorted(byName), ignored: [...ignored, ...alsoIgnored], snapshots }
 }
 
 const byName = (a: PoolName, b: PoolName): number => a.os.localeCompare(b.os) || a.type.localeCompare(b.type)
@@ -52,6 +63,7 @@ async function toImage(deps: Reader, pool: Project, candidate: Candidate, call: 
     type,
     snapshotId: snapshot.id,
     replicaSnapshotIds: replicas,
+    goneSnapshotIds: [],
     volumeId: source.id,
     volumeType: source.volumeType,
     sizeGib: snapshot.sizeGib,
@@ -63,13 +75,30 @@ async function toImage(deps: Reader, pool: Project, candidate: Candidate, call: 
 
 /**
  * The image of a pool, by `images.source`. What Cinder has and table `os` does not is added to the table, so that it
- * changes from then on only by a sync (or, with source `cinder`, by the next replenish tick).
+ * changes from then on only by a sync (or, with source `cinder`, by the next replenish tick), or when its snapshot is gone.
  */
-export async function findImage(deps: Deps, pool: PoolName, call: Call): Promise<Image | undefined> {
-  const known = await deps.images.find(pool)
-  if (known || deps.settings.imagesSource === 'os_table') return known
-  await deps.images.add((await readImages(deps, call)).images)
+export async function findImage(
+  deps: Deps,
+  pool: PoolName,
+  call: Call,
+  found?: Image | undefined
+): Promise<Image | undefined> {
+  const known = found ?? (await deps.images.find(pool))
+  if ((known && !isGone(known)) || deps.settings.imagesSource === 'os_table') return known
+  const { images } = await readImages(deps, call)
+  await deps.images.add(images)
+  await replaceGone(
+    deps,
+    images.filter(image => samePool(image, pool))
+  )
   return await deps.images.find(pool)
+}
+
+/** Takes these in place of those that nothing can be made from any more; what they were made from is stale then. */
+export async function replaceGone(deps: Deps, found: readonly Image[]): Promise<void> {
+  const retired = await deps.images.replaceGone(found, deps.clock.now())
+  if (retired > 0)
+    deps.log.warn({ count: retired }, 'stale spares retired: their image was gone, and another took its place')
 }
 
 /** Before stock is planned: follows Cinder where it is the source, and looks there for images that a pool misses. */
@@ -77,25 +106,41 @@ export async function refreshImages(deps: Deps, images: readonly Image[], call: 
   const after = await imagesAfterRefresh(deps, images, call)
   if (after === images) return false
   if (deps.settings.imagesSource === 'cinder') await deps.images.replace(after, 'stale', deps.clock.now())
-  else await deps.images.add(after.slice(images.length))
+  else {
+    const news = after.filter(image => !images.includes(image))
+    await deps.images.add(news)
+    await replaceGone(deps, news)
+  }
   return true
 }
 
-/** What table `os` will hold then: the same list where nothing changes, added ones last where only those come in. */
+/** What table `os` will hold then: the same list where nothing changes. */
 export async function imagesAfterRefresh(deps: Deps, images: readonly Image[], call: Call): Promise<readonly Image[]> {
   const { imagesSource, targets } = deps.settings
   if (imagesSource === 'os_table') return images
-  const known = new ByPool(images)
-  const complete = targets.every(target => known.one(target))
-  if (imagesSource === 'os_table_then_cinder' && complete) return images
-  const found = (await readImages(deps, call)).images
+  const usable = new ByPool(images.filter(image => !isGone(image)))
+  if (imagesSource === 'os_table_then_cinder' && targets.every(target => usable.one(target))) return images
+  const inCinder = await readImages(deps, call)
+  const found = inCinder.images
   if (imagesSource === 'os_table_then_cinder') {
-    const missing = found.filter(image => !known.one(image))
-    return missing.length > 0 ? [...images, ...missing] : images
+    const news = found.filter(image => !usable.one(image))
+    return news.length > 0
+      ? [...images.filter(image => !new ByPool(news).one(image)), ...keepIds(news, images)]
+      : images
   }
   if (found.length === 0) return images // More likely a fault of rights than a cloud without images.
-  const unchanged = found.every(image => known.all(image).some(one => sameContent(one, image)))
-  return unchanged && found.length === images.length ? images : keepIds(found, images)
+  const after = [...keepIds(found, images), ...withoutSuccessor(images, inCinder)]
+  const known = new ByPool(images)
+  return after.length === images.length && after.every(image => known.one(image) === image) ? images : after
+}
+
+/** Their snapshots were deleted, and none has come in their place: what was made of them before is served still. */
+const withoutSuccessor = (images: readonly Image[], { images: found, snapshots }: ImagesInCinder): Image[] => {
+  const inCinder = new Map(snapshots.map(snapshot => [snapshot.id, snapshot]))
+  const successors = new ByPool(found)
+  return images
+    .filter(image => !successors.one(image) && snapshotIdsOf(image).every(id => isGoneSnapshot(inCinder.get(id))))
+    .map(image => (isGone(image) ? image : { ...image, goneSnapshotIds: snapshotIdsOf(image) }))
 }
 
 /** The same disks come of both. */
@@ -113,6 +158,7 @@ export function keepIds(found: readonly Image[], known: readonly Image[]): Image
   return found.map(image => {
     const before = knownOf.one(image)
     if (!before) return image
-    return sameContent(before, image) ? before : { ...image, id: before.id, createdAt: before.createdAt }
+    if (!sameContent(before, image)) return { ...image, id: before.id, createdAt: before.createdAt }
+    return before.goneSnapshotIds.length === 0 ? before : { ...before, goneSnapshotIds: [] } // There they are.
   })
 }

@@ -14,6 +14,7 @@ export const POOL_ERROR_CODES = [
   'existing_volume_unusable',
   'sync_in_progress',
   'spare_reserved',
+  'image_gone',
   'not_a_system_disk',
   'idempotency_key_reused',
   'no_images_found',

@@ -28,11 +28,17 @@ export class CinderSnapshots implements Snapshots {
     const path = `/snapshots/${encodeURIComponent(snapshotId)}`
     const request = { operation: 'snapshot_show', method: 'GET', path } as const
     try {
-      return await this.#cinder.ask(request, call, body => toSnapshot(body.object('snapshot')))
+      return await this.#cinder.ask(request, call, body => this.#ours(body.object('snapshot')))
     } catch (error) {
       if (isCloudError(error, 'not_found')) return undefined
       throw error
     }
+  }
+
+  /** An admin is shown other projects' as well. */
+  #ours(body: Fields): Snapshot | undefined {
+    const projectId = body.optionalText('os-extended-snapshot-attributes:project_id')
+    return projectId === undefined || projectId === this.#cinder.projectId ? toSnapshot(body) : undefined
   }
 }
 

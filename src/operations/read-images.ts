@@ -77,12 +77,7 @@ async function toImage(deps: Reader, pool: Project, candidate: Candidate, call: 
  * The image of a pool, by `images.source`. What Cinder has and table `os` does not is added to the table, so that it
  * changes from then on only by a sync (or, with source `cinder`, by the next replenish tick), or when its snapshot is gone.
  */
-export async function findImage(
-  deps: Deps,
-  pool: PoolName,
-  call: Call,
-  found?: Image | undefined
-): Promise<Image | undefined> {
+export async function findImage(deps: Deps, pool: PoolName, call: Call, found?: Image): Promise<Image | undefined> {
   const known = found ?? (await deps.images.find(pool))
   if ((known && !isGone(known)) || deps.settings.imagesSource === 'os_table') return known
   const { images } = await readImages(deps, call)

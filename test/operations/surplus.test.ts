@@ -43,7 +43,7 @@ describe('a target that was lowered', () => {
     await replenish(service)
     service.clock.pass(590)
     await replenish(service)
-    assert.deepEqual((await inStock(service)).toSorted(), [first, second, third].toSorted())
+    assert.deepEqual(new Set(await inStock(service)), new Set([first, second, third]))
     service.clock.pass(20)
     assert.equal(await replenish(service), 0)
     await check(service)

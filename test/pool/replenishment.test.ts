@@ -9,11 +9,12 @@ import {
   option,
   property,
   record,
+  tuple,
   uniqueArray
 } from 'fast-check'
 import { describe, it } from 'vitest'
 import { conditionOf, reasonOf } from '../../src/pool/condition.ts'
-import { isCurrent, snapshotIdsOf } from '../../src/pool/image.ts'
+import { isGone, usableSnapshotIds } from '../../src/pool/image.ts'
 import {
   backoffSeconds,
   countOf,
@@ -418,13 +419,17 @@ const anyHolding = record({
   return { ...pool, ...rest, count, making, sizeGib: 20 * count }
 })
 
-const anyImages = uniqueArray(constantFrom(...POOLS), { selector: ({ os }) => os }).map(pools =>
+const anyImages = tuple(
+  uniqueArray(constantFrom(...POOLS), { selector: ({ os }) => os }),
+  uniqueArray(constantFrom('a1', 'a2', 'b1', 'c1'), { maxLength: 3 })
+).map(([pools, gone]) =>
   pools.map(pool =>
     anImage({
       ...pool,
       id: pool.os,
       snapshotId: `${pool.os}1`,
       replicaSnapshotIds: pool.os === 'c' ? [] : [`${pool.os}2`],
+      goneSnapshotIds: gone.filter(id => id.startsWith(pool.os)),
       volumeType: pool.os === 'a' ? 'ceph-sas' : 'ceph-ssd'
     })
   )
@@ -536,12 +541,12 @@ describe('whatever the stock, a plan', () => {
       }
     }))
 
-  it('asks for volumes of current snapshots only, each for its own pool and large enough', () =>
+  it('asks for volumes of current snapshots that are there only, each for its own pool and large enough', () =>
     always((stock, plans) => {
       for (const plan of plans) {
         const image = stock.images.find(one => samePool(one, plan))
         for (const creation of plan.create) {
-          assert.ok(samePool(creation, plan) && isCurrent(creation.snapshotId, image))
+          assert.ok(samePool(creation, plan) && image && usableSnapshotIds(image).includes(creation.snapshotId))
           assert.ok(creation.sizeGib >= (image?.sizeGib ?? 0))
         }
       }
@@ -556,6 +561,8 @@ describe('whatever the stock, a plan', () => {
         if (poolState?.paused) continue
         assert.equal(plan.heldBackBy === 'no_image', image === undefined)
         if (!image) continue
+        assert.equal(plan.heldBackBy === 'image_gone', isGone(image))
+        if (isGone(image)) continue
         const waits = poolState?.retryAt !== undefined && poolState.retryAt > stock.now
         assert.equal(plan.heldBackBy === 'backing_off', waits)
         if (waits) continue
@@ -611,7 +618,7 @@ function snapshotsAreBusy(
   image: PoolPlan['create'][number]['image'],
   created: PoolPlan['create']
 ): boolean {
-  return snapshotIdsOf(image).every(id => {
+  return usableSnapshotIds(image).every(id => {
     const before = countOf(holdings.filter(({ making, snapshotId }) => making && snapshotId === id))
     return before + created.filter(({ snapshotId }) => snapshotId === id).length >= limits.creatingMaxPerSnapshot
   })

@@ -66,7 +66,15 @@ const showTime = timeOf => (cell, item) => {
 }
 
 // Pools. A condition's tone; the worst come first.
-const TONES = { empty: 'bad', no_image: 'bad', backing_off: 'warn', paused: 'quiet', filling: 'busy', full: 'good' }
+const TONES = {
+  empty: 'bad',
+  no_image: 'bad',
+  image_gone: 'bad',
+  backing_off: 'warn',
+  paused: 'quiet',
+  filling: 'busy',
+  full: 'good'
+}
 
 /** How many pools there are in each condition; first what needs looking at. */
 export function summary(pools) {

@@ -18,7 +18,8 @@ const PoolSchema = Type.Object(
     os: Name,
     type: Name,
     target: Type.Integer({ minimum: 0, maximum: 100_000 }),
-    size: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 }))
+    size: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
+    max_age_hours: Type.Optional(Type.Integer({ minimum: 1, maximum: 876_000 }))
   },
   strict
 )
@@ -103,7 +104,8 @@ export const ConfigSchema = Type.Object(
       {
         creating_max: Type.Integer({ minimum: 1, maximum: 10_000, default: 4 }),
         creating_max_per_snapshot: Type.Integer({ minimum: 1, maximum: 10_000, default: 2 }),
-        budget_gib: Type.Optional(Type.Integer({ minimum: 0 }))
+        budget_gib: Type.Optional(Type.Integer({ minimum: 0 })),
+        surplus_seconds: Seconds(600)
       },
       section
     ),

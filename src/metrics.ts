@@ -3,7 +3,7 @@ import { ByPool } from './pool/by-pool.ts'
 import { codeOf, PoolError } from './pool/errors.ts'
 import { isCurrent } from './pool/image.ts'
 import type { Observer } from './pool/ports.ts'
-import { countOf, type PoolTarget } from './pool/replenishment.ts'
+import { countOf, type PoolTarget, poolsOf } from './pool/replenishment.ts'
 import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
 import type { StoredStock } from './pool/stores.ts'
 
@@ -77,7 +77,12 @@ type NewGauge = (name: string, help: string, labelNames?: string[]) => Gauge
 type NewHistogram = (name: string, help: string, labelNames: string[], buckets: number[]) => Histogram
 
 function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGauge): Observer {
-  const claims = counter('claims_total', 'Claims served, repeats not counted', ['os', 'type', 'source', 'miss_reason'])
+  const claims = counter('claims_total', 'Claims served or refused for want of stock, repeats not counted', [
+    'os',
+    'type',
+    'source',
+    'miss_reason'
+  ])
   const failures = counter('claim_failures_total', 'Claims that got no disk', ['os', 'type', 'code'])
   const claimSeconds = histogram(
     'claim_seconds',
@@ -101,6 +106,9 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
     claimed({ os, type, source = '', missReason = '' }, seconds) {
       claims.inc({ os, type, source, miss_reason: missReason })
       claimSeconds.observe({ os, type, source }, seconds)
+    },
+    claimRefused({ os, type }, missReason) {
+      claims.inc({ os, type, source: 'none', miss_reason: missReason })
     },
     claimFailed(pool, error) {
       failures.inc({ ...labelsOf(pool), code: codeOf(error) })
@@ -139,7 +147,8 @@ function levelGauges(gauge: NewGauge): (levels: Levels) => Promise<void> {
   return async levels => {
     const [stock, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
     const [images, holdings] = [new ByPool(stock.images), new ByPool(stock.holdings)]
-    for (const pool of levels.targets) {
+    for (const gauge of [spares, stale, target]) gauge.reset() // A pool that is gone is shown no more.
+    for (const pool of poolsOf(levels.targets, stock.holdings)) {
       const { os, type } = pool
       const [image, ours] = [images.one(pool), holdings.all(pool)]
       for (const status of SPARE_STATUSES) {

@@ -233,12 +233,19 @@ function stateAfter({ service, operation, outcome }: CloudRequest, before: Cloud
 
 export const settingsOf = (config: Config): Settings => ({
   deployment: config.deployment,
-  targets: config.pools.map(({ os, type, target, size }) => ({ os, type, target, sizeGib: size })),
+  targets: config.pools.map(pool => ({
+    os: pool.os,
+    type: pool.type,
+    target: pool.target,
+    sizeGib: pool.size,
+    maxAgeHours: pool.max_age_hours
+  })),
   limits: {
     creatingMax: config.limits.creating_max,
     creatingMaxPerSnapshot: config.limits.creating_max_per_snapshot,
     budgetGib: config.limits.budget_gib
   },
+  surplusSeconds: config.limits.surplus_seconds,
   snapshotName: new RegExp(config.images.snapshot_name),
   imagesSource: config.images.source,
   purgeOnSync: config.images.purge_on_sync,

@@ -58,6 +58,7 @@ export class Deployment {
         ...image,
         id: newId(),
         replicaSnapshotIds: [],
+        goneSnapshotIds: [],
         volumeType: VOLUME_TYPE,
         sizeGib: SIZE_GIB,
         version: VERSION,

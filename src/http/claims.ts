@@ -36,6 +36,7 @@ const claimDiskSchema = {
       'existing_volume_unusable',
       'claim_differs',
       'not_a_system_disk',
+      'image_gone',
       'idempotency_key_reused',
       'volume_type_hidden',
       'pool_empty',

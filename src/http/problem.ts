@@ -21,6 +21,7 @@ const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
   claim_differs: { status: 409, title: 'The claim was made for another disk' },
   sync_in_progress: { status: 409, title: 'Another sync is running' },
   spare_reserved: { status: 409, title: 'The spare is reserved' },
+  image_gone: { status: 409, title: "The image's snapshot is gone" },
   not_a_system_disk: { status: 422, title: 'Not a system disk' },
   idempotency_key_reused: { status: 422, title: 'Idempotency key reused' },
   no_images_found: { status: 422, title: 'No images found' },

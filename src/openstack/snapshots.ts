@@ -1,5 +1,6 @@
 import type { Call, Snapshot, Snapshots } from '../pool/ports.ts'
 import type { Cinder } from './cinder.ts'
+import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 
 export class CinderSnapshots implements Snapshots {
@@ -21,6 +22,23 @@ export class CinderSnapshots implements Snapshots {
     const snapshots: Snapshot[] = []
     for await (const page of this.#cinder.pages(listing, call)) snapshots.push(...page)
     return snapshots.toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
+  }
+
+  async find(snapshotId: string, call: Call): Promise<Snapshot | undefined> {
+    const path = `/snapshots/${encodeURIComponent(snapshotId)}`
+    const request = { operation: 'snapshot_show', method: 'GET', path } as const
+    try {
+      return await this.#cinder.ask(request, call, body => this.#ours(body.object('snapshot')))
+    } catch (error) {
+      if (isCloudError(error, 'not_found')) return undefined
+      throw error
+    }
+  }
+
+  /** An admin is shown other projects' as well. */
+  #ours(body: Fields): Snapshot | undefined {
+    const projectId = body.optionalText('os-extended-snapshot-attributes:project_id')
+    return projectId === undefined || projectId === this.#cinder.projectId ? toSnapshot(body) : undefined
   }
 }
 

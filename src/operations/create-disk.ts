@@ -1,6 +1,6 @@
 import { type Claim, type ClaimResult, type Disk, type MissReason, usabilityOf } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
-import type { Image } from '../pool/image.ts'
+import { type Image, usableSnapshotIds } from '../pool/image.ts'
 import type { Project, Volume } from '../pool/ports.ts'
 import { snapshotInTurn } from '../pool/replenishment.ts'
 import { type Spare, samePool } from '../pool/spare.ts'
@@ -19,9 +19,11 @@ import {
   stillCreating,
   type Work
 } from './give-disk.ts'
+import { isOfGoneSnapshot, requireSnapshot } from './gone-snapshots.ts'
 import { pause, unsettled, whereIs } from './hand-over.ts'
 import { leaseOf, Superseded } from './lease.ts'
 import { endOfArming, noteFinished } from './note-finished.ts'
+import { findImage } from './read-images.ts'
 import { notePoolFailure } from './replenish.ts'
 import { EncryptedDisk, requestVolume } from './request-volume.ts'
 
@@ -29,14 +31,33 @@ export type Miss = Work & { readonly image: Image; readonly missReason: MissReas
 
 const ADMIN = 'admin'
 
+/** A snapshot may go as its replacement does; more in a row is no chance. */
+const SNAPSHOTS_TRIED = 3
+
+/** Refused, since what it was to be made from is gone. Another may have taken its place. */
+class SnapshotGone extends Error {}
+
 /**
  * Makes a disk for a claim that found no spare. In the claim's project itself where the service's user is admin there,
  * since only an admin sees the pool's snapshots from another project; else in the pool's, to be handed over when it is ready.
  */
 export async function createDisk(deps: Deps, miss: Miss): Promise<ClaimResult> {
   const project = await projectAsAdmin(deps, miss)
-  return project ? await createInProject(deps, miss, project) : await createInPool(deps, miss)
+  let { image } = miss
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await createFrom(deps, { ...miss, image }, project)
+    } catch (error) {
+      if (!(error instanceof SnapshotGone)) throw error
+      if (tries >= SNAPSHOTS_TRIED) throw unsettled('the snapshots that its disk is to be made from go one by one')
+    }
+    image = (await findImage(deps, miss.claim, miss.call)) ?? image
+    requireSnapshot(image)
+  }
 }
+
+const createFrom = async (deps: Deps, miss: Miss, project: Project | undefined): Promise<ClaimResult> =>
+  project ? await createInProject(deps, miss, project) : await createInPool(deps, miss)
 
 async function projectAsAdmin(deps: Deps, { claim, pool, call }: Miss): Promise<Project | undefined> {
   if (claim.projectId === pool.id) return undefined
@@ -64,16 +85,17 @@ async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
   if (!recorded) throw new Superseded('another request has begun to make its disk')
   await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
   const spare = await requestVolume(deps, recorded, call).catch(async (error: unknown) => {
-    throw await refusedInPool(deps, miss, error)
+    throw await refusedInPool(deps, miss, snapshotId, error)
   })
   if (!spare) throw new Superseded('its disk was settled by another request')
   return await awaitDisk(deps, miss, spare, true)
 }
 
 /** The pool's own quota is the operator's matter, not the caller's: no `quota_exceeded`. */
-async function refusedInPool(deps: Deps, miss: Miss, error: unknown): Promise<unknown> {
+async function refusedInPool(deps: Deps, miss: Miss, snapshotId: string, error: unknown): Promise<unknown> {
   if (!(error instanceof CloudError)) return error
   if (error.mayHaveActed) return unsettled(error.message)
+  if (await isOfGoneSnapshot(deps, snapshotId, error, miss.call)) return new SnapshotGone()
   await deps.claims.forget(leaseOf(miss))
   if (error instanceof EncryptedDisk) return new PoolError('image_not_found', error.message, { cause: error })
   if (error.code !== 'over_quota') return error
@@ -167,12 +189,13 @@ async function createInProject(deps: Deps, miss: Miss, project: Project): Promis
   const { claim, image, missReason, call } = miss
   if (claim.status === 'creating' && !claim.disk) requireSettled(deps, claim)
   await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
-  const wish = { name: claim.name, snapshotId: image.snapshotId, sizeGib: sizeOf(deps, miss) }
+  const [snapshotId = image.snapshotId] = usableSnapshotIds(image)
+  const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(deps, miss) }
   const volume = await project.volumes.create(wish, call).catch(async (error: unknown) => {
     if (!(error instanceof CloudError)) throw error
-    if (!error.mayHaveActed) throw await refusedInProject(deps, miss, error)
+    if (!error.mayHaveActed) throw await refusedInProject(deps, miss, snapshotId, error)
     const made = await collect(project.volumes.pages({ name: claim.name }, call))
-    const found = made.find(({ snapshotId }) => snapshotId === image.snapshotId)
+    const found = made.find(volume => volume.snapshotId === snapshotId)
     if (!found) throw unsettled(error.message)
     return found
   })
@@ -185,7 +208,8 @@ function requireSettled({ clock, settings }: Deps, { updatedAt }: Claim): void {
   if (seconds < settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) throw unsettled('Cinder may still be making its disk')
 }
 
-async function refusedInProject(deps: Deps, miss: Miss, error: CloudError): Promise<Error> {
+async function refusedInProject(deps: Deps, miss: Miss, snapshotId: string, error: CloudError): Promise<Error> {
+  if (await isOfGoneSnapshot(deps, snapshotId, error, miss.call)) return new SnapshotGone()
   const { projectId } = miss.claim
   await deps.claims.forget(leaseOf(miss))
   if (error.code !== 'over_quota') return error

@@ -8,6 +8,8 @@ export interface Settings {
   /** One entry a pool. */
   readonly targets: readonly PoolTarget[]
   readonly limits: Limits
+  /** Stock that has been over its target for so long is retired. */
+  readonly surplusSeconds: number
   /** The naming rule, with groups `os`, `type`, `version` and perhaps `replica`. */
   readonly snapshotName: RegExp
   readonly imagesSource: 'os_table' | 'cinder' | 'os_table_then_cinder'

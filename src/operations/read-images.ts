@@ -1,7 +1,16 @@
 import { ByPool } from '../pool/by-pool.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
-import { type Candidate, chooseSnapshots, ENCRYPTED, type IgnoredSnapshot, type Image } from '../pool/image.ts'
-import type { Call, Project } from '../pool/ports.ts'
+import {
+  type Candidate,
+  chooseSnapshots,
+  ENCRYPTED,
+  type IgnoredSnapshot,
+  type Image,
+  isGone,
+  isGoneSnapshot,
+  snapshotIdsOf
+} from '../pool/image.ts'
+import type { Call, Project, Snapshot } from '../pool/ports.ts'
 import { type PoolName, samePool } from '../pool/spare.ts'
 import { cannotMove } from '../pool/verdict.ts'
 import { concurrently } from './concurrently.ts'
@@ -15,6 +24,8 @@ export interface ImagesInCinder {
   readonly unread: readonly Unread[]
   /** What would be an image, but for that. */
   readonly refused: readonly RefusedImage[]
+  /** All of the project, whatever their status. */
+  readonly snapshots: readonly Snapshot[]
 }
 
 export interface RefusedImage extends PoolName {
@@ -31,7 +42,8 @@ export type Reader = Pick<Deps, 'cloud' | 'settings' | 'clock' | 'newId'>
 /** Reads all snapshots of the pool's project and makes images of those that the naming rule chooses. */
 export async function readImages(deps: Reader, call: Call): Promise<ImagesInCinder> {
   const pool = await deps.cloud.pool(call)
-  const { candidates, ignored } = chooseSnapshots(await pool.snapshots.list(call), deps.settings.snapshotName)
+  const snapshots = await pool.snapshots.list(call)
+  const { candidates, ignored } = chooseSnapshots(snapshots, deps.settings.snapshotName)
   const images: Image[] = []
   const refused: (RefusedImage & IgnoredSnapshot)[] = []
   const unread: Unread[] = []
@@ -48,7 +60,7 @@ export async function readImages(deps: Reader, call: Call): Promise<ImagesInCind
       refused.push({ os, type, snapshotId, name, reason: image, why: `snapshot ${name} is not used: ${image}` })
     }
   })
-  return { images: images.toSorted(byName), ignored: [...ignored, ...refused], unread, refused }
+  return { images: images.toSorted(byName), ignored: [...ignored, ...refused], unread, refused, snapshots }
 }
 
 /** The same, where none may be missing. */
@@ -83,6 +95,7 @@ async function toImage(deps: Reader, pool: Project, candidate: Candidate, call: 
     type,
     snapshotId: snapshot.id,
     replicaSnapshotIds: replicas,
+    goneSnapshotIds: [],
     volumeId: source.id,
     volumeType: source.volumeType,
     sizeGib: snapshot.sizeGib,
@@ -94,13 +107,17 @@ async function toImage(deps: Reader, pool: Project, candidate: Candidate, call: 
 
 /**
  * The image of a pool, by `images.source`. What Cinder has and table `os` does not is added to the table, so that it
- * changes from then on only by a sync (or, with source `cinder`, by the next replenish tick).
+ * changes from then on only by a sync (or, with source `cinder`, by the next replenish tick), or when its snapshot is gone.
  */
-export async function findImage(deps: Deps, pool: PoolName, call: Call): Promise<Image | undefined> {
-  const known = await deps.images.find(pool)
-  if (known || deps.settings.imagesSource === 'os_table') return known
+export async function findImage(deps: Deps, pool: PoolName, call: Call, seen?: Image): Promise<Image | undefined> {
+  const known = seen ?? (await deps.images.find(pool))
+  if ((known && !isGone(known)) || deps.settings.imagesSource === 'os_table') return known
   const found = await readImages(deps, call)
   await deps.images.add(found.images)
+  await replaceGone(
+    deps,
+    found.images.filter(image => samePool(image, pool))
+  )
   const image = await deps.images.find(pool)
   if (image) return image
   const refused = found.refused.find(one => samePool(one, pool))
@@ -109,6 +126,13 @@ export async function findImage(deps: Deps, pool: PoolName, call: Call): Promise
   const unread = found.unread.find(one => samePool(one, pool))
   if (unread) throw unread.error
   return undefined
+}
+
+/** Takes these in place of those that nothing can be made from any more; what they were made from is stale then. */
+export async function replaceGone(deps: Deps, found: readonly Image[]): Promise<void> {
+  const retired = await deps.images.replaceGone(found, deps.clock.now())
+  if (retired > 0)
+    deps.log.warn({ count: retired }, 'stale spares retired: their image was gone, and another took its place')
 }
 
 /** Before stock is planned: follows Cinder where it is the source, and looks there for images that a pool misses. */
@@ -120,11 +144,15 @@ export async function refreshImages(
   const { after, refused } = await imagesAfterRefresh(deps, images, call)
   if (after === images) return { isChanged: false, refused }
   if (deps.settings.imagesSource === 'cinder') await deps.images.replace(after, 'stale', deps.clock.now())
-  else await deps.images.add(after.slice(images.length))
+  else {
+    const news = after.filter(image => !images.includes(image))
+    await deps.images.add(news)
+    await replaceGone(deps, news)
+  }
   return { isChanged: true, refused }
 }
 
-/** What table `os` will hold then: the same list where nothing changes, added ones last where only those come in. */
+/** What table `os` will hold then: the same list where nothing changes. */
 export async function imagesAfterRefresh(
   deps: Deps,
   images: readonly Image[],
@@ -133,29 +161,39 @@ export async function imagesAfterRefresh(
   const { imagesSource, targets } = deps.settings
   const unchanged = { after: images, refused: [] }
   if (imagesSource === 'os_table') return unchanged
-  const known = new ByPool(images)
-  const complete = targets.every(target => known.one(target))
-  if (imagesSource === 'os_table_then_cinder' && complete) return unchanged
-  const read = await readImages(deps, call)
-  const { refused } = read
-  return { after: afterRead(imagesSource, images, read), refused }
+  const usable = new ByPool(images.filter(image => !isGone(image)))
+  if (imagesSource === 'os_table_then_cinder' && targets.every(target => usable.one(target))) return unchanged
+  const inCinder = await readImages(deps, call)
+  const { refused } = inCinder
+  return { after: afterRead(imagesSource, images, inCinder), refused }
 }
 
 function afterRead(
   source: 'cinder' | 'os_table_then_cinder',
   images: readonly Image[],
-  { images: read, unread }: ImagesInCinder
+  inCinder: ImagesInCinder
 ): readonly Image[] {
   const known = new ByPool(images)
-  // Of what Cinder would not tell, the image stays that is known.
-  const found = [...read, ...unread.flatMap(one => known.one(one) ?? [])]
   if (source === 'os_table_then_cinder') {
-    const missing = found.filter(image => !known.one(image))
-    return missing.length > 0 ? [...images, ...missing] : images
+    const usable = new ByPool(images.filter(image => !isGone(image)))
+    const news = inCinder.images.filter(image => !usable.one(image))
+    const newsOf = new ByPool(news)
+    return news.length > 0 ? [...images.filter(image => !newsOf.one(image)), ...keepIds(news, images)] : images
   }
+  // Of what Cinder would not tell, the image stays that is known.
+  const found = [...inCinder.images, ...inCinder.unread.flatMap(one => known.one(one) ?? [])]
   if (found.length === 0) return images // More likely a fault of rights than a cloud without images.
-  const unchanged = found.every(image => known.all(image).some(one => sameContent(one, image)))
-  return unchanged && found.length === images.length ? images : keepIds(found, images)
+  const after = [...keepIds(found, images), ...withoutSuccessor(images, { ...inCinder, images: found })]
+  return after.length === images.length && after.every(image => known.one(image) === image) ? images : after
+}
+
+/** Their snapshots were deleted, and none has come in their place: what was made of them before is served still. */
+const withoutSuccessor = (images: readonly Image[], { images: found, snapshots }: ImagesInCinder): Image[] => {
+  const inCinder = new Map(snapshots.map(snapshot => [snapshot.id, snapshot]))
+  const successors = new ByPool(found)
+  return images
+    .filter(image => !successors.one(image) && snapshotIdsOf(image).every(id => isGoneSnapshot(inCinder.get(id))))
+    .map(image => (isGone(image) ? image : { ...image, goneSnapshotIds: snapshotIdsOf(image) }))
 }
 
 /** The same disks come of both. */
@@ -173,6 +211,7 @@ export function keepIds(found: readonly Image[], known: readonly Image[]): Image
   return found.map(image => {
     const before = knownOf.one(image)
     if (!before) return image
-    return sameContent(before, image) ? before : { ...image, id: before.id, createdAt: before.createdAt }
+    if (!sameContent(before, image)) return { ...image, id: before.id, createdAt: before.createdAt }
+    return before.goneSnapshotIds.length === 0 ? before : { ...before, goneSnapshotIds: [] } // There they are.
   })
 }

@@ -1,10 +1,12 @@
-import { compareVersions, isCurrent } from '../pool/image.ts'
+import { compareVersions, isCurrent, isGone } from '../pool/image.ts'
 import type { Call } from '../pool/ports.ts'
 import { samePool } from '../pool/spare.ts'
 import { deleteRetired } from './delete-retired.ts'
 import type { Deps } from './deps.ts'
+import { goneAmong } from './gone-snapshots.ts'
 import { Parts } from './parts.ts'
-import { readImages } from './read-images.ts'
+import { readImages, replaceGone } from './read-images.ts'
+import { refusedBefore } from './refuse-empty.ts'
 import { reviewStock, type StockReview } from './review-stock.ts'
 import { settleClaims } from './settle-claims.ts'
 import { runOf } from './tolerant.ts'
@@ -40,9 +42,17 @@ async function retireStale(deps: Deps): Promise<void> {
   if (count > 0) deps.log.warn({ count }, 'stale spares retired')
 }
 
-/** An image that was updated in Cinder without a sync: `stats` shows it, nothing is changed by it. */
+/**
+ * An image that was updated in Cinder without a sync: `stats` shows it, nothing is changed by it. One whose snapshot was
+ * deleted is replaced, though, where `images.source` has images come from Cinder.
+ */
 async function lookForNewer(deps: Deps, call: Call): Promise<void> {
-  const [{ images: found }, known] = await Promise.all([readImages(deps, call), deps.images.list()])
+  const { images: found, snapshots } = await readImages(deps, call)
+  if (await deps.images.setGone(await goneAmong(deps, await deps.images.list(), snapshots, call)))
+    deps.wake('replenish')
+  if (deps.settings.imagesSource !== 'os_table' && (await deps.images.list()).some(isGone))
+    await replaceGone(deps, found)
+  const known = await deps.images.list()
   const newer = found.filter(image => {
     const current = known.find(one => samePool(one, image))
     return current && !isCurrent(image.snapshotId, current) && compareVersions(image.version, current.version) >= 0
@@ -58,6 +68,7 @@ async function forgetOld(deps: Deps): Promise<void> {
   const before = new Date(now.getTime() - deps.settings.keepDays * DAY_MS)
   while ((await deps.claims.prune(before)) > 0);
   while ((await deps.history.prune(before)) > 0);
+  while ((await deps.history.forgetRefusals(refusedBefore(deps))) > 0);
   await deps.history.thin(before, now)
 }
 

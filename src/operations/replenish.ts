@@ -1,13 +1,23 @@
 import { ByPool } from '../pool/by-pool.ts'
 import { CloudError } from '../pool/errors.ts'
 import { BACKGROUND_CALLS_MAX, type Call, type Quota } from '../pool/ports.ts'
-import { backoffSeconds, type Creation, type PoolPlan, planReplenishment, type Stock } from '../pool/replenishment.ts'
+import {
+  backoffSeconds,
+  type Creation,
+  type HeldBackBy,
+  type PoolPlan,
+  planReplenishment,
+  poolsOf,
+  type Stock
+} from '../pool/replenishment.ts'
 import { type Spare, samePool } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
+import { IMAGE_GONE, isOfGoneSnapshot } from './gone-snapshots.ts'
 import { imagesAfterRefresh, type RefusedImage, refreshImages } from './read-images.ts'
 import { requestVolume } from './request-volume.ts'
+import { retireSurplus } from './retire-surplus.ts'
 import { runOf, tolerant } from './tolerant.ts'
 
 export interface ReplenishResult {
@@ -28,10 +38,14 @@ const UNFOLDED_MAX = { counts: 1_000, timings: 5_000, timingsOfEachPool: 20 }
  */
 export async function replenish(deps: Deps, call: Call, letNextBegin = () => {}): Promise<ReplenishResult> {
   const { settings, spares, clock } = deps
-  const { isNeeded, unfolded } = await spares.need(settings.targets, NO_IMAGE, clock.now())
+  const { targets, surplusSeconds } = settings
+  const demand = { targets, surplusSeconds, imageErrors: Object.values(IMAGE_ERRORS) }
+  const need = await spares.need(demand, clock.now())
+  const { unfolded } = need
   try {
+    const isReplacing = await retireSurplus(deps, demand, need)
     // Where Cinder is the source of images, each run follows it.
-    if (!isNeeded && settings.imagesSource !== 'cinder') return { requested: 0, pools: [] }
+    if (!need.isNeeded && !isReplacing && settings.imagesSource !== 'cinder') return { requested: 0, pools: [] }
     return await refill(deps, call, letNextBegin)
   } finally {
     const timingsMax = Math.max(UNFOLDED_MAX.timings, settings.targets.length * UNFOLDED_MAX.timingsOfEachPool)
@@ -63,7 +77,7 @@ async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise
   return { requested: spares.length, pools: plans.filter(isShort) }
 }
 
-const isShort = ({ missing, heldBackBy }: PoolPlan): boolean => missing > 0 || heldBackBy === 'no_image'
+const isShort = ({ missing, heldBackBy }: PoolPlan): boolean => missing > 0 || isWithoutImage(heldBackBy)
 
 /** What the next replenish would do, with the images that it would find; changes nothing. */
 export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {
@@ -76,7 +90,7 @@ export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {
 
 export const completeStock = ({ settings, clock }: Deps, stored: StoredStock, quota: Quota | undefined): Stock => ({
   ...stored,
-  targets: settings.targets,
+  targets: poolsOf(settings.targets, stored.holdings),
   limits: settings.limits,
   quota,
   now: clock.now()
@@ -91,6 +105,7 @@ async function create(deps: Deps, spare: Spare, call: Call): Promise<void> {
     await requestVolume(deps, spare, call)
   } catch (error) {
     if (!(error instanceof CloudError)) throw error
+    if (await isOfGoneSnapshot(deps, spare.snapshotId, error, call)) return
     await notePoolFailure(deps, spare, error.message)
   }
 }
@@ -107,24 +122,30 @@ export async function notePoolFailure(
   await deps.pools.noteFailure({ os, type }, error, failures => new Date(now + backoffSeconds(failures) * 1000))
 }
 
-const NO_IMAGE = 'no image: no snapshot for this os and type is in table os, nor one in Cinder by images.snapshot_name'
+const IMAGE_ERRORS = {
+  no_image: 'no image: no snapshot for this os and type is in table os, nor one in Cinder by images.snapshot_name',
+  image_gone: IMAGE_GONE
+} as const
 
-/** Said once in the log, and in `stats` for as long as it is so. */
+const isWithoutImage = (heldBackBy: HeldBackBy | undefined): heldBackBy is keyof typeof IMAGE_ERRORS =>
+  heldBackBy !== undefined && heldBackBy in IMAGE_ERRORS
+
+/** Said once in the log, and in `stats` for as long as it is so. Pools of other configurations are those replicas' matter. */
 async function noteMissingImages(
   deps: Deps,
   plans: readonly PoolPlan[],
   stock: StoredStock,
   refused: readonly RefusedImage[]
 ): Promise<void> {
-  const states = new ByPool(stock.states)
-  for (const { os, type, heldBackBy } of plans) {
+  const [states, planOf] = [new ByPool(stock.states), new ByPool(plans)]
+  for (const { os, type } of deps.settings.targets) {
     const before = states.one({ os, type })?.lastError
+    const heldBackBy = planOf.one({ os, type })?.heldBackBy
     const why = refused.find(one => samePool(one, { os, type }))?.why
-    const error = heldBackBy === 'no_image' ? [NO_IMAGE, why].filter(Boolean).join('; ') : undefined
-    if (error !== undefined && before !== error) {
-      if (await deps.pools.noteError({ os, type }, error)) deps.log.error({ os, type, error }, 'image not found')
-    } else if (error === undefined && before?.startsWith(NO_IMAGE)) {
-      await deps.pools.noteError({ os, type }, undefined)
-    }
+    const error = isWithoutImage(heldBackBy) ? [IMAGE_ERRORS[heldBackBy], why].filter(Boolean).join('; ') : undefined
+    if (error === before) continue
+    if (!error && !Object.values(IMAGE_ERRORS).some(known => before?.startsWith(known))) continue
+    const isNews = await deps.pools.noteError({ os, type }, error)
+    if (error && isNews) deps.log.error({ os, type, error }, 'no image to make disks from')
   }
 }

@@ -8,6 +8,7 @@ import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { diskOfVolume, give, giveSpare, handOver, handoverOf, refuseUnusable, type Work } from './give-disk.ts'
+import { requireSnapshot } from './gone-snapshots.ts'
 import {
   accept,
   type Handover,
@@ -23,6 +24,7 @@ import {
 import { keepLease, leaseOf, requireLease, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
+import { refuseEmpty } from './refuse-empty.ts'
 import { completeName, takeAtOnce } from './take-at-once.ts'
 
 type Unplaced = Omit<Work, 'pool' | 'destination'>
@@ -44,6 +46,7 @@ const ENDS_A_CREATION: readonly PoolErrorCode[] = [
   'quota_exceeded',
   'volume_type_hidden',
   'image_not_found',
+  'image_gone',
   'invalid_request',
   'cloud_error'
 ]
@@ -230,8 +233,9 @@ async function discard(deps: Deps, work: Work, handover: Handover, error: UnfitS
 }
 
 async function serveMiss(deps: Deps, work: Work, triedSpares: boolean): Promise<ClaimResult> {
-  const image = work.image ?? (await findImage(deps, work.claim, work.call))
+  const image = await findImage(deps, work.claim, work.call, work.image)
   if (!image) throw imageNotFound(work.claim)
+  requireSnapshot(image)
   const missReason = work.claim.missReason ?? (await reasonOfMiss(deps, work.claim, triedSpares))
   if (work.request.onEmpty === 'fail' && work.claim.status === 'open') return await awaitStock(deps, work, missReason)
   return await createDisk(deps, { ...work, image, missReason })
@@ -260,15 +264,7 @@ async function awaitStock(deps: Deps, work: Work, reason: MissReason): Promise<C
     const spare = await deps.spares.reserveOldest(claim.id, claim, deps.clock.now())
     const result = spare && (await serveFromStock(deps, work, { handover: handoverOf(work, spare) }))
     if (result) return result
-    if (deps.clock.monotonicMs() >= until) throw poolEmpty(claim, reason)
+    if (deps.clock.monotonicMs() >= until) throw await refuseEmpty(deps, claim, reason)
     await pause(deps, STOCK_POLL_MS, call)
   }
 }
-
-const poolEmpty = ({ os, type }: Claim, reason: MissReason): PoolError =>
-  new PoolError(
-    'pool_empty',
-    `No spare of ${os} on ${type} can be handed out now (${reason}), and on_empty is "fail". Repeat later, send ` +
-      'wait_seconds to wait for one, or on_empty "create" to have a disk made.',
-    { retryAfterSeconds: 10 }
-  )

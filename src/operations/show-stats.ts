@@ -1,13 +1,7 @@
 import { ByPool } from '../pool/by-pool.ts'
+import { conditionOf, type PoolCondition } from '../pool/condition.ts'
 import { type Image, isCurrent } from '../pool/image.ts'
-import {
-  conditionOf,
-  countOf,
-  type Holding,
-  type PoolCondition,
-  type PoolPlan,
-  planReplenishment
-} from '../pool/replenishment.ts'
+import { countOf, type Holding, type PoolPlan, planReplenishment } from '../pool/replenishment.ts'
 import { SPARE_STATUSES, type SpareStatus } from '../pool/spare.ts'
 import type { Statistics, TickRecord } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
@@ -35,13 +29,12 @@ export interface Stats {
 export async function showStats(deps: Deps, windowSeconds: number): Promise<Stats> {
   const now = deps.clock.now()
   const since = new Date(now.getTime() - windowSeconds * 1000)
-  const [stored, statistics, ticks, orphans] = await Promise.all([
-    deps.spares.stock(),
-    deps.history.read(since, deps.settings.targets),
+  const stock = completeStock(deps, await deps.spares.stock(), undefined)
+  const [statistics, ticks, orphans] = await Promise.all([
+    deps.history.read(since, stock.targets),
     deps.ticks.list(),
     deps.orphans.count()
   ])
-  const stock = completeStock(deps, stored, undefined)
   const [images, states, holdings] = [new ByPool(stock.images), new ByPool(stock.states), new ByPool(stock.holdings)]
   const happened = new ByPool(statistics)
   const pools = planReplenishment(stock).map((plan): PoolStats => {

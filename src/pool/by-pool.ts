@@ -5,11 +5,13 @@ export class ByPool<Thing extends PoolName> {
   readonly #groups = new Map<string, Thing[]>()
 
   constructor(things: readonly Thing[]) {
-    for (const thing of things) {
-      const group = this.#groups.get(keyOf(thing))
-      if (group) group.push(thing)
-      else this.#groups.set(keyOf(thing), [thing])
-    }
+    for (const thing of things) this.add(thing)
+  }
+
+  add(thing: Thing): void {
+    const group = this.#groups.get(keyOf(thing))
+    if (group) group.push(thing)
+    else this.#groups.set(keyOf(thing), [thing])
   }
 
   all(pool: PoolName): readonly Thing[] {

@@ -15,6 +15,7 @@ export const POOL_ERROR_CODES = [
   'claim_differs',
   'sync_in_progress',
   'spare_reserved',
+  'image_gone',
   'not_a_system_disk',
   'idempotency_key_reused',
   'no_images_found',

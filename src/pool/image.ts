@@ -9,6 +9,8 @@ export interface Image {
   readonly snapshotId: string
   /** Snapshots identical to `snapshotId`, used in turn with it: Cinder makes one volume of a snapshot at a time. */
   readonly replicaSnapshotIds: readonly string[]
+  /** Those of all these that no disk can be made from any more: they were deleted in Cinder. */
+  readonly goneSnapshotIds: readonly string[]
   /** The source volume of `snapshotId`. */
   readonly volumeId: string
   /** Cinder's name of the source volume's type. */
@@ -56,6 +58,17 @@ export const snapshotIdsOf = (image: Pick<Image, 'snapshotId' | 'replicaSnapshot
   image.snapshotId,
   ...image.replicaSnapshotIds
 ]
+
+/** Those that a disk can be made from now. */
+export const usableSnapshotIds = (image: Image): string[] =>
+  snapshotIdsOf(image).filter(id => !image.goneSnapshotIds.includes(id))
+
+/** Nothing can be made from it any more. What was made before is as good as ever. */
+export const isGone = (image: Image): boolean => usableSnapshotIds(image).length === 0
+
+/** By its state, never by an error's words. Other statuses, such as that of a snapshot being backed up, pass. */
+export const isGoneSnapshot = (snapshot: Snapshot | undefined): boolean =>
+  snapshot === undefined || /^(error|delet|unmanaging)/.test(snapshot.status)
 
 export const isCurrent = (snapshotId: string, image: Image | undefined): boolean =>
   image !== undefined && snapshotIdsOf(image).includes(snapshotId)

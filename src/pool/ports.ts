@@ -1,4 +1,4 @@
-import type { Claim } from './claim.ts'
+import type { Claim, MissReason } from './claim.ts'
 import type { PoolName } from './spare.ts'
 import type { StopSignal } from './stop.ts'
 
@@ -179,6 +179,8 @@ export interface Snapshot {
 export interface Snapshots {
   /** All snapshots of the project, whatever their status, the oldest first. */
   list(call: Call): Promise<readonly Snapshot[]>
+  /** Undefined: there is no such snapshot in this project. */
+  find(snapshotId: string, call: Call): Promise<Snapshot | undefined>
 }
 
 /** Encrypts the keys of transfers at rest. */
@@ -202,6 +204,8 @@ export interface Log {
 export interface Observer {
   claimed(claim: Claim, seconds: number): void
   claimFailed(pool: PoolName, error: Error): void
+  /** For want of stock: a miss, though no disk is made. */
+  claimRefused(pool: PoolName, missReason: MissReason): void
   becameAvailable(pool: PoolName, leadTimeSeconds: number): void
   repaired(kind: string, count: number): void
   ticked(name: string, seconds: number, ok: boolean, at: Date): void

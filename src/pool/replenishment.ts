@@ -1,5 +1,5 @@
 import { ByPool } from './by-pool.ts'
-import { type Image, isCurrent, snapshotIdsOf } from './image.ts'
+import { type Image, isCurrent, isGone, usableSnapshotIds } from './image.ts'
 import { BACKOFF_SECONDS_MAX, isPending } from './lease.ts'
 import type { Quota } from './ports.ts'
 import type { PoolName, SpareStatus } from './spare.ts'
@@ -9,6 +9,10 @@ export interface PoolTarget extends PoolName {
   readonly target: number
   /** Undefined: the image's size. */
   readonly sizeGib: number | undefined
+  /** Older spares are replaced, one after the other; undefined: however old. */
+  readonly maxAgeHours?: number | undefined
+  /** There are still spares of it, and the configuration does not name it any more. */
+  readonly isLeftover?: boolean
 }
 
 export interface Limits {
@@ -59,6 +63,7 @@ export const HELD_BACK_BY = [
   'paused',
   'backing_off',
   'no_image',
+  'image_gone',
   'creating_max',
   'creating_max_per_snapshot',
   'budget',
@@ -126,9 +131,24 @@ function draftsOf(stock: Stock): Draft[] {
       image,
       sizeGib: Math.max(pool.sizeGib ?? 0, image?.sizeGib ?? 0),
       create: [],
-      heldBackBy: obstacle(states.one(pool), image, stock.now)
+      heldBackBy: pool.isLeftover ? undefined : obstacle(states.one(pool), image, stock.now)
     }
   })
+}
+
+/** The configured pools, then those that are no longer configured and have spares still: none of those is wanted. */
+export function poolsOf(targets: readonly PoolTarget[], holdings: readonly Holding[]): PoolTarget[] {
+  const known = new ByPool<PoolName>(targets)
+  const leftover = holdings.filter(({ os, type }) => {
+    if (os === '' || known.one({ os, type })) return false // Of no known image, and only there to be deleted.
+    known.add({ os, type })
+    return true
+  })
+  const byName = (a: PoolName, b: PoolName): number => a.os.localeCompare(b.os) || a.type.localeCompare(b.type)
+  return [
+    ...targets,
+    ...leftover.toSorted(byName).map(({ os, type }) => ({ os, type, target: 0, sizeGib: undefined, isLeftover: true }))
+  ]
 }
 
 /** In stock and fit to be handed out. */
@@ -143,6 +163,7 @@ export const countOf = (holdings: readonly Holding[]): number => holdings.reduce
 function obstacle(state: PoolState | undefined, image: Image | undefined, now: Date): HeldBackBy | undefined {
   if (state?.paused) return 'paused'
   if (!image) return 'no_image'
+  if (isGone(image)) return 'image_gone'
   return state?.retryAt && isPending(state.retryAt, now, BACKOFF_SECONDS_MAX) ? 'backing_off' : undefined
 }
 
@@ -188,7 +209,9 @@ const levelOf = (draft: Draft): number => (draft.held + draft.inFlight + draft.c
 /** Identical snapshots are used in turn: the one with the fewest volumes on their way, then with the fewest made. */
 function leastUsed(image: Image, creating: ReadonlyMap<string, number>, made: ReadonlyMap<string, number>): string {
   const of = (counts: ReadonlyMap<string, number>, id: string): number => counts.get(id) ?? 0
-  const inTurn = snapshotIdsOf(image).toSorted((a, b) => of(creating, a) - of(creating, b) || of(made, a) - of(made, b))
+  const inTurn = usableSnapshotIds(image).toSorted(
+    (a, b) => of(creating, a) - of(creating, b) || of(made, a) - of(made, b)
+  )
   return inTurn[0] ?? image.snapshotId
 }
 
@@ -259,39 +282,7 @@ const add = (counts: Map<string, number>, key: string, by: number): void => {
   counts.set(key, (counts.get(key) ?? 0) + by)
 }
 
-const REASONS: Record<HeldBackBy, string> = {
-  paused: 'refilling is paused: POST /pool/resume starts it again',
-  backing_off: 'creations failed: the next try comes by itself, or at once after POST /pool/resume',
-  no_image: 'no image: no snapshot matches images.snapshot_name for this os and type, or POST /os/sync has not run',
-  creating_max: 'limits.creating_max is reached: as many volumes are being made as are allowed over all pools',
-  creating_max_per_snapshot:
-    'limits.creating_max_per_snapshot is reached: Cinder makes one volume of a snapshot at a time',
-  budget: 'limits.budget_gib is reached by all that exists, what is being deleted too',
-  quota: "the pool project's quota in Cinder leaves no room"
-}
-
-/** A plan in words. */
-export function reasonOf({ heldBackBy, missing, create }: PoolPlan): string {
-  if (heldBackBy === 'paused' || heldBackBy === 'no_image') return REASONS[heldBackBy]
-  if (missing === 0) return 'nothing is missing'
-  if (heldBackBy)
-    return create.length > 0 ? `${create.length} of ${missing} now: ${REASONS[heldBackBy]}` : REASONS[heldBackBy]
-  return `${create.length} missing`
-}
-
 /** When a pool may try again after so many failures in a row: 10 s, doubling, at most five minutes. */
 export function backoffSeconds(failures: number): number {
   return Math.min(BACKOFF_SECONDS_MAX, 10 * 2 ** (failures - 1))
-}
-
-export const POOL_CONDITIONS = ['full', 'filling', 'empty', 'paused', 'backing_off', 'no_image'] as const
-export type PoolCondition = (typeof POOL_CONDITIONS)[number]
-
-/** One word for an operator. Full only when the whole target can be handed out now. */
-export function conditionOf(plan: PoolPlan): PoolCondition {
-  const { heldBackBy } = plan
-  if (heldBackBy === 'paused' || heldBackBy === 'no_image') return heldBackBy
-  if (plan.held >= plan.target) return 'full'
-  if (heldBackBy === 'backing_off') return heldBackBy
-  return plan.held === 0 ? 'empty' : 'filling'
 }

@@ -1,6 +1,7 @@
 import type { Claim, ClaimRequest, ClaimSource, Disk, Lease, MissReason, Origin } from './claim.ts'
 import type { Image } from './image.ts'
-import type { Creation, Holding, PoolState, PoolTarget } from './replenishment.ts'
+import type { Demand, Need, Unfolded } from './need.ts'
+import type { Creation, Holding, PoolState } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
 
 /** What operations need of the database: `store` implements these, one function a query. */
@@ -13,18 +14,6 @@ export interface StoredStock {
   readonly unfolded: Unfolded
 }
 
-/** How many rows the counts and the statistics have grown by since they were last folded. */
-export interface Unfolded {
-  readonly counts: number
-  readonly timings: number
-}
-
-export interface Need {
-  /** Some pool that may be refilled now has less than its target, or its image is missing, or was when it was last looked for. */
-  readonly isNeeded: boolean
-  readonly unfolded: Unfolded
-}
-
 export interface Listing<T> {
   readonly rows: readonly T[]
   /** The id to go on after; undefined: that was the last page. */
@@ -33,8 +22,16 @@ export interface Listing<T> {
 
 export interface Spares {
   stock(): Promise<StoredStock>
-  /** Whether a plan would come to anything, at a fraction of what the stock costs where there are many pools. */
-  need(targets: readonly PoolTarget[], noImage: string, at: Date): Promise<Need>
+  /** Whether a run would come to anything, at a fraction of what the stock costs where there are many pools. */
+  need(demand: Demand, at: Date): Promise<Need>
+  /**
+   * Notes since when each pool has had more in stock than its target, and retires what has been over it for too long, the
+   * oldest first; gives a pool for each that it retired. The stock of a paused pool stays; one that is configured no more is
+   * not paused.
+   */
+  retireSurplus(demand: Demand, at: Date): Promise<PoolName[]>
+  /** Retires the oldest spare of each full pool where it is too old: one, whoever else tries. Gives the pools. */
+  retireAged(demand: Demand, at: Date): Promise<PoolName[]>
   /** Records what `plan` wants, decided on a stock that nobody changes meanwhile: so no replica passes a limit. */
   request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
   /** Records a disk to be made for a claim that found no spare. Undefined: the claim has one already, or is no more. */
@@ -202,6 +199,12 @@ export interface Images {
   find(pool: PoolName): Promise<Image | undefined>
   /** Adds images that the table does not have yet. */
   add(images: readonly Image[]): Promise<void>
+  /** Puts these in place of those that are gone, and retires the spares of what they were made from; gives how many. */
+  replaceGone(images: readonly Image[], at: Date): Promise<number>
+  /** That snapshot is gone. False: that was known, or no image has it. */
+  noteGone(snapshotId: string): Promise<boolean>
+  /** These are gone and no others; true: that is news. */
+  setGone(snapshotIds: readonly string[]): Promise<boolean>
   /** Replaces the table and retires or keeps spares, all in one transaction; gives how many were retired. */
   replace(images: readonly Image[], purge: Purge, at: Date): Promise<number>
 }
@@ -249,6 +252,13 @@ export interface History {
   longestLeadTimes(pools: readonly PoolName[]): Promise<(PoolName & { readonly seconds: number })[]>
   /** Forgets lead times older than that, in small batches; gives how many. */
   prune(before: Date): Promise<number>
+  /**
+   * Counts a refused claim as a miss. False: one for this project and name was counted since `before`, so that whoever asks
+   * again and again counts once.
+   */
+  countRefusal(claim: Claim, reason: MissReason, at: Date, before: Date): Promise<boolean>
+  /** Forgets refusals that were counted before then, in small batches; gives how many. */
+  forgetRefusals(before: Date): Promise<number>
   /** Keeps fewer totals, the older they are, and of those older than `before` one of each kind. */
   thin(before: Date, at: Date): Promise<void>
   /** Makes few rows of the many that the counts of the stock have become. */

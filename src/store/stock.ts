@@ -1,10 +1,8 @@
-import { BACKOFF_SECONDS_MAX } from '../pool/lease.ts'
-import type { Creation, Holding, PoolTarget } from '../pool/replenishment.ts'
+import type { Creation, Holding } from '../pool/replenishment.ts'
 import { type PoolName, type Spare, type SpareStatus, spareName } from '../pool/spare.ts'
-import type { Need, StoredStock, Unfolded } from '../pool/stores.ts'
+import type { StoredStock } from '../pool/stores.ts'
 import { type Database, query, transaction } from './database.ts'
 import { type ImageRow, toImage } from './images.ts'
-import { isVoid } from './leases.ts'
 import { type PoolRow, toPoolState } from './pools.ts'
 import { isUnderWay, type SpareRow, toSpare } from './spares.ts'
 
@@ -66,49 +64,6 @@ export async function stock(db: Database): Promise<StoredStock> {
     holdings: rows.flatMap(({ kind, row }) => (kind === 'holding' ? [toHolding(row)] : [])),
     unfolded: rows.flatMap(({ kind, row }) => (kind === 'unfolded' ? [row] : []))[0] ?? NOTHING
   }
-}
-
-/** Added up and not joined: PostgreSQL guesses low how many pools there are, and would compare each with all. */
-const NEED = `
-  with wanted as (
-    select * from unnest(:oss::text[], :types::text[], :counts::int[]) as pool (os, type, count)
-  ), short as (
-    select os, type
-      from (select os, type, count from wanted
-             union all
-            select counted.os, counted.type, -count
-              from stock_counts counted join os on os.name = counted.os and os.type = counted.type
-             where status = 'available'
-               and (kept or counted.snapshot_id = os.snapshot_id or counted.snapshot_id = any(os.replica_snapshot_ids))
-             union all
-            select os, type, -1 from backup_volumes
-             where status not in ('available', 'retiring') and status <> 'reserved') level -- So said, it fits its index.
-     group by os, type
-    having sum(count) > 0
-  )
-  select exists (
-           select from short left join pools using (os, type)
-            where not coalesce(paused, false) and coalesce(retry_at <= :at or ${isVoid('retry_at', ':latestRetry')}, true)
-         ) or exists (
-           select from wanted where not exists (select from os where name = wanted.os and os.type = wanted.type)
-         ) or exists (
-           select from pools where starts_with(last_error, :noImage) and (os, type) in (select os, type from wanted)
-         ) as is_needed,
-         (select count(*) from stock_counts where is_change)::int as counts,
-         (select count(*) from timings)::int as timings`
-
-/** By the same rules as a plan, which is drawn up only where this says so. */
-export async function need(db: Database, targets: readonly PoolTarget[], noImage: string, at: Date): Promise<Need> {
-  const bindings = {
-    oss: targets.map(({ os }) => os),
-    types: targets.map(({ type }) => type),
-    counts: targets.map(({ target }) => target),
-    noImage,
-    at,
-    latestRetry: new Date(at.getTime() + BACKOFF_SECONDS_MAX * 1000)
-  }
-  const [row] = await query<Unfolded & { is_needed: boolean }>(db, NEED, bindings, { plan: 'anew' })
-  return { isNeeded: row?.is_needed ?? true, unfolded: row ?? NOTHING }
 }
 
 /** Any number will do, as long as nothing else in this database takes it. */

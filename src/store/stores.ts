@@ -5,8 +5,10 @@ import { bind, type Database } from './database.ts'
 import * as foldingQueries from './folding.ts'
 import * as imageQueries from './images.ts'
 import * as leavingQueries from './leaving-spares.ts'
+import * as levelQueries from './levels.ts'
 import * as orphanQueries from './orphans.ts'
 import * as poolQueries from './pools.ts'
+import * as refusalQueries from './refusals.ts'
 import * as spareQueries from './spares.ts'
 import * as statisticsQueries from './statistics.ts'
 import * as stockQueries from './stock.ts'
@@ -15,11 +17,11 @@ import * as tickQueries from './ticks.ts'
 
 /** All queries of one database, as operations know them. */
 export const storesOf = (db: Database) => ({
-  spares: bind(db, { ...stockQueries, ...spareQueries, ...armingQueries, ...leavingQueries }),
+  spares: bind(db, { ...stockQueries, ...spareQueries, ...armingQueries, ...leavingQueries, ...levelQueries }),
   claims: { ...bind(db, claimQueries), ...claimGroups(db) },
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),
   orphans: bind(db, orphanQueries),
-  history: bind(db, { ...statisticsQueries, ...foldingQueries, thin }),
+  history: bind(db, { ...statisticsQueries, ...foldingQueries, ...refusalQueries, thin }),
   ticks: bind(db, tickQueries)
 })

@@ -99,8 +99,9 @@ describe('GET /metrics', () => {
     const [pool] = (await service.stats()).pools
     assert.equal(sum('spare_pool_claims_total', { source: 'pool', miss_reason: '' }), 3)
     assert.equal(sum('spare_pool_claims_total', { source: 'created', miss_reason: 'empty' }), 1)
-    assert.equal(sum('spare_pool_claims_total'), 4)
-    assert.deepEqual([pool?.claims.hits, pool?.claims.misses], [3, { empty: 1 }])
+    assert.equal(sum('spare_pool_claims_total', { source: 'none', miss_reason: 'empty' }), 1)
+    assert.equal(sum('spare_pool_claims_total'), 5)
+    assert.deepEqual([pool?.claims.hits, pool?.claims.misses], [3, { empty: 2 }])
   })
 
   it('counts the claims that got no disk, by what they were told', () => {

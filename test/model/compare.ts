@@ -97,7 +97,9 @@ function linesOfModel(model: Model): string[] {
     ])
   )
   const disks = [...volumes].map(one => `volume ${one.id} ${one.project} ${one.name} ${one.status} ${one.gib} GiB`)
-  const pools = model.pools.filter(({ target }) => target !== undefined).map(pool => lineOfPool(model, pool))
+  const pools = model.pools
+    .filter(({ name, target }) => target !== undefined || spares.some(({ pool }) => pool === name))
+    .map(pool => lineOfPool(model, pool))
   return [...pools, ...[...rows, ...records, ...disks].toSorted(), 'orphans 0']
 }
 
@@ -107,7 +109,7 @@ function lineOfPool(model: Model, pool: Pool): string {
   const count = (wanted: string): number => ours.filter(({ status }) => status === wanted).length
   const claims = model.claims.filter(one => one.pool === pool.name && one.status !== 'creating')
   const from = (source: string): number => claims.filter(one => one.source === source).length
-  const misses: Record<string, number> = {}
+  const misses: Record<string, number> = { ...pool.refused }
   for (const { source, missReason = '' } of claims) {
     if (source === 'created') misses[missReason] = (misses[missReason] ?? 0) + 1
   }
@@ -116,7 +118,7 @@ function lineOfPool(model: Model, pool: Pool): string {
   const statuses = ['requested', 'creating', 'available', 'reserved', 'retiring']
   const counts = Object.fromEntries(statuses.map(status => [status, count(status)]))
   return sentence([
-    `pool ${pool.name} is ${model.condition(pool)}${pool.paused ? ' and paused' : ''}: of ${pool.target}`,
+    `pool ${pool.name} is ${model.condition(pool)}${pool.paused ? ' and paused' : ''}: of ${pool.target ?? 0}`,
     JSON.stringify({ ...counts, stale, oldest }),
     `image ${model.images.get(pool.name) ?? 'none'} newer ${pool.newerInCinder ?? 'none'}`,
     JSON.stringify([from('pool'), from('existing'), sorted(misses)])

@@ -20,6 +20,8 @@ export class Model extends Stock {
   claims: Claim[] = []
   /** Projects whose quota is used up. */
   readonly full = new Set<string>()
+  /** By project and name. */
+  readonly #refusedAt = new Map<string, number>()
 
   // ---- Claims --------------------------------------------------------------------------------------------------------
 
@@ -59,9 +61,20 @@ export class Model extends Stock {
       if (isRefused) return { code: 'quota_exceeded' }
     }
     this.findImages()
-    if (onEmpty === 'fail') return { code: 'pool_empty' }
-    if (stock.length > 0) return this.#create(claim, 'handover_failed')
-    return this.#create(claim, this.pool(pool).target === undefined ? 'no_pool' : 'empty')
+    const noStock = this.pool(pool).target === undefined ? 'no_pool' : 'empty'
+    const reason = stock.length > 0 ? 'handover_failed' : noStock
+    return onEmpty === 'fail' ? this.#refuse(request, reason) : this.#create(claim, reason)
+  }
+
+  /** Counts as a miss, once an hour however often it is asked. */
+  #refuse({ project, name, pool }: Request, reason: string): Answer {
+    const key = `${project} ${name}`
+    if (this.now - (this.#refusedAt.get(key) ?? Number.NEGATIVE_INFINITY) >= 3_600) {
+      this.#refusedAt.set(key, this.now)
+      const { refused } = this.pool(pool)
+      refused[reason] = (refused[reason] ?? 0) + 1
+    }
+    return { code: 'pool_empty' }
   }
 
   #giveExisting(claim: Claim, volume: Volume): Answer {

@@ -59,6 +59,7 @@ export const pauses = record({ pool: constantFrom(...POOLS), verb: constantFrom(
     command({
       name: `${verb} ${pool}`,
       replica,
+      when: model => model.pools.some(({ name, target }) => name === pool && target !== undefined),
       async run(model, real) {
         const { status } = await real.replica(replica).call('POST', `/pool/${verb}`, toPool(pool))
         assert.equal(status, 200)
@@ -86,7 +87,8 @@ export const retirements = record({ pick: nat(9), replica }).map(({ pick, replic
 const TARGETS: readonly Targets[] = [
   { 'debian12 ssd': 3, 'debian12 sas': 2 },
   { 'debian12 ssd': 1, 'debian12 sas': 3 },
-  { 'debian12 ssd': 4, 'debian12 sas': 0 }
+  { 'debian12 ssd': 4, 'debian12 sas': 0 },
+  { 'debian12 ssd': 2 } // The other one is configured no more.
 ]
 
 export const targetChanges = constantFrom(...TARGETS).map(targets =>

@@ -60,11 +60,17 @@ export interface Pool {
   retryAt: number
   longestLeadTime: number
   newerInCinder: number | undefined
+  /** Since when there is more in stock than its target. */
+  surplusSince: number | undefined
+  /** Refused claims that count, by their reasons. */
+  refused: Record<string, number>
 }
 
 export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, budgetGib: 80 }
 /** What one disk takes. */
 export const GIB: Record<string, number> = { 'debian12 ssd': 20, 'debian12 sas': 20, 'windows2022 ssd': 40 }
+/** As by default. */
+export const SURPLUS_SECONDS = 600
 export const FIRST_VERSION = 20261101
 
 export const isSame = (a: Named, b: Named): boolean => a.project === b.project && a.name === b.name

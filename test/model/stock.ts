@@ -1,4 +1,14 @@
-import { type Claim, FIRST_VERSION, GIB, LIMITS, oldestFirst, type Pool, type Spare, type Volume } from './state.ts'
+import {
+  type Claim,
+  FIRST_VERSION,
+  GIB,
+  LIMITS,
+  oldestFirst,
+  type Pool,
+  type Spare,
+  SURPLUS_SECONDS,
+  type Volume
+} from './state.ts'
 
 /** The spares, from the asking for them to their end, whoever takes them. */
 export class Stock {
@@ -11,22 +21,25 @@ export class Stock {
   spares: Spare[] = []
 
   constructor(targets: Readonly<Record<string, number>>) {
-    const fresh = { paused: false, failures: 0, retryAt: 0, longestLeadTime: 0, newerInCinder: undefined }
-    this.pools = Object.keys(GIB).map(name => ({ ...fresh, name, target: targets[name] }))
+    const fresh = { paused: false, failures: 0, retryAt: 0, longestLeadTime: 0 }
+    const nothing = { newerInCinder: undefined, surplusSince: undefined }
+    this.pools = Object.keys(GIB).map(name => ({ ...fresh, ...nothing, name, target: targets[name], refused: {} }))
   }
 
   /** One word for an operator. */
   condition(pool: Pool): string {
+    if (pool.target === undefined) return 'full' // Nothing of it is wanted any more.
     if (pool.paused) return 'paused'
     if (!this.images.has(pool.name)) return 'no_image'
     const held = this.stock(pool.name).length
-    if (held >= (pool.target ?? 0)) return 'full'
+    if (held >= pool.target) return 'full'
     if (pool.retryAt > this.now) return 'backing_off'
     return held === 0 ? 'empty' : 'filling'
   }
 
   /** The emptiest pool first, one volume at a time, within the limits. */
   replenish(): { requested: number } {
+    for (const pool of this.pools) this.#retireSurplus(pool)
     this.findImages()
     const ready = this.pools.filter(({ paused, retryAt }) => !paused && retryAt <= this.now)
     const level = (pool: Pool): number => this.countStock(pool) / (pool.target ?? 0)
@@ -36,6 +49,16 @@ export class Stock {
       if (!next) return { requested }
       this.make(next.name)
     }
+  }
+
+  /** What has been over the target for ten minutes, the oldest first. A paused pool's stock stays. */
+  #retireSurplus(pool: Pool): void {
+    const { name, paused, target } = pool
+    const over = this.stock(name).slice(0, Math.max(0, this.stock(name).length - (target ?? 0)))
+    const isOver = over.length > 0 && !(paused && target !== undefined)
+    pool.surplusSince = isOver ? (pool.surplusSince ?? this.now) : undefined
+    if (pool.surplusSince === undefined || this.now - pool.surplusSince < SURPLUS_SECONDS) return
+    for (const spare of over) this.setRetiring(spare)
   }
 
   has = (volume: Volume | undefined): boolean => volume !== undefined && this.volumes.has(volume)

@@ -4,7 +4,7 @@ import { collect } from '../../src/operations/concurrently.ts'
 import { CloudError } from '../../src/pool/errors.ts'
 import type { VolumeFilter, Volumes } from '../../src/pool/ports.ts'
 import { failing } from '../support/cloud-failures.ts'
-import { CALL, fault, POOL, ScriptedCloud, type Test, versions, volumeBody } from '../support/scripted-cloud.ts'
+import { CALL, fault, POOL, ScriptedCloud, TENANT, type Test, versions, volumeBody } from '../support/scripted-cloud.ts'
 
 const LIST = 'GET /volumes/detail'
 const next = [{ rel: 'next', href: 'http://wrong.example/volumes' }]
@@ -323,14 +323,7 @@ describe('transfers and snapshots', () => {
 
   it('lists all snapshots, over all pages', async t => {
     const { cloud, snapshots } = await aPool(t)
-    const snapshot = (id: string) => ({
-      id,
-      name: 'debian12_ssd_20261101',
-      status: 'available',
-      size: 20,
-      volume_id: 'golden',
-      created_at: '2026-11-22T11:27:15.000000'
-    })
+    const snapshot = (id: string) => ({ ...SNAPSHOT, id })
     cloud.onCinder(
       'GET /snapshots/detail',
       { body: { snapshots: [snapshot('s1')], snapshots_links: next } },
@@ -350,4 +343,30 @@ describe('transfers and snapshots', () => {
       createdAt: new Date('2026-11-22T11:27:15Z')
     })
   })
+
+  it('finds a snapshot whatever its status, and none that is gone, or another project’s, which an admin is shown', async t => {
+    const { cloud, snapshots } = await aPool(t)
+    const owner = 'os-extended-snapshot-attributes:project_id'
+    cloud.onCinder(
+      'GET /snapshots/s1',
+      { body: { snapshot: { ...SNAPSHOT, status: 'error' } } },
+      { body: { snapshot: { ...SNAPSHOT, [owner]: POOL } } },
+      { body: { snapshot: { ...SNAPSHOT, [owner]: TENANT } } }
+    )
+    for (const status of ['error', 'available', undefined]) {
+      assert.equal((await snapshots.find('s1', CALL))?.status, status)
+    }
+    assert.equal(await snapshots.find('s2', CALL), undefined)
+    cloud.onCinder('GET /snapshots/s2', fault(403, 'forbidden', 'Policy does not allow it.'))
+    await assert.rejects(snapshots.find('s2', CALL), { code: 'forbidden' })
+  })
 })
+
+const SNAPSHOT = {
+  id: 's1',
+  name: 'debian12_ssd_20261101',
+  status: 'available',
+  size: 20,
+  volume_id: 'golden',
+  created_at: '2026-11-22T11:27:15.000000'
+}

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { array, assert as check, constantFrom, nat, oneof, property, record, stringMatching } from 'fast-check'
 import { describe, it } from 'vitest'
-import { chooseSnapshots, compareVersions, isCurrent, snapshotIdsOf } from '../../src/pool/image.ts'
+import {
+  chooseSnapshots,
+  compareVersions,
+  isCurrent,
+  isGone,
+  isGoneSnapshot,
+  snapshotIdsOf,
+  usableSnapshotIds
+} from '../../src/pool/image.ts'
 import { anImage, aSnapshot, noon } from '../support/samples.ts'
 
 const RULE = /^(?<os>.+)_(?<type>ssd|sas)_(?<version>[0-9]+)$/
@@ -11,6 +19,35 @@ const named = (...names: string[]) => names.map(name => aSnapshot(name))
 const reasonFor = (name: string, rule = RULE) => chooseSnapshots(named(name), rule).ignored[0]?.reason
 const winners = (...names: string[]) =>
   chooseSnapshots(named(...names), RULE).candidates.map(({ snapshot }) => snapshot.name)
+
+describe('an image whose snapshots are gone', () => {
+  const image = anImage({ snapshotId: 'a', replicaSnapshotIds: ['b'] })
+
+  it('is gone once all of them are', () => {
+    assert.deepEqual(
+      [[], ['a'], ['b', 'a']].map(goneSnapshotIds => isGone({ ...image, goneSnapshotIds })),
+      [false, false, true]
+    )
+    assert.deepEqual(usableSnapshotIds({ ...image, goneSnapshotIds: ['a'] }), ['b'])
+  })
+
+  it('is still what its spares are current by', () => {
+    assert.ok(isCurrent('a', { ...image, goneSnapshotIds: ['a', 'b'] }))
+  })
+
+  it.for([
+    [undefined, true],
+    ['error', true],
+    ['error_deleting', true],
+    ['deleting', true],
+    ['deleted', true],
+    ['available', false],
+    ['backing-up', false],
+    ['creating', false]
+  ] as const)('is told by the status of a snapshot: %s', ([status, expected]) => {
+    assert.equal(isGoneSnapshot(status && aSnapshot('debian12_ssd_1', { status })), expected)
+  })
+})
 
 describe('the naming rule', () => {
   it('makes an image of a snapshot whose name matches: os, type and version', () => {

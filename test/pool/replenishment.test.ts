@@ -9,13 +9,14 @@ import {
   option,
   property,
   record,
+  tuple,
   uniqueArray
 } from 'fast-check'
 import { describe, it } from 'vitest'
-import { isCurrent, snapshotIdsOf } from '../../src/pool/image.ts'
+import { conditionOf, reasonOf } from '../../src/pool/condition.ts'
+import { isGone, usableSnapshotIds } from '../../src/pool/image.ts'
 import {
   backoffSeconds,
-  conditionOf,
   countOf,
   HELD_BACK_BY,
   type Holding,
@@ -24,7 +25,7 @@ import {
   type PoolPlan,
   type PoolState,
   planReplenishment,
-  reasonOf,
+  poolsOf,
   type Stock,
   snapshotInTurn
 } from '../../src/pool/replenishment.ts'
@@ -255,6 +256,7 @@ describe('a pool is held back', () => {
   it.for([
     ['paused', { states: [state({ paused: true })] }],
     ['no_image', { images: [] }],
+    ['image_gone', { images: [anImage({ goneSnapshotIds: ['snapshot'] })] }],
     ['backing_off', { states: [state({ failures: 1, retryAt: noon(1) })] }]
   ] as const)('because it is %s', ([heldBackBy, differs]) => {
     const plan = planFor(differs)
@@ -281,6 +283,7 @@ describe('the reason of a plan', () => {
       paused: /paused.*resume/,
       backing_off: /failed/,
       no_image: /no image/,
+      image_gone: /deleted in Cinder.*spare-pool sync/,
       creating_max: /limits\.creating_max is/,
       creating_max_per_snapshot: /limits\.creating_max_per_snapshot/,
       budget: /limits\.budget_gib/,
@@ -292,6 +295,7 @@ describe('the reason of a plan', () => {
   it('says how many of the missing are asked for now', () => {
     assert.equal(reasonOf(planFor()), '5 missing')
     assert.equal(reasonOf(planFor({ holdings: [holding({ count: 5 })] })), 'nothing is missing')
+    assert.match(reasonOf(planFor({ holdings: [holding({ count: 7 })] })), /^2 over the target.*surplus_seconds/)
     assert.match(reasonOf(planFor({ limits: { ...ROOMY, creatingMax: 2 } })), /^2 of 5 now: limits\.creating_max/)
   })
 })
@@ -315,6 +319,16 @@ describe('identical snapshots', () => {
     assert.deepEqual(used([holding({ snapshotId: 'a' }), holding({ snapshotId: 'b' })], 3), ['c'])
   })
 
+  it('are used but for those that are gone', () => {
+    const half = anImage({ ...image, goneSnapshotIds: ['a'] })
+    const plan = planFor({ images: [half], targets: [{ ...DEBIAN, target: 3, sizeGib: undefined }] })
+    assert.deepEqual(
+      plan.create.map(({ snapshotId }) => snapshotId),
+      ['b', 'c', 'b']
+    )
+    assert.equal(snapshotInTurn(half, []), 'b')
+  })
+
   it('each make creating_max_per_snapshot at once', () => {
     assert.deepEqual(used([], 9, { creatingMaxPerSnapshot: 2 }), ['a', 'b', 'c', 'a', 'b', 'c'])
   })
@@ -324,6 +338,32 @@ describe('identical snapshots', () => {
     assert.equal(snapshotInTurn(image, holdings), 'c')
     assert.equal(snapshotInTurn(image, []), 'a')
     assert.equal(snapshotInTurn(anImage(), holdings), 'snapshot')
+  })
+})
+
+describe('pools that the configuration does not name', () => {
+  const TARGET = { ...DEBIAN, target: 5, sizeGib: undefined }
+  const leftover = { os: 'alma9', type: 'ssd' }
+  const unknown = holding({ os: '', type: '', status: 'retiring' })
+
+  it('are shown after those that it names, with target 0, for as long as they have spares', () => {
+    const holdings = [holding(), holding({ ...leftover, status: 'retiring' }), holding(leftover), unknown]
+    assert.deepEqual(poolsOf([TARGET], holdings), [
+      TARGET,
+      { ...leftover, target: 0, sizeGib: undefined, isLeftover: true }
+    ])
+    assert.deepEqual(poolsOf([TARGET], [holding(), unknown]), [TARGET])
+  })
+
+  it('miss nothing, and want no image', () => {
+    const states = [{ ...state({ paused: true }), ...leftover }]
+    const plan = planFor({
+      targets: poolsOf([], [holding(leftover)]),
+      states,
+      images: [],
+      holdings: [holding(leftover)]
+    })
+    assert.deepEqual([plan.missing, creates(plan), plan.heldBackBy, conditionOf(plan)], [0, 0, undefined, 'full'])
   })
 })
 
@@ -347,7 +387,17 @@ describe('a pool’s condition', () => {
     ['backing_off', 'its creations fail', { states: backingOff }],
     ['full', 'it is, though creations failed', { states: backingOff, holdings: [holding({ count: 5 })] }],
     ['paused', 'an operator said so', { states: [state({ paused: true })], holdings: [holding({ count: 5 })] }],
-    ['no_image', 'no snapshot is known', { images: [] }]
+    ['no_image', 'no snapshot is known', { images: [] }],
+    [
+      'image_gone',
+      'its snapshot was deleted, whatever it holds',
+      { images: [anImage({ goneSnapshotIds: ['snapshot'] })], holdings: [holding({ count: 5 })] }
+    ],
+    [
+      'paused',
+      'an operator said so, and its snapshot was deleted',
+      { images: [anImage({ goneSnapshotIds: ['snapshot'] })], states: [state({ paused: true })] }
+    ]
   ] as const)('is %s when %s', ([expected, , differs]) => {
     assert.equal(condition({ ...differs, holdings: 'holdings' in differs ? [...differs.holdings] : [] }), expected)
   })
@@ -371,13 +421,17 @@ const anyHolding = record({
   return { ...pool, ...rest, count, making, sizeGib: 20 * count }
 })
 
-const anyImages = uniqueArray(constantFrom(...POOLS), { selector: ({ os }) => os }).map(pools =>
+const anyImages = tuple(
+  uniqueArray(constantFrom(...POOLS), { selector: ({ os }) => os }),
+  uniqueArray(constantFrom('a1', 'a2', 'b1', 'c1'), { maxLength: 3 })
+).map(([pools, gone]) =>
   pools.map(pool =>
     anImage({
       ...pool,
       id: pool.os,
       snapshotId: `${pool.os}1`,
       replicaSnapshotIds: pool.os === 'c' ? [] : [`${pool.os}2`],
+      goneSnapshotIds: gone.filter(id => id.startsWith(pool.os)),
       volumeType: pool.os === 'a' ? 'ceph-sas' : 'ceph-ssd'
     })
   )
@@ -489,12 +543,12 @@ describe('whatever the stock, a plan', () => {
       }
     }))
 
-  it('asks for volumes of current snapshots only, each for its own pool and large enough', () =>
+  it('asks for volumes of current snapshots that are there only, each for its own pool and large enough', () =>
     always((stock, plans) => {
       for (const plan of plans) {
         const image = stock.images.find(one => samePool(one, plan))
         for (const creation of plan.create) {
-          assert.ok(samePool(creation, plan) && isCurrent(creation.snapshotId, image))
+          assert.ok(samePool(creation, plan) && image && usableSnapshotIds(image).includes(creation.snapshotId))
           assert.ok(creation.sizeGib >= (image?.sizeGib ?? 0))
         }
       }
@@ -509,6 +563,8 @@ describe('whatever the stock, a plan', () => {
         if (poolState?.paused) continue
         assert.equal(plan.heldBackBy === 'no_image', image === undefined)
         if (!image) continue
+        assert.equal(plan.heldBackBy === 'image_gone', isGone(image))
+        if (isGone(image)) continue
         const waits = poolState?.retryAt !== undefined && poolState.retryAt > stock.now
         assert.equal(plan.heldBackBy === 'backing_off', waits)
         if (waits) continue
@@ -564,7 +620,7 @@ function snapshotsAreBusy(
   image: PoolPlan['create'][number]['image'],
   created: PoolPlan['create']
 ): boolean {
-  return snapshotIdsOf(image).every(id => {
+  return usableSnapshotIds(image).every(id => {
     const before = countOf(holdings.filter(({ making, snapshotId }) => making && snapshotId === id))
     return before + created.filter(({ snapshotId }) => snapshotId === id).length >= limits.creatingMaxPerSnapshot
   })

@@ -127,4 +127,44 @@ describe('replacing the images', () => {
   })
 })
 
+describe('a snapshot that is gone', () => {
+  const TWO = anImage({ snapshotId: 'a', replicaSnapshotIds: ['b'] })
+  const gone = async () => (await images.find(DEBIAN))?.goneSnapshotIds
+
+  it('is noted with the image that has it, once, by one of rivals', async () => {
+    await images.add([TWO, anImage({ type: 'sas' })])
+    const news = await rivals(RIVALS, () => images.noteGone('b'))
+    assert.deepEqual([news.filter(Boolean).length, await gone()], [1, ['b']])
+    assert.equal(await images.noteGone('of nobody'), false)
+  })
+
+  it('is forgotten when it is there again, and those are left alone that no image has', async () => {
+    await images.add([TWO])
+    assert.equal(await images.setGone(['a', 'b', 'of nobody']), true)
+    assert.deepEqual(await gone(), ['a', 'b'])
+    assert.equal(await images.setGone(['b', 'a']), false)
+    assert.equal(await images.setGone(['b']), true)
+    assert.deepEqual([await gone(), await images.setGone([])], [['b'], true])
+    assert.deepEqual(await gone(), [])
+  })
+
+  it('makes way for the next once all of its image are, and the stock of that pool for its spares', async () => {
+    await stock(2, { ...OLD, goneSnapshotIds: ['old'] })
+    const other = aSpare({ type: 'sas', snapshotId: 'older' })
+    await spares.adopt(other)
+    await images.add([anImage({ type: 'sas' })])
+    assert.equal(await images.replaceGone([NEW, anImage({ type: 'sas', snapshotId: 'other' })], noon(9)), 2)
+    const { id, createdAt } = OLD
+    assert.deepEqual(await images.find(DEBIAN), { ...NEW, id, createdAt, updatedAt: noon(9) })
+    assert.equal((await images.find(other))?.snapshotId, 'snapshot')
+    assert.deepEqual([await statuses(), await statusOf(other.id)], [{ available: 1, retiring: 2 }, 'available'])
+  })
+
+  it('makes no way while another of its image is left', async () => {
+    await images.add([{ ...TWO, goneSnapshotIds: ['a'] }])
+    assert.equal(await images.replaceGone([NEW], NOON), 0)
+    assert.equal((await images.find(DEBIAN))?.snapshotId, 'a')
+  })
+})
+
 const replaceSoon = async (purge: Purge): Promise<number> => await images.replace([NEW], purge, noon(1))

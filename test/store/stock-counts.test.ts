@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { array, asyncProperty, assert as check, constantFrom, nat, tuple } from 'fast-check'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
-import { planReplenishment } from '../../src/pool/replenishment.ts'
+import { isGone } from '../../src/pool/image.ts'
+import { type PoolTarget, planReplenishment } from '../../src/pool/replenishment.ts'
 import { type Spare, type SpareStatus, samePool } from '../../src/pool/spare.ts'
 import { PURGES } from '../../src/pool/stores.ts'
 import { storesOf } from '../../src/store/stores.ts'
@@ -34,14 +35,16 @@ const POOLS = [anImage({ replicaSnapshotIds: ['replica'] }), anImage({ type: 'sa
 const imageOf = (n: number) => POOLS[n % POOLS.length] ?? anImage()
 
 const NO_IMAGE = 'no image'
-const TARGETS = POOLS.map(({ os, type }) => ({ os, type, target: 4, sizeGib: undefined }))
+const TARGETS: PoolTarget[] = POOLS.map(({ os, type }) => ({ os, type, target: 4, sizeGib: undefined, maxAgeHours: 1 }))
+const DEMAND = { targets: TARGETS, surplusSeconds: 60, imageErrors: [NO_IMAGE] }
 const NO_LIMITS = { creatingMax: 999, creatingMaxPerSnapshot: 999, budgetGib: undefined }
 
 /** Whether a plan would come to anything. */
 async function planned(): Promise<boolean> {
   const stored = await spares.stock()
   const plans = planReplenishment({ ...stored, targets: TARGETS, limits: NO_LIMITS, quota: undefined, now: NOON })
-  const isMissing = TARGETS.some(target => !stored.images.some(image => samePool(image, target)))
+  const usable = stored.images.filter(image => !isGone(image))
+  const isMissing = TARGETS.some(target => !usable.some(image => samePool(image, target)))
   return (
     isMissing ||
     plans.some(({ create }) => create.length > 0) ||
@@ -102,6 +105,11 @@ const ACTS: Readonly<Record<string, (n: number) => Promise<unknown>>> = {
     const spare = await anySpare(n, 'requested', 'creating', 'available', 'reserved', 'retiring')
     if (spare) await spares.drop(spare.id, spare.status)
   },
+  retireSurplus: n => spares.retireSurplus({ ...DEMAND, targets: TARGETS.slice(n % 3) }, noon(30 * (n % 9))),
+  retireAged: n => spares.retireAged(DEMAND, noon(1_000 * (n % 9))),
+  noteGone: n => images.noteGone(['snapshot', 'replica', 'sas'][n % 3] ?? ''),
+  replaceGone: n => images.replaceGone([imageOf(n)], NOON),
+  setGone: n => images.setGone(['snapshot', 'replica', 'sas'].slice(n % 4)),
   sync: n => images.replace(POOLS.slice(n % 3), PURGES[n % PURGES.length] ?? 'none', NOON),
   change: n =>
     rows("update backup_volumes set size = size + 1, snapshot_id = 'other' where size = :n", { n: 20 + (n % 3) }),
@@ -125,7 +133,7 @@ describe('the counts of the stock', () => {
         for (const [name, n] of acts) {
           await ACTS[name]?.(n)
           assert.deepEqual(await differences(), [], name)
-          assert.equal((await spares.need(TARGETS, NO_IMAGE, NOON)).isNeeded, await planned(), name)
+          assert.equal((await spares.need(DEMAND, NOON)).isNeeded, await planned(), name)
         }
       }),
       { numRuns: 60 }

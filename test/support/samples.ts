@@ -28,6 +28,7 @@ export const anImage = (differs: Partial<Image> = {}): Image => ({
   ...DEBIAN,
   snapshotId: 'snapshot',
   replicaSnapshotIds: [],
+  goneSnapshotIds: [],
   volumeId: 'golden',
   volumeType: 'ceph-ssd',
   sizeGib: 20,

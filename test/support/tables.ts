@@ -11,7 +11,8 @@ export const TABLES = [
   'timings',
   'timing_totals',
   'ticks',
-  'orphans'
+  'orphans',
+  'refusals'
 ]
 
 /** Quicker than `truncate`, as long as there is little. */

@@ -96,6 +96,7 @@ async function addImage(stores: Stores): Promise<Image> {
     id: newId(),
     snapshotId: newId(),
     replicaSnapshotIds: [],
+    goneSnapshotIds: [],
     volumeId: newId(),
     volumeType: 'ceph-ssd',
     sizeGib: 20,

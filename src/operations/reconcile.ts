@@ -48,11 +48,15 @@ async function retireStale(deps: Deps): Promise<void> {
  */
 async function lookForNewer(deps: Deps, call: Call): Promise<void> {
   const { images: found, snapshots } = await readImages(deps, call)
-  if (await deps.images.setGone(await goneAmong(deps, await deps.images.list(), snapshots, call)))
+  let known = await deps.images.list()
+  if (await deps.images.setGone(await goneAmong(deps, known, snapshots, call))) {
     deps.wake('replenish')
-  if (deps.settings.imagesSource !== 'os_table' && (await deps.images.list()).some(isGone))
+    known = await deps.images.list()
+  }
+  if (deps.settings.imagesSource !== 'os_table' && known.some(isGone)) {
     await replaceGone(deps, found)
-  const known = await deps.images.list()
+    known = await deps.images.list()
+  }
   const newer = found.filter(image => {
     const current = known.find(one => samePool(one, image))
     return current && !isCurrent(image.snapshotId, current) && compareVersions(image.version, current.version) >= 0

@@ -101,7 +101,7 @@ describe('DELETE /pool/volumes/{volume_id}', () => {
     const [spare] = await service.spares()
     const { cloud } = service.sandbox
     cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 500, count: 2 })
-    cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500, count: 4 })
+    cloud.addFault({ operation: 'volume_show', kind: 'status', status: 500, after: 1, count: 4 })
     assert.equal((await service.claim()).body.code, 'claim_unsettled')
     cloud.faults.remove()
     const { status, body, headers } = await service.call('DELETE', `/pool/volumes/${spare?.volume_id}`)

@@ -36,7 +36,7 @@ async function aLargeStock(t: Parameters<typeof aService>[0], count = MANY, prea
 }
 
 /** Of a reconcile besides those on the pages, the tick's own record among them. */
-const STATEMENTS = 13
+const STATEMENTS = 15
 /** The type of each image's disks is asked for. */
 const GOLDEN_VOLUMES = 3
 

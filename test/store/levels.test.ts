@@ -150,7 +150,7 @@ describe('a spare that is too old', () => {
 
   it.for<[string, () => Promise<unknown>]>([
     ['is paused', () => pools.setPaused(DEBIAN, true)],
-    ['waits after a failure', () => pools.noteFailure(DEBIAN, 'no', () => noon(99_999))],
+    ['waits after a failure', () => pools.noteFailure(DEBIAN, 'no', () => noon(2 * HOUR + 60))],
     ['has no snapshot to make others from', () => images.noteGone('snapshot')],
     ['is not full', () => rows('delete from backup_volumes where id = (select id from backup_volumes limit 1)')]
   ])('stays while its pool %s', async ([, hinder]) => {

@@ -227,6 +227,7 @@ export const settingsOf = (config: Config): Settings => ({
     creatingMaxPerSnapshot: config.limits.creating_max_per_snapshot,
     budgetGib: config.limits.budget_gib
   },
+  creatingMaxPerProject: config.limits.creating_max_per_project,
   snapshotName: new RegExp(config.images.snapshot_name),
   imagesSource: config.images.source,
   purgeOnSync: config.images.purge_on_sync,

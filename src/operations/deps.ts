@@ -8,6 +8,8 @@ export interface Settings {
   /** One entry a pool. */
   readonly targets: readonly PoolTarget[]
   readonly limits: Limits
+  /** Disks that may be on their way for the misses of one project. */
+  readonly creatingMaxPerProject: number
   /** The naming rule, with groups `os`, `type`, `version` and perhaps `replica`. */
   readonly snapshotName: RegExp
   readonly imagesSource: 'os_table' | 'cinder' | 'os_table_then_cinder'

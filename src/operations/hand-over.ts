@@ -6,6 +6,7 @@ import { arm, disarm } from './arm.ts'
 import { allEnded } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { type HeldLease, leaseOf, requireLease, Superseded } from './lease.ts'
+import { requireRoom } from './require-room.ts'
 
 /** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
 export class UnfitSpare extends Error {}
@@ -109,20 +110,31 @@ async function extend(deps: Deps, handover: Handover): Promise<Spare> {
   const { pool, spare, volumeId, claim, call } = handover
   const sizeGib = claim.wantedSizeGib ?? spare.sizeGib
   const before = await pool.volumes.find(volumeId, call)
+  const isAskedFor = before?.status === 'extending' || before?.status === 'error_extending'
+  const isTooSmall = before !== undefined && before.sizeGib < sizeGib && !isAskedFor
+  if (isTooSmall) await requireRoom(handover, { volumeType: spare.volumeType, sizeGib, madeGib: before.sizeGib })
   // It may wait in a transfer that we do not know: of a try that died before it could note the key.
   if (before?.status === 'awaiting-transfer') await release(deps, handover)
-  if (before && before.sizeGib < sizeGib && before.status !== 'extending') {
-    await pool.volumes.extend(volumeId, sizeGib, call)
-  }
+  if (isTooSmall) await pool.volumes.extend(volumeId, sizeGib, call)
   for (;;) {
     const volume = await pool.volumes.find(volumeId, call)
     if (volume?.status === 'available' && volume.sizeGib >= sizeGib) break
+    if (volume?.status === 'error_extending') throw await extensionFailed(handover, sizeGib)
     if (volume?.status !== 'extending') {
       throw new UnfitSpare(`volume ${volumeId} was to be extended and is ${volume?.status ?? 'gone'}`)
     }
     await pause(deps, EXTENDING_POLL_MS, call)
   }
   return { ...spare, transfer: undefined }
+}
+
+/** What the claim asked for cannot be done: to try it with the next spare would only cost that one, too. */
+async function extensionFailed({ pool, volumeId, call }: Handover, sizeGib: number): Promise<PoolError> {
+  const fault = await pool.volumes.faultOf(volumeId, call).catch((error: unknown) => {
+    if (!(error instanceof CloudError)) throw error
+  })
+  const words = fault ?? `volume ${volumeId} is error_extending`
+  return new PoolError('cloud_error', `Cinder could not extend a disk to ${sizeGib} GiB: ${words}`)
 }
 
 /** Tries of one accept whose outcome is unclear. The same key serves for all of them: it works at most once. */

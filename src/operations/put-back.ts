@@ -35,10 +35,10 @@ export async function putBack(
   const armed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
   if (stays && arms(deps) && !armed) await armNow(deps, { ...own, pool, spare, volumeId: volume.id, call })
   const at = deps.clock.now()
-  const isDone = stays
-    ? await deps.spares.putBack(id, leaseOf(own), at)
-    : await deps.spares.retire(id, 'reserved', at, leaseOf(own))
+  const back = stays ? await deps.spares.putBack(id, leaseOf(own), at) : undefined
+  const isDone = stays ? back : await deps.spares.retire(id, 'reserved', at, leaseOf(own))
   if (!isDone) await requireHeld(deps, own)
+  if (back?.claimId) deps.wake('reconcile') // It went on to a claim that had waited for one.
   deps.log.info({ spare_id: id, volume_id: volume.id, retired: !stays }, 'spare put back')
   return true
 }

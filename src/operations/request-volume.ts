@@ -19,7 +19,12 @@ export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promi
     deps.wake('check_state', FIRST_LOOK_MS)
     return await deps.spares.noteVolume(id, volume.id, deps.clock.now())
   } catch (error) {
-    if (error instanceof CloudError && !error.mayHaveActed) await deps.spares.drop(id, spare.status)
+    if (error instanceof CloudError && !error.mayHaveActed) await dropUnmade(deps, spare)
     throw error
   }
+}
+
+/** A claim that was given another meanwhile has left it to the stock. */
+async function dropUnmade({ spares }: Deps, { id, status }: Spare): Promise<void> {
+  if (!(await spares.drop(id, status)) && status === 'reserved') await spares.drop(id, 'requested')
 }

@@ -8,7 +8,7 @@ import { serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
 import { type HeldLease, leaseOf, newLease, type OwnClaim, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
-import { serveClaim } from './serve-claim.ts'
+import { fitsPool, serveClaim } from './serve-claim.ts'
 import { completeName } from './take-at-once.ts'
 
 const PAGE = 100
@@ -91,7 +91,7 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
   const { claim } = own
   const spare = await deps.spares.ofClaim(claim.id)
   if (spare?.volumeId && spare.availableAt !== undefined) {
-    const how = { fit: claim.status === 'open', sent: true }
+    const how = { fit: claim.status === 'open' || (await fitsPool(deps, spare)), sent: true }
     const isBack = await putBack(deps, own, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, own, spare, call)
   } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.

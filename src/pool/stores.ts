@@ -37,28 +37,42 @@ export interface Spares {
   need(targets: readonly PoolTarget[], noImage: string, at: Date): Promise<Need>
   /** Records what `plan` wants, decided on a stock that nobody changes meanwhile: so no replica passes a limit. */
   request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
-  /** Records a disk to be made for a claim that found no spare. Undefined: the claim has one already, or is no more. */
-  requestFor(claimId: string, creation: Creation, id: string, at: Date): Promise<Spare | undefined>
+  /**
+   * Records a disk to be made for a claim that found no spare; unless it `takesSpare`, and one has come into stock meanwhile.
+   * Undefined: the claim has one already, or is no more. While it is being made, it waits: whatever brings a spare into stock
+   * that is alike gives it to whoever waits longest, in the same transaction, and then its own goes on as one for the stock.
+   */
+  requestFor(
+    claimId: string,
+    creation: Creation,
+    id: string,
+    at: Date,
+    takesSpare?: boolean
+  ): Promise<Spare | undefined>
   /** Notes the volume that Cinder is making. Undefined: the row is gone, or has another volume. */
   noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
   /**
    * Cinder has finished these: into stock, or ready for their claim. Those that are to be armed stay on their way, and until
-   * then nobody else may arm them; an earlier one's time must be up. One statement; gives those that it changed.
+   * then nobody else may arm them; an earlier one's time must be up. Gives those that it changed; with a claim where one waited.
    */
   noteFinished(finished: readonly Finished[], armingUntil: Date, at: Date): Promise<Spare[]>
-  /** Into stock with one that is armed, or that need not be. Undefined: it is not on its way any more. */
+  /** Into stock, or to a claim that waited, with one that is armed or need not be. Undefined: it is not on its way any more. */
   noteArmed(id: string, transfer: SealedTransfer | undefined, at: Date): Promise<Spare | undefined>
   /** Nothing is on its way for them, so anybody may arm them. */
   stopArming(ids: readonly string[]): Promise<void>
   onTheirWay(): Promise<OnTheirWay>
   /** The oldest spare of the pool that may be handed out, for an open claim; undefined: none, or the claim has one. */
   reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
+  /** The same; and where there is none, the claim waits for the next one, for as long as it is worked on. */
+  reserveOrWait(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
+  /** The claim waits no more. A spare that came for it before that is its own. */
+  endWaiting(claimId: string): Promise<void>
   /** Whether the pool has spares at all that may not be handed out, being of an image that is no longer current. */
   hasStale(pool: PoolName): Promise<boolean>
   /** Takes it out of stock, to be armed anew. False: it was not in stock any more. */
   unstock(id: string, at: Date): Promise<boolean>
-  /** From a claim back into stock. False: it is not that claim's any more. */
-  putBack(id: string, lease: ClaimLease, at: Date): Promise<boolean>
+  /** From a claim back into stock, or on to one that waited. Undefined: it is not that claim's any more. */
+  putBack(id: string, lease: ClaimLease, at: Date): Promise<Spare | undefined>
   /** Of a spare that a claim has. False: it is not that claim's any more. */
   noteTransfer(id: string, lease: ClaimLease, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
   /** False: it was not in that status any more, or not that claim's. */
@@ -92,6 +106,8 @@ export interface Finished {
   readonly id: string
   /** It goes into stock once it is armed. */
   readonly toArm: boolean
+  /** Whose disk it was when it was looked at. Where that has changed, nothing is noted. */
+  readonly claimId?: string | undefined
 }
 
 /** What the next look at Cinder is about. */
@@ -141,6 +157,8 @@ export interface Claims {
   renew(id: string, lease: Lease): Promise<boolean>
   /** Stops working on it: anybody may take it over. */
   release(id: string, holder: string): Promise<void>
+  /** A disk is about to be made for it, unless so many are on their way for its project already; `over`: it is settled. */
+  beginCreating(claim: Claim, missReason: MissReason, max: number, at: Date): Promise<'begun' | 'too_many' | 'over'>
   /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
   /**

@@ -30,8 +30,11 @@ export async function settleClaims(deps: Deps, call: Call): Promise<number> {
   return settled
 }
 
+/** As many as a request has: a spare may come into stock for the claim while its own disk is looked at. */
+const TRIES = 4
+
 /** True: the claim has its disk now, or has ended. What cannot be told yet is left for the next time. */
-export async function settleClaim(deps: Deps, claimId: string, call: Call): Promise<boolean> {
+export async function settleClaim(deps: Deps, claimId: string, call: Call, tries = TRIES): Promise<boolean> {
   const lease = newLease(deps)
   const claim = await deps.claims.resume(claimId, lease, deps.clock.now())
   if (!claim) return false
@@ -42,6 +45,7 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
       return { claim }
     })
   } catch (error) {
+    if (error instanceof Superseded && tries > 1) return await settleClaim(deps, claimId, call, tries - 1)
     if (!(error instanceof CloudError || error instanceof PoolError || error instanceof Superseded)) throw error
     deps.log.debug({ claim_id: claimId, error: error.message }, 'claim not settled yet')
   }

@@ -64,6 +64,18 @@ describe('a spare that comes into stock', () => {
     assert.deepEqual(after?.disk, aDisk(armed?.volumeId ?? ''))
   })
 
+  it('leaves the claim’s own disk to nobody who still takes it for the claim’s', async () => {
+    await anyImage()
+    const { claim, made } = await aMiss('a')
+    await arm(await aFinished())
+    assert.deepEqual(
+      await spares.noteFinished([{ id: made.id, toArm: false, claimId: claim.id }], noon(9), noon(9)),
+      []
+    )
+    assert.equal(await claims.noteCreating(claim.id, 'empty', aDisk(made.volumeId ?? ''), noon(9)), undefined)
+    assert.equal(await statusOf(made.id), 'creating')
+  })
+
   it('leaves a disk that Cinder has not answered for as one that is requested', async () => {
     await anyImage()
     const { claim } = (await open()) ?? {}

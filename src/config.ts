@@ -104,6 +104,7 @@ export const ConfigSchema = Type.Object(
       {
         creating_max: Type.Integer({ minimum: 1, maximum: 10_000, default: 4 }),
         creating_max_per_snapshot: Type.Integer({ minimum: 1, maximum: 10_000, default: 2 }),
+        creating_max_per_project: Type.Integer({ minimum: 1, maximum: 10_000, default: 4 }),
         budget_gib: Type.Optional(Type.Integer({ minimum: 0 })),
         surplus_seconds: Seconds(600)
       },

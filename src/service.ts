@@ -246,6 +246,7 @@ export const settingsOf = (config: Config): Settings => ({
     budgetGib: config.limits.budget_gib
   },
   surplusSeconds: config.limits.surplus_seconds,
+  creatingMaxPerProject: config.limits.creating_max_per_project,
   snapshotName: new RegExp(config.images.snapshot_name),
   imagesSource: config.images.source,
   purgeOnSync: config.images.purge_on_sync,

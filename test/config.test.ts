@@ -49,7 +49,12 @@ describe('a configuration', () => {
     const config = given({})
     assert.equal(config.server.port, 8790)
     assert.equal(config.claims.volume_name, '{hostname}_{category}')
-    assert.deepEqual(config.limits, { creating_max: 4, creating_max_per_snapshot: 2, surplus_seconds: 600 })
+    assert.deepEqual(config.limits, {
+      creating_max: 4,
+      creating_max_per_snapshot: 2,
+      creating_max_per_project: 4,
+      surplus_seconds: 600
+    })
     assert.deepEqual(config.access.roles.claimer, ['member'])
     assert.equal(config.access.mode, 'keystone')
     assert.deepEqual(config.pools, [])

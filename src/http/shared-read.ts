@@ -9,10 +9,7 @@ const AGE_MAX_MS = 1000
 export function shared<T>(clock: Clock, read: () => Promise<T>): () => Promise<T> {
   let last: { readonly at: number; readonly result: Promise<T> } | undefined
   let isUnderWay = false
-  const isFresh = (at: number): boolean => {
-    const ageMs = clock.monotonicMs() - at
-    return ageMs >= 0 && ageMs <= AGE_MAX_MS
-  }
+  const isFresh = (at: number): boolean => clock.monotonicMs() - at <= AGE_MAX_MS
   return () => {
     if (last && (isUnderWay || isFresh(last.at))) return last.result
     isUnderWay = true

@@ -101,6 +101,12 @@ export class CinderVolumes implements Volumes {
     return await this.#cinder.ask(limits, call, body => toQuotaOfLimits(body.object('limits').object('absolute')))
   }
 
+  /** An admin is shown private types only where he asks for both kinds; everybody else sees his own in any case. */
+  async types(call: Call): Promise<readonly string[]> {
+    const request = { operation: 'type_list', method: 'GET', path: '/types', query: { is_public: 'None' } } as const
+    return await this.#cinder.ask(request, call, body => body.list('volume_types').map(type => type.text('name')))
+  }
+
   /** Below that microversion the condition would be refused; the client compares in any case. */
   async #timeCondition(since: Date, call: Call): Promise<string | undefined> {
     if ((await this.#cinder.minor(call)) < TIME_FILTER_MINOR) return undefined
@@ -180,7 +186,7 @@ function toMessage(body: Fields): { resourceId: string | undefined; text: string
 }
 
 function toQuota(body: Fields): Quota {
-  const names = body.keys().filter(name => /^(volumes|gigabytes)(_|$)/.test(name))
+  const names = body.keys().filter(name => /^(volumes|gigabytes|per_volume_gigabytes)(_|$)/.test(name))
   const rooms = names.map(name => {
     const resource = body.object(name)
     return [name, roomOf(resource.number('limit'), resource.number('in_use') + resource.number('reserved'))] as const

@@ -22,11 +22,17 @@ export interface ToArm {
 const AT_ONCE = 4
 
 /**
- * Arms finished volumes: each is in stock as soon as that is done; gives them all. Where it is not clear whether it was done,
- * a volume is left alone for as long as anything may be on its way: what is late would meet a volume that is a claim's by then.
- * What Cinder refuses is its pool's failure, and waits for as long as the pool does.
+ * Arms finished volumes: each is in stock as soon as that is done, or is a claim's that waited; gives them all. Where it is
+ * not clear whether it was done, a volume is left alone for as long as anything may be on its way: what is late would meet a
+ * volume that is a claim's by then. What Cinder refuses is its pool's failure, and waits for as long as the pool does.
  */
-export async function armFinished(deps: Deps, pool: Project, toArm: readonly ToArm[], run: TickRun): Promise<Spare[]> {
+export async function armFinished(
+  deps: Deps,
+  pool: Project,
+  toArm: readonly ToArm[],
+  whenArmed: (spare: Spare) => Promise<void>,
+  run: TickRun
+): Promise<Spare[]> {
   if (toArm.length === 0) return []
   const signal = anyOf([deps.clock.timeout(armingMs(deps)), ...(run.signal ? [run.signal] : [])])
   const armed: Spare[] = []
@@ -36,7 +42,9 @@ export async function armFinished(deps: Deps, pool: Project, toArm: readonly ToA
     if (signal.aborted) return void notBegun.push(one.spare.id)
     const fields = { spare_id: one.spare.id, volume_id: one.volumeId }
     const spare = await tolerant(deps, run, fields, () => armOne(deps, pool, one, refusals, { ...run, signal }))
-    if (spare) armed.push(spare)
+    if (!spare) return
+    armed.push(spare)
+    await whenArmed(spare)
   })
   if (notBegun.length > 0) await deps.spares.stopArming(notBegun)
   await holdBack(deps, refusals)

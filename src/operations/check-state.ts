@@ -85,17 +85,22 @@ async function bringIn(
     .filter(({ status }) => status === 'creating')
     .map(spare => ({ spare, volumeId: spare.volumeId ?? '', isArmed: seen.get(spare.id)?.isArmed ?? false }))
   const ready = taken.filter(({ status }) => status !== 'creating')
-  const settling = concurrently(ready, 4, async ({ claimId }) => {
+  const settle = async ({ claimId }: Spare): Promise<void> => {
     if (claimId) await tolerant(deps, run, { claim_id: claimId }, () => settleClaim(deps, claimId, run))
-  })
-  const [armed] = await allEnded(armFinished(deps, look.pool, toArm, run), settling)
+  }
+  const settling = concurrently(ready, 4, settle)
+  const [armed] = await allEnded(armFinished(deps, look.pool, toArm, settle, run), settling)
   return ready.length + armed.length
 }
 
 /** A disk made for a claim is not armed: its claim knows how to hand it over. */
 const toFinished =
   (deps: Deps) =>
-  ({ spare: { id, status }, isArmed }: Seen) => ({ id, toArm: status === 'creating' && (isArmed || arms(deps)) })
+  ({ spare: { id, status, claimId }, isArmed }: Seen) => ({
+    id,
+    claimId,
+    toArm: status === 'creating' && (isArmed || arms(deps))
+  })
 
 async function lookAt(deps: Deps, spares: readonly Spare[], run: TickRun): Promise<Look> {
   const pool = await deps.cloud.pool(run)

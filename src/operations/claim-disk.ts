@@ -57,7 +57,7 @@ async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise
   const lease = newLease(deps)
   const opening = await deps.claims.open(request, deps.newId(), lease, deps.clock.now())
   if (opening) {
-    deps.wake('replenish') // It has taken a spare, or found that one is missing.
+    if (opening.spare) deps.wake('replenish') // A miss has its own disk asked for before that.
     return await underLease(deps, opening.claim, lease, () =>
       serveClaim(deps, { request, call, ...opening, resumed: false, lease })
     )

@@ -26,6 +26,7 @@ import { endOfArming, noteFinished } from './note-finished.ts'
 import { findImage } from './read-images.ts'
 import { notePoolFailure } from './replenish.ts'
 import { EncryptedDisk, requestVolume } from './request-volume.ts'
+import { requireRoom } from './require-room.ts'
 
 export type Miss = Work & { readonly image: Image; readonly missReason: MissReason }
 
@@ -75,28 +76,51 @@ function sizeOf({ settings }: Deps, { claim, image }: Miss): number {
   return Math.max(claim.wantedSizeGib ?? pooled ?? 0, image.sizeGib)
 }
 
+/** Before anything is asked of Cinder, since it may be made from then on. Throws where the project has enough on their way. */
+async function begin(deps: Deps, { claim, missReason }: Miss): Promise<void> {
+  const max = deps.settings.creatingMaxPerProject
+  const outcome = await deps.claims.beginCreating(claim, missReason, max, deps.clock.now())
+  if (outcome === 'over') throw new Superseded('it was settled by another request')
+  if (outcome === 'too_many') throw tooMany(claim, max)
+}
+
+const tooMany = ({ projectId, os, type }: Claim, max: number): PoolError =>
+  new PoolError(
+    'rate_limited',
+    `No spare of ${os} on ${type} is left, and ${max} disks are on their way for project ${projectId} already, as many as ` +
+      'limits.creating_max_per_project allows. Nothing was done: repeat the claim later.',
+    { retryAfterSeconds: 10 }
+  )
+
 async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
   const { claim, image, missReason, call } = miss
   const { os, type } = claim
+  const sizeGib = sizeOf(deps, miss)
+  await requireRoom(miss, { volumeType: image.volumeType, sizeGib, madeGib: 0 })
+  await begin(deps, miss)
   const snapshotId =
     image.replicaSnapshotIds.length > 0 ? snapshotInTurn(image, (await deps.spares.stock()).holdings) : image.snapshotId
-  const creation = { os, type, image, snapshotId, sizeGib: sizeOf(deps, miss) }
-  const recorded = await deps.spares.requestFor(claim.id, creation, deps.newId(), deps.clock.now())
+  const creation = { os, type, image, snapshotId, sizeGib }
+  const takesSpare = missReason !== 'handover_failed' // It has been given its share of them.
+  const recorded = await deps.spares.requestFor(claim.id, creation, deps.newId(), deps.clock.now(), takesSpare)
   if (!recorded) throw new Superseded('another request has begun to make its disk')
-  await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
-  const spare = await requestVolume(deps, recorded, call).catch(async (error: unknown) => {
+  if (recorded.availableAt) throw new Superseded(SPARE_HAS_COME)
+  const asking = requestVolume(deps, recorded, call).finally(() => deps.wake('replenish')) // First those who wait.
+  const spare = await asking.catch(async (error: unknown) => {
     throw await refusedInPool(deps, miss, snapshotId, error)
   })
   if (!spare) throw new Superseded('its disk was settled by another request')
   return await awaitDisk(deps, miss, spare, true)
 }
 
+const SPARE_HAS_COME = 'a spare has come into stock for it'
+
 /** The pool's own quota is the operator's matter, not the caller's: no `quota_exceeded`. */
 async function refusedInPool(deps: Deps, miss: Miss, snapshotId: string, error: unknown): Promise<unknown> {
   if (!(error instanceof CloudError)) return error
   if (error.mayHaveActed) return unsettled(error.message)
   if (await isOfGoneSnapshot(deps, snapshotId, error, miss.call)) return new SnapshotGone()
-  await deps.claims.forget(leaseOf(miss))
+  if (!(await deps.claims.forget(leaseOf(miss)))) return new Superseded(SPARE_HAS_COME)
   if (error instanceof EncryptedDisk) return new PoolError('image_not_found', error.message, { cause: error })
   if (error.code !== 'over_quota') return error
   const detail = `No spare is left, and the pool's project has no quota to make a disk. ${error.message}`
@@ -126,19 +150,26 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
     const verdict = asked ? 'keep' : verdictOnCreating(volume)
     if (verdict === 'stock' || verdict === 'rearm') return await handOverFinished(deps, work, spare)
     if (!asked && !volume && (await whereIs(handoverOf(work, spare))) === 'destination') {
+      await requireItsOwn(deps, claim, spare)
       return await giveSpare(deps, work, spare) // Handed over by a request whose lease had run out.
     }
     if (verdict !== 'keep') throw await replaceFailed(deps, work, spare, volume)
     if (deps.clock.monotonicMs() >= until) return stillCreating(claim)
     await pause(deps, DISK_POLL_MS, call)
+    await requireItsOwn(deps, claim, spare)
   }
 }
 
+/** It may have been left to the stock, for one that came first; then it may be anybody's by now. */
+async function requireItsOwn(deps: Deps, claim: Claim, spare: Spare): Promise<Spare> {
+  const current = await deps.spares.ofClaim(claim.id)
+  if (current?.id === spare.id) return current
+  throw new Superseded(current ? SPARE_HAS_COME : 'its disk was given up, or handed over by another request')
+}
+
 async function handOverFinished(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
-  const [ready] = await noteFinished(deps, [{ id: spare.id, toArm: false }])
-  const current = ready ?? (await deps.spares.ofClaim(work.claim.id))
-  if (current?.id !== spare.id) throw new Superseded('its disk was given up, or handed over by another request')
-  return await handOver(deps, work, current)
+  const [ready] = await noteFinished(deps, [{ id: spare.id, toArm: false, claimId: work.claim.id }])
+  return await handOver(deps, work, ready ?? (await requireItsOwn(deps, work.claim, spare)))
 }
 
 /** A disk that failed goes; the claim stays without one, and its next repeat, or reconcile, has another made. */
@@ -188,10 +219,11 @@ const UNCLEAR_SECONDS = 60
 async function createInProject(deps: Deps, miss: Miss, project: Project): Promise<ClaimResult> {
   const { claim, image, missReason, call } = miss
   if (claim.status === 'creating' && !claim.disk) requireSettled(deps, claim)
-  await deps.claims.noteCreating(claim.id, missReason, undefined, deps.clock.now())
+  await begin(deps, miss)
   const [snapshotId = image.snapshotId] = usableSnapshotIds(image)
   const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(deps, miss) }
-  const volume = await project.volumes.create(wish, call).catch(async (error: unknown) => {
+  const asking = project.volumes.create(wish, call).finally(() => deps.wake('replenish'))
+  const volume = await asking.catch(async (error: unknown) => {
     if (!(error instanceof CloudError)) throw error
     if (!error.mayHaveActed) throw await refusedInProject(deps, miss, snapshotId, error)
     const made = await collect(project.volumes.pages({ name: claim.name }, call))

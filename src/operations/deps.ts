@@ -1,6 +1,7 @@
+import type { Claims } from '../pool/claim-store.ts'
 import type { Clock, Cloud, Keyring, Log, Observer } from '../pool/ports.ts'
 import type { Limits, PoolTarget } from '../pool/replenishment.ts'
-import type { Claims, History, Images, Orphans, Pools, Purge, Spares, Ticks } from '../pool/stores.ts'
+import type { History, Images, Orphans, Pools, Purge, Spares, Ticks } from '../pool/stores.ts'
 
 /** What operations need to know of the configuration. */
 export interface Settings {
@@ -10,6 +11,8 @@ export interface Settings {
   readonly limits: Limits
   /** Stock that has been over its target for so long is retired. */
   readonly surplusSeconds: number
+  /** Disks that may be on their way for the misses of one project. */
+  readonly creatingMaxPerProject: number
   /** The naming rule, with groups `os`, `type`, `version` and perhaps `replica`. */
   readonly snapshotName: RegExp
   readonly imagesSource: 'os_table' | 'cinder' | 'os_table_then_cinder'

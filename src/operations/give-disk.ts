@@ -7,11 +7,11 @@ import {
   usabilityOf,
   usabilityOfExisting
 } from '../pool/claim.ts'
+import type { Given } from '../pool/claim-store.ts'
 import { PoolError } from '../pool/errors.ts'
 import type { Image } from '../pool/image.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import type { Spare } from '../pool/spare.ts'
-import type { Given } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 import {
   accept,

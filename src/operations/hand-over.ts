@@ -8,6 +8,7 @@ import { allEnded } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { type HeldLease, leaseOf, requireLease, Superseded } from './lease.ts'
 import { notePoolFailure } from './replenish.ts'
+import { requireRoom, typeHidden } from './require-room.ts'
 
 /** This spare cannot be handed over, but another may: its volume is gone, or not in the state that we left it in. */
 export class UnfitSpare extends Error {}
@@ -50,7 +51,7 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Prepared>
   try {
     const volume = await lookAt(deps, handover)
     const isExtended = needsExtension(handover.claim, handover.spare)
-    const spare = isExtended ? await extend(deps, handover) : handover.spare
+    const spare = isExtended ? await extend(deps, handover, volume) : handover.spare
     await requireLease(deps, handover.claim.id, handover.lease) // With its new name it is the claim's.
     if (handover.destination.id === handover.pool.id) return await prepareInPool(deps, { ...handover, spare }, volume)
     const waiting = isExtended ? undefined : waitingTransfer(deps, spare, volume)
@@ -158,24 +159,34 @@ async function noteTransfer(deps: Deps, arming: Arming, transfer: SealedTransfer
 const EXTENDING_POLL_MS = 100
 
 /** Before the hand-over, so that the project's quota is checked for the whole of it. An armed volume cannot be extended. */
-async function extend(deps: Deps, handover: Handover): Promise<Spare> {
+async function extend(deps: Deps, handover: Handover, before: Volume): Promise<Spare> {
   const { pool, spare, volumeId, claim, call } = handover
   const sizeGib = claim.wantedSizeGib ?? spare.sizeGib
-  const before = await pool.volumes.find(volumeId, call)
+  const isAskedFor = before.status === 'extending' || before.status === 'error_extending'
+  const isTooSmall = before.sizeGib < sizeGib && !isAskedFor
+  if (isTooSmall) await requireRoom(handover, { volumeType: spare.volumeType, sizeGib, madeGib: before.sizeGib })
   // It may wait in a transfer that we do not know: of a try that died before it could note the key.
-  if (before?.status === 'awaiting-transfer') await release(deps, handover)
-  if (before && before.sizeGib < sizeGib && before.status !== 'extending') {
-    await pool.volumes.extend(volumeId, sizeGib, call)
-  }
+  if (before.status === 'awaiting-transfer') await release(deps, handover)
+  if (isTooSmall) await pool.volumes.extend(volumeId, sizeGib, call)
   for (;;) {
     const volume = await pool.volumes.find(volumeId, call)
     if (volume?.status === 'available' && volume.sizeGib >= sizeGib) break
+    if (volume?.status === 'error_extending') throw await extensionFailed(handover, sizeGib)
     if (volume?.status !== 'extending') {
       throw new UnfitSpare(`volume ${volumeId} was to be extended and is ${volume?.status ?? 'gone'}`)
     }
     await pause(deps, EXTENDING_POLL_MS, call)
   }
   return { ...spare, transfer: undefined }
+}
+
+/** What the claim asked for cannot be done: to try it with the next spare would only cost that one, too. */
+async function extensionFailed({ pool, volumeId, call }: Handover, sizeGib: number): Promise<PoolError> {
+  const fault = await pool.volumes.faultOf(volumeId, call).catch((error: unknown) => {
+    if (!(error instanceof CloudError)) throw error
+  })
+  const words = fault ?? `volume ${volumeId} is error_extending`
+  return new PoolError('cloud_error', `Cinder could not extend a disk to ${sizeGib} GiB: ${words}`)
 }
 
 /** Tries of one accept whose outcome is unclear. The same key serves for all of them: it works at most once. */
@@ -240,21 +251,15 @@ function finalRefusal({ code, message }: CloudError, { projectId }: Claim): Pool
  * by the state, since its words are in whatever language it speaks.
  */
 async function hiddenType(
-  { pool, claim, volumeId, call }: Handover,
+  { pool, claim, spare, volumeId, call }: Handover,
   transferId: string,
   { code, message }: CloudError
 ): Promise<PoolError | undefined> {
   if (code !== 'not_found') return undefined
   const waits = await pool.transfers.ofVolume(volumeId, call)
   if (!waits.some(({ id }) => id === transferId)) return undefined
-  return typeHidden(claim.projectId, message)
+  return typeHidden(claim, spare.volumeType, message)
 }
-
-export const typeHidden = (projectId: string, why: string): PoolError =>
-  new PoolError(
-    'volume_type_hidden',
-    `Project ${projectId} may not use this disk's volume type. ${why} An admin must give it access to the type.`
-  )
 
 export const notAccessible = (projectId: string, why: string): PoolError =>
   new PoolError(

@@ -1,7 +1,7 @@
 import type { Claim, Lease } from '../pool/claim.ts'
+import type { ClaimLease } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
 import type { Clock } from '../pool/ports.ts'
-import type { ClaimLease } from '../pool/stores.ts'
 import type { Deps } from './deps.ts'
 
 export const LEASE_MS = LEASE_SECONDS * 1000

@@ -39,10 +39,10 @@ export async function putBack(
   const isArmed = !sent && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
   const stays = isFit && (!arms(deps) || isArmed || (await isArmedAgain(deps, own, pool, spare, volume, call)))
   const at = deps.clock.now()
-  const isDone = stays
-    ? await deps.spares.putBack(spare.id, leaseOf(own), at)
-    : await deps.spares.retire(spare.id, 'reserved', at, leaseOf(own))
+  const back = stays ? await deps.spares.putBack(spare.id, leaseOf(own), at) : undefined
+  const isDone = stays ? back : await deps.spares.retire(spare.id, 'reserved', at, leaseOf(own))
   if (!isDone) await requireHeld(deps, own)
+  if (back?.claimId) deps.wake('reconcile') // It went on to a claim that had waited for one.
   deps.log.info({ spare_id: spare.id, volume_id: volume.id, retired: !stays }, 'spare put back')
   return true
 }

@@ -32,7 +32,8 @@ export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promi
   throw new EncryptedDisk(spare)
 }
 
-async function create(deps: Deps, { id, name, snapshotId, sizeGib, status }: Spare, call: Call): Promise<Volume> {
+async function create(deps: Deps, spare: Spare, call: Call): Promise<Volume> {
+  const { id, name, snapshotId, sizeGib } = spare
   try {
     const pool = await deps.cloud.pool(call)
     const metadata = spareMetadata(deps.settings.deployment, id)
@@ -40,7 +41,12 @@ async function create(deps: Deps, { id, name, snapshotId, sizeGib, status }: Spa
     deps.wake('check_state', FIRST_LOOK_MS)
     return volume
   } catch (error) {
-    if (error instanceof CloudError && !error.mayHaveActed) await deps.spares.drop(id, status)
+    if (error instanceof CloudError && !error.mayHaveActed) await dropUnmade(deps, spare)
     throw error
   }
+}
+
+/** A claim that was given another meanwhile has left it to the stock. */
+async function dropUnmade({ spares }: Deps, { id, status }: Spare): Promise<void> {
+  if (!(await spares.drop(id, status)) && status === 'reserved') await spares.drop(id, 'requested')
 }

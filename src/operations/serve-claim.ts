@@ -1,6 +1,6 @@
 import { type Claim, type ClaimResult, type MissReason, preferredVolume, usabilityOf } from '../pool/claim.ts'
 import { CloudError, PoolError, type PoolErrorCode } from '../pool/errors.ts'
-import { snapshotIdsOf } from '../pool/image.ts'
+import { isCurrent, snapshotIdsOf } from '../pool/image.ts'
 import type { Volume } from '../pool/ports.ts'
 import { type Spare, samePool } from '../pool/spare.ts'
 import { collect } from './concurrently.ts'
@@ -86,15 +86,23 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
 
 type Owner = Pick<Work, 'claim' | 'lease' | 'resumed' | 'call' | 'pool'>
 
-/** Takes its spare from a claim. One that was made for it alone need not fit the pool, and is retired. */
+/** Takes its spare from a claim. One that was made for it alone, and does not fit the pool, is retired. */
 async function letGo(deps: Deps, owner: Owner, spare: Spare, fit = true): Promise<void> {
   const { claim, lease, resumed, call, pool } = owner
   await requireLease(deps, claim.id, lease)
-  const how = { fit: fit && claim.status === 'open', sent: resumed }
+  const how = { fit: fit && (claim.status === 'open' || (await fitsPool(deps, spare))), sent: resumed }
   if (await putBack(deps, owner, pool, spare, how, call)) return
   // Gone. An earlier try may have accepted it, though, and then it is the claim's.
   if (resumed && spare.volumeId) throw unsettled(`volume ${spare.volumeId} is not in the pool's project`)
   await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(owner))
+}
+
+/** A claim that waited may have been given one from stock; its own may be as good. */
+export async function fitsPool({ settings, images }: Deps, spare: Spare): Promise<boolean> {
+  const target = settings.targets.find(one => samePool(one, spare))
+  const image = target && (await images.find(spare))
+  const isServed = spare.kept || isCurrent(spare.snapshotId, image)
+  return image !== undefined && isServed && spare.sizeGib === Math.max(target?.sizeGib ?? 0, image.sizeGib)
 }
 
 async function serve(deps: Deps, work: Work): Promise<ClaimResult> {
@@ -254,17 +262,30 @@ async function reasonOfMiss(deps: Deps, claim: Claim, triedSpares: boolean): Pro
   return deps.settings.targets.some(target => samePool(target, claim)) ? 'empty' : 'no_pool'
 }
 
-const STOCK_POLL_MS = 250
-
 /** Waits for a spare for as long as the caller does. */
 async function awaitStock(deps: Deps, work: Work, reason: MissReason): Promise<ClaimResult> {
-  const { claim, request, call } = work
-  const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
+  deps.wake('replenish')
+  const until = deps.clock.monotonicMs() + work.request.waitSeconds * 1000
   for (;;) {
-    const spare = await deps.spares.reserveOldest(claim.id, claim, deps.clock.now())
+    const spare = await nextSpare(deps, work, until)
     const result = spare && (await serveFromStock(deps, work, { handover: handoverOf(work, spare) }))
     if (result) return result
-    if (deps.clock.monotonicMs() >= until) throw await refuseEmpty(deps, claim, reason)
-    await pause(deps, STOCK_POLL_MS, call)
+    if (deps.clock.monotonicMs() >= until) throw await refuseEmpty(deps, work.claim, reason)
   }
+}
+
+const STOCK_POLL_MS = 250
+
+/** The oldest one, or the next that comes into stock until then: before any later claim's. */
+async function nextSpare(deps: Deps, { claim, call }: Work, until: number): Promise<Spare | undefined> {
+  const { spares, clock } = deps
+  if (clock.monotonicMs() >= until) return await spares.reserveOldest(claim.id, claim, clock.now())
+  let spare = await spares.reserveOrWait(claim.id, claim, clock.now())
+  while (!spare && clock.monotonicMs() < until) {
+    await pause(deps, STOCK_POLL_MS, call)
+    spare = await spares.ofClaim(claim.id)
+  }
+  if (spare) return spare
+  await spares.endWaiting(claim.id)
+  return (await spares.reserveOldest(claim.id, claim, clock.now())) ?? (await spares.ofClaim(claim.id))
 }

@@ -8,7 +8,7 @@ import { serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
 import { type HeldLease, leaseOf, newLease, type OwnClaim, Superseded, underLease } from './lease.ts'
 import { putBack } from './put-back.ts'
-import { serveClaim } from './serve-claim.ts'
+import { fitsPool, serveClaim } from './serve-claim.ts'
 import { completeName } from './take-at-once.ts'
 import { type TickRun, tolerant } from './tolerant.ts'
 
@@ -31,8 +31,11 @@ export async function settleClaims(deps: Deps, run: TickRun): Promise<number> {
   return settled
 }
 
+/** As many as a request has: a spare may come into stock for the claim while its own disk is looked at. */
+const TRIES = 4
+
 /** True: the claim has its disk now, or has ended. What cannot be told yet is left for the next time. */
-export async function settleClaim(deps: Deps, claimId: string, call: Call): Promise<boolean> {
+export async function settleClaim(deps: Deps, claimId: string, call: Call, tries = TRIES): Promise<boolean> {
   const lease = newLease(deps)
   const claim = await deps.claims.resume(claimId, lease, deps.clock.now())
   if (!claim) return false
@@ -43,6 +46,7 @@ export async function settleClaim(deps: Deps, claimId: string, call: Call): Prom
       return { claim }
     })
   } catch (error) {
+    if (error instanceof Superseded && tries > 1) return await settleClaim(deps, claimId, call, tries - 1)
     if (!(error instanceof CloudError || error instanceof PoolError || error instanceof Superseded)) throw error
     deps.log.debug({ claim_id: claimId, error: error.message }, 'claim not settled yet')
   }
@@ -93,7 +97,7 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
   const spare = await deps.spares.ofClaim(claim.id)
   if (spare?.volumeId && spare.availableAt !== undefined) {
     if (await isHandedOverInPool(deps, claim, spare, call)) return void (await giveSpare(deps, own, spare))
-    const how = { fit: claim.status === 'open', sent: true }
+    const how = { fit: claim.status === 'open' || (await fitsPool(deps, spare)), sent: true }
     const isBack = await putBack(deps, own, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, own, spare, call)
   } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.

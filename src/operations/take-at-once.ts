@@ -5,8 +5,8 @@ import { accept, type Handover, lookAt, needsExtension, rename, unsettled, waiti
 import { requireLease } from './lease.ts'
 
 /**
- * Renames and accepts at the same time: one round of calls, for where nothing has to be looked up before. Undefined: that cannot
- * be done with this spare, and nothing was. Throws as `accept` does.
+ * Renames and accepts at the same time, which saves a round of calls, for where no existing volume is looked for before.
+ * Undefined: that cannot be done with this spare, and nothing was. Throws as `accept` does.
  */
 export async function takeAtOnce(deps: Deps, handover: Handover): Promise<Spare | undefined> {
   const { spare, claim, destination, pool } = handover

@@ -135,9 +135,14 @@ export interface Volumes {
   faultOf(volumeId: string, call: Call): Promise<string | undefined>
   /** Limits and use of the project. Missing names have no limit. */
   quota(call: Call): Promise<Quota>
+  /** The names of the volume types that this token may use. */
+  types(call: Call): Promise<readonly string[]>
 }
 
-/** How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`. */
+/**
+ * How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`; and
+ * `per_volume_gigabytes`, which is the most for one volume.
+ */
 export type Quota = ReadonlyMap<string, number>
 
 /** A transfer without its key, as listed. */

@@ -7,7 +7,8 @@ const NEXT: Record<SpareStatus, readonly (SpareStatus | 'gone')[]> = {
   requested: ['creating', 'retiring', 'gone'],
   creating: ['available', 'retiring', 'gone'],
   available: ['creating', 'reserved', 'retiring', 'gone'], // Out of stock for as long as it is armed anew.
-  reserved: ['available', 'retiring', 'gone'], // Put back, unfit to put back, or handed over.
+  // Put back, unfit to put back, or handed over; left to the stock, unfinished, by a claim that was given another.
+  reserved: ['requested', 'creating', 'available', 'retiring', 'gone'],
   retiring: ['gone'] // Never back: a retired spare must not be handed out again.
 }
 

@@ -1,10 +1,11 @@
-import type { Claim, ClaimRequest, ClaimSource, Disk, Lease, MissReason, Origin } from './claim.ts'
+import type { Claim, MissReason } from './claim.ts'
+import type { ClaimLease, Listing } from './claim-store.ts'
 import type { Image } from './image.ts'
 import type { Demand, Need, Unfolded } from './need.ts'
 import type { Creation, Holding, PoolState } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
 
-/** What operations need of the database: `store` implements these, one function a query. */
+/** What operations need of the rest of the database: `store` implements these, one function a query. */
 
 /** Everything that a plan looks at, of one moment. */
 export interface StoredStock {
@@ -12,12 +13,6 @@ export interface StoredStock {
   readonly states: readonly PoolState[]
   readonly holdings: readonly Holding[]
   readonly unfolded: Unfolded
-}
-
-export interface Listing<T> {
-  readonly rows: readonly T[]
-  /** The id to go on after; undefined: that was the last page. */
-  readonly nextMarker: string | undefined
 }
 
 export interface Spares {
@@ -34,18 +29,28 @@ export interface Spares {
   retireAged(demand: Demand, at: Date): Promise<PoolName[]>
   /** Records what `plan` wants, decided on a stock that nobody changes meanwhile: so no replica passes a limit. */
   request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
-  /** Records a disk to be made for a claim that found no spare. Undefined: the claim has one already, or is no more. */
-  requestFor(claimId: string, creation: Creation, id: string, at: Date): Promise<Spare | undefined>
+  /**
+   * Records a disk to be made for a claim that found no spare; unless it `takesSpare`, and one has come into stock meanwhile.
+   * Undefined: the claim has one already, or is no more. While it is being made, it waits: whatever brings a spare into stock
+   * that is alike gives it to whoever waits longest, in the same transaction, and then its own goes on as one for the stock.
+   */
+  requestFor(
+    claimId: string,
+    creation: Creation,
+    id: string,
+    at: Date,
+    takesSpare?: boolean
+  ): Promise<Spare | undefined>
   /** Notes the volume that Cinder is making. Undefined: the row is gone, or has another volume. */
   noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
   /**
    * Cinder has finished these: into stock, or ready for their claim. Those that are to be armed stay on their way, and until
-   * then nobody else may arm them; an earlier one's time must be up. One statement; gives those that it changed.
+   * then nobody else may arm them; an earlier one's time must be up. Gives those that it changed; with a claim where one waited.
    */
   noteFinished(finished: readonly Finished[], armingUntil: Date, at: Date): Promise<FinishedSpare[]>
   /**
-   * Into stock with one that is armed, or that need not be. Its pool is well then, unless it has failed since it had so often.
-   * Undefined: it is not on its way any more.
+   * Into stock, or to a claim that waited, with one that is armed or need not be. Its pool is well then, unless it has failed
+   * since it had so often. Undefined: it is not on its way any more.
    */
   noteArmed(
     id: string,
@@ -60,12 +65,16 @@ export interface Spares {
   onTheirWay(): Promise<OnTheirWay>
   /** The oldest spare of the pool that may be handed out, for an open claim; undefined: none, or the claim has one. */
   reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
+  /** The same; and where there is none, the claim waits for the next one, for as long as it is worked on. */
+  reserveOrWait(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
+  /** The claim waits no more. A spare that came for it before that is its own. */
+  endWaiting(claimId: string): Promise<void>
   /** Whether the pool has spares at all that may not be handed out, being of an image that is no longer current. */
   hasStale(pool: PoolName): Promise<boolean>
   /** Takes it out of stock, to be armed anew. False: it was not in stock any more. */
   unstock(id: string, at: Date): Promise<boolean>
-  /** From a claim back into stock. False: it is not that claim's any more. */
-  putBack(id: string, lease: ClaimLease, at: Date): Promise<boolean>
+  /** From a claim back into stock, or on to one that waited. Undefined: it is not that claim's any more. */
+  putBack(id: string, lease: ClaimLease, at: Date): Promise<Spare | undefined>
   /** Of a spare that a claim has. False: it is not that claim's any more. */
   noteTransfer(id: string, lease: ClaimLease, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
   /** False: it was not in that status any more, or not that claim's. */
@@ -92,17 +101,13 @@ export interface Spares {
   list(filter: SpareFilter): Promise<Listing<Spare>>
 }
 
-/** Who works on a claim: what he does to its spare comes to nothing once another has taken it over. */
-export interface ClaimLease {
-  readonly claimId: string
-  readonly holder: string
-}
-
 /** A spare whose volume Cinder has finished. */
 export interface Finished {
   readonly id: string
   /** It goes into stock once it is armed. */
   readonly toArm: boolean
+  /** Whose disk it was when it was looked at. Where that has changed, nothing is noted. */
+  readonly claimId?: string | undefined
 }
 
 /** A spare that was finished just now, and how often its pool had failed in a row by then. */
@@ -134,62 +139,6 @@ export interface SpareFilter {
   readonly os?: string | undefined
   readonly type?: string | undefined
   readonly status?: SpareStatus | undefined
-  readonly limit: number
-  readonly marker?: string | undefined
-}
-
-/** What opening a claim found, in one statement. */
-export interface Opening {
-  readonly claim: Claim
-  readonly spare: Spare | undefined
-}
-
-export interface Claims {
-  /** Records the claim and reserves the oldest spare for it. Undefined: a living claim has that name or key already. */
-  open(request: ClaimRequest, id: string, lease: Lease, at: Date): Promise<Opening | undefined>
-  /** The living claim for a name in a project. */
-  living(projectId: string, name: string): Promise<Claim | undefined>
-  /** The newest claim made under an idempotency key, living or not. */
-  byKey(projectId: string, key: string): Promise<Claim | undefined>
-  /** Takes over a claim that nobody works on. Undefined: somebody does, or it is settled. */
-  resume(id: string, lease: Lease, at: Date): Promise<Claim | undefined>
-  /** Goes on working on it. False: somebody else does by now. */
-  renew(id: string, lease: Lease): Promise<boolean>
-  /** Stops working on it: anybody may take it over. */
-  release(id: string, holder: string): Promise<void>
-  /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
-  noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
-  /**
-   * Gives the claim its disk; the row of the spare that became it goes. False: it was settled or undone meanwhile, or
-   * another request works on it now.
-   */
-  settle(lease: ClaimLease, given: Given, at: Date): Promise<boolean>
-  /** Forgets a claim that got nothing. False: a spare is still reserved for it, it is settled, or another's. */
-  forget(lease: ClaimLease): Promise<boolean>
-  /** Its disk is no more in Cinder. */
-  noteGone(id: string, at: Date): Promise<void>
-  find(id: string): Promise<Claim | undefined>
-  list(filter: ClaimFilter): Promise<Listing<Claim>>
-  /** A page of those that nobody works on, after one of them: the open ones first, then those whose disk is being made. */
-  unsettled(at: Date, limit: number, after?: Claim): Promise<Claim[]>
-  /** Whether any claim, living or past, was given this volume. */
-  knowsVolume(volumeId: string): Promise<boolean>
-  /** What the newest claim that knows it says of a volume: one that was given it as a disk of ours, or had it from such a one. */
-  originOf(volumeId: string): Promise<Origin | undefined>
-  /** Forgets settled claims older than that, in small batches; gives how many. */
-  prune(before: Date): Promise<number>
-}
-
-export interface Given {
-  readonly source: ClaimSource
-  readonly missReason: MissReason | undefined
-  readonly disk: Disk
-}
-
-export interface ClaimFilter {
-  readonly projectId?: string | undefined
-  readonly hostname?: string | undefined
-  readonly volumeId?: string | undefined
   readonly limit: number
   readonly marker?: string | undefined
 }

@@ -47,7 +47,8 @@ export interface FaultRule {
 export interface Fault extends FaultRule {
   readonly id: number
   strikes: number
-  passed: number
+  /** So many more. */
+  after?: number
 }
 
 /** The rules in force, and the dice. */
@@ -74,7 +75,7 @@ export class Faults {
       throw new RangeError(`operation: ${kind} strikes only ${sensible.join(', ')}`)
     }
     this.#lastId += 1
-    const fault = { ...rule, id: this.#lastId, strikes: 0, passed: 0 }
+    const fault = { ...rule, id: this.#lastId, strikes: 0 }
     this.#rules.push(fault)
     return fault
   }
@@ -100,8 +101,8 @@ export class Faults {
 }
 
 function letsPass(rule: Fault): boolean {
-  if (rule.passed >= (rule.after ?? 0)) return false
-  rule.passed += 1
+  if (!rule.after) return false
+  rule.after -= 1
   return true
 }
 

@@ -11,9 +11,11 @@ import { actionOf } from './volume-routes.ts'
 const IS_PUBLIC = 'os-volume-type-access:is_public'
 
 export function typeRoutes(route: Route): void {
-  route('GET', '/types', 'type_show', 200, ({ cloud, caller }) => ({
-    volume_types: [...cloud.types.values()].filter(type => mayUseType(caller, type)).map(typeView)
-  }))
+  route('GET', '/types', 'type_show', 200, ({ cloud, caller, query }) => {
+    // An admin, too, is shown private types of others only where both kinds are asked for.
+    const viewer = query['is_public'] === 'None' ? caller : { ...caller, roles: [] }
+    return { volume_types: [...cloud.types.values()].filter(type => mayUseType(viewer, type)).map(typeView) }
+  })
   route('GET', '/types/:id', 'type_show', 200, call => ({ volume_type: typeView(typeFor(call)) }))
   route('POST', '/types', 'type_show', 200, call => {
     requireAdmin(call.caller, 'volume_extension:type_create')

@@ -1,9 +1,9 @@
 import type { Claim, ClaimRequest, Disk, Lease, MissReason, Origin } from '../pool/claim.ts'
 import { newClaim } from '../pool/claim.ts'
+import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
-import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/stores.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query, transaction } from './database.ts'
 import { isFree } from './leases.ts'
 import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
 
@@ -61,7 +61,7 @@ export async function resume(db: Database, id: string, lease: Lease, at: Date): 
   return one(
     await query<ClaimRow>(
       db,
-      `update claims set lease_holder = :holder, lease_until = :until
+      `update claims set lease_holder = :holder, lease_until = :until, waiting = false
         where id = :id and status in ('open', 'creating') and ${isFree('lease_until', ':until')}
         returning *`,
       { id, ...lease, at }
@@ -84,6 +84,30 @@ export async function release(db: Database, id: string, holder: string): Promise
     'update claims set lease_holder = null, lease_until = null where id = :id and lease_holder = :holder',
     { id, holder }
   )
+}
+
+/** Any number will do, as long as nothing else in this database takes it for locks of two numbers. */
+const PROJECT_LOCKS = 7_217_003
+
+/** One at a time for a project, over all replicas: so together they never pass its limit. */
+export async function beginCreating(
+  db: Database,
+  { id, projectId, status }: Claim,
+  missReason: MissReason,
+  max: number,
+  at: Date
+): Promise<'begun' | 'too_many' | 'over'> {
+  return await transaction(db, async tx => {
+    const locks = { locks: PROJECT_LOCKS, projectId }
+    await query(tx, 'select pg_advisory_xact_lock(:locks, hashtext(:projectId))', locks)
+    const others = await query(
+      tx,
+      "select id from claims where project_id = :projectId and status = 'creating' and id <> :id limit :max",
+      { id, projectId, max }
+    )
+    if (status === 'open' && others.length >= max) return 'too_many'
+    return (await noteCreating(tx, id, missReason, undefined, at)) ? 'begun' : 'over'
+  })
 }
 
 export async function noteCreating(

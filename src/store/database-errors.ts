@@ -44,6 +44,11 @@ const REFUSED = /SSL|SASL|certificate/
 /** A constraint said no. */
 export const isUniqueViolation = (error: unknown): boolean => failureOf(error)?.code === '23505'
 
+/** Another request has done the same for this claim at the same moment. */
+export function undefinedIfRival(error: unknown): undefined {
+  if (!isUniqueViolation(error)) throw error
+}
+
 /** It failed without effect, and may well succeed when it is sent again. */
 export function isHarmless(error: unknown): boolean {
   const failure = failureOf(error)

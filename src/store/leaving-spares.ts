@@ -1,5 +1,5 @@
+import type { ClaimLease } from '../pool/claim-store.ts'
 import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
-import type { ClaimLease } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
 import { IS_STALE } from './images.ts'
 import { isFreeToArm } from './leases.ts'

@@ -1,7 +1,8 @@
+import type { ClaimLease, Listing } from '../pool/claim-store.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from '../pool/spare.ts'
-import type { ClaimLease, Finished, FinishedSpare, Listed, Listing, OnTheirWay, SpareFilter } from '../pool/stores.ts'
+import type { Finished, FinishedSpare, Listed, OnTheirWay, SpareFilter } from '../pool/stores.ts'
 import { type Database, query } from './database.ts'
-import { isUniqueViolation } from './database-errors.ts'
+import { undefinedIfRival } from './database-errors.ts'
 import { IS_STALE } from './images.ts'
 import { isFreeToArm } from './leases.ts'
 import { recover } from './pools.ts'
@@ -68,9 +69,12 @@ export async function noteFinished(
   const rows = await query<SpareRow & { pool_failures: number }>(
     db,
     `with finished as (
-       select * from jsonb_to_recordset(:finished::jsonb) as row (id uuid, to_arm boolean)
+       select * from jsonb_to_recordset(:finished::jsonb) as row (id uuid, to_arm boolean, claim_id uuid)
      ), locked as ( -- In one order: replicas that note the same ones would come to wait for each other.
-       select spare.id, to_arm from backup_volumes spare join finished using (id) order by spare.id for update of spare
+       select spare.id, to_arm
+         from backup_volumes spare join finished on finished.id = spare.id and spare.claim_id is not distinct from finished.claim_id
+        order by spare.id
+          for update of spare
      ), changed as (
        update backup_volumes spare
           set status = case when spare.status = 'creating' and not to_arm then 'available' else spare.status end,
@@ -89,10 +93,12 @@ export async function noteFinished(
        ${recover('select os, type from changed where arming_until is null')}
      )
      select changed.*, coalesce(failures, 0) as pool_failures from changed left join pools using (os, type)`,
-    { at, armingUntil, finished: JSON.stringify(finished.map(({ id, toArm }) => ({ id, to_arm: toArm }))) }
+    { at, armingUntil, finished: JSON.stringify(finished.map(finishedRow)) }
   )
   return rows.map(row => ({ ...toSpare(row), poolFailures: row.pool_failures }))
 }
+
+const finishedRow = ({ id, toArm, claimId }: Finished) => ({ id, to_arm: toArm, claim_id: claimId })
 
 export async function onTheirWay(db: Database): Promise<OnTheirWay> {
   const rows = await query<SpareRow>(
@@ -118,22 +124,22 @@ export async function reserveOldest(
   pool: PoolName,
   at: Date
 ): Promise<Spare | undefined> {
-  try {
-    const [row] = await query<SpareRow>(
-      db,
-      `update backup_volumes
-          set status = 'reserved', allocated = true, claim_id = :claimId, updated_at = :at
-        where id = (${OLDEST_SPARE})
-          and not exists (select from backup_volumes where claim_id = :claimId)
-          and ${isUnderWay(':claimId::uuid')}
-        returning *`,
-      { claimId, os: pool.os, type: pool.type, at }
-    )
-    return row && toSpare(row)
-  } catch (error) {
-    if (isUniqueViolation(error)) return undefined // Another request has reserved one for this claim at the same moment.
-    throw error
-  }
+  return await reserve(db, claimId, pool, at).catch(undefinedIfRival)
+}
+
+/** The same, where a rival is an error: a transaction cannot go on after it. */
+export async function reserve(db: Database, claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(
+    db,
+    `update backup_volumes
+        set status = 'reserved', allocated = true, claim_id = :claimId, updated_at = :at
+      where id = (${OLDEST_SPARE})
+        and not exists (select from backup_volumes where claim_id = :claimId)
+        and ${isUnderWay(':claimId::uuid')}
+      returning *`,
+    { claimId, os: pool.os, type: pool.type, at }
+  )
+  return row && toSpare(row)
 }
 
 /** Locked, so that nobody settles the claim before its spare is written down. */
@@ -170,15 +176,21 @@ export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
 export const IS_HELD = `claim_id = :claimId
         and exists (select from claims where claims.id = :claimId and lease_holder = :holder for share)`
 
-export async function putBack(db: Database, id: string, lease: ClaimLease, at: Date): Promise<boolean> {
-  const rows = await query(
+export async function putBack(db: Database, id: string, lease: ClaimLease, at: Date): Promise<Spare | undefined> {
+  const [row] = await query<SpareRow>(
     db,
-    `update backup_volumes set status = 'available', allocated = false, claim_id = null, updated_at = :at
+    `with lost as ( -- Its disk may become another claim's before this one is forgotten.
+       update claims
+          set volume_id = null, volume_type = null, size = null, snapshot_id = null, image_version = null
+        where id = :claimId and status = 'creating' and lease_holder = :holder
+          and volume_id = (select volume_id from backup_volumes where id = :id)
+     )
+     update backup_volumes set status = 'available', allocated = false, claim_id = null, updated_at = :at
       where id = :id and status = 'reserved' and ${IS_HELD} and available_at is not null
-      returning id`,
+      returning *`,
     { id, at, ...lease }
   )
-  return rows.length > 0
+  return row && toSpare(row)
 }
 
 export async function noteTransfer(

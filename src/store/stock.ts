@@ -2,9 +2,11 @@ import type { Creation, Holding } from '../pool/replenishment.ts'
 import { type PoolName, type Spare, type SpareStatus, spareName } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
 import { type Database, query, transaction } from './database.ts'
+import { undefinedIfRival } from './database-errors.ts'
 import { type ImageRow, toImage } from './images.ts'
 import { type PoolRow, toPoolState } from './pools.ts'
-import { isUnderWay, type SpareRow, toSpare } from './spares.ts'
+import { isUnderWay, reserve, type SpareRow, toSpare } from './spares.ts'
+import { lockPool } from './waiting.ts'
 
 interface HoldingRow extends PoolName {
   snapshot_id: string
@@ -88,15 +90,22 @@ export async function request(
   })
 }
 
+/** From then on it waits, so a spare that has come into stock meanwhile is its own. */
 export async function requestFor(
   db: Database,
   claimId: string,
   creation: Creation,
   id: string,
-  at: Date
+  at: Date,
+  takesSpare = true
 ): Promise<Spare | undefined> {
-  const [spare] = await insert(db, [newRow(creation, id, 'reserved', claimId)], at)
-  return spare
+  return await transaction(db, async tx => {
+    await lockPool(tx, creation)
+    const spare = takesSpare ? await reserve(tx, claimId, creation, at) : undefined
+    if (spare) return spare
+    const [requested] = await insert(tx, [newRow(creation, id, 'reserved', claimId)], at)
+    return requested
+  }).catch(undefinedIfRival)
 }
 
 const newRow = (creation: Creation, id: string, status: SpareStatus, claimId: string | null) => ({

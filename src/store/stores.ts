@@ -1,4 +1,5 @@
 import * as armingQueries from './arming.ts'
+import * as arrivalQueries from './arrivals.ts'
 import { claimGroups } from './claim-groups.ts'
 import * as claimQueries from './claims.ts'
 import { bind, type Database } from './database.ts'
@@ -14,10 +15,20 @@ import * as statisticsQueries from './statistics.ts'
 import * as stockQueries from './stock.ts'
 import { thin } from './thinning.ts'
 import * as tickQueries from './ticks.ts'
+import * as waitingQueries from './waiting.ts'
 
 /** All queries of one database, as operations know them. */
 export const storesOf = (db: Database) => ({
-  spares: bind(db, { ...stockQueries, ...spareQueries, ...armingQueries, ...leavingQueries, ...levelQueries }),
+  // What brings spares into stock serves those who wait, too: so arrivals come after the statements that they are made of.
+  spares: bind(db, {
+    ...stockQueries,
+    ...spareQueries,
+    ...armingQueries,
+    ...leavingQueries,
+    ...levelQueries,
+    ...waitingQueries,
+    ...arrivalQueries
+  }),
   claims: { ...bind(db, claimQueries), ...claimGroups(db) },
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),

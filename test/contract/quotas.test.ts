@@ -7,6 +7,7 @@ import {
   aVolume,
   CALL,
   clientOf,
+  hideType,
   limiterOf,
   pool,
   rival,
@@ -127,13 +128,23 @@ describe('a quota', () => {
 })
 
 describe("the service's client", () => {
-  it('knows how much more a project may have, of each type too, and of what it may have all', async t => {
+  it('knows how much more a project may have, of each type and in one volume too, and of what it may have all', async t => {
     const limit = await limiterOf(t, rival)
     const { volumes, gigabytes } = await usageOf(rival)
-    await limit({ volumes: volumes + 4, gigabytes: gigabytes + 50, 'gigabytes_ceph-ssd': 30 })
+    await limit({ volumes: volumes + 4, gigabytes: gigabytes + 50, 'gigabytes_ceph-ssd': 30, per_volume_gigabytes: 40 })
     const room = await (await clientOf(t, 'tenant-b-user').pool(CALL)).volumes.quota(CALL)
-    assert.deepEqual(Object.fromEntries(room), { volumes: 4, gigabytes: 50, 'gigabytes_ceph-ssd': 30 })
+    const all = { volumes: 4, gigabytes: 50, 'gigabytes_ceph-ssd': 30, per_volume_gigabytes: 40 }
+    assert.deepEqual(Object.fromEntries(room), all)
     const unlimited = await (await clientOf(t, 'pool-svc').pool(CALL)).volumes.quota(CALL)
     assert.deepEqual(Object.fromEntries(unlimited), {})
+  })
+
+  it('knows which volume types a project may use: a private one is for its own, and for admins', async t => {
+    const type = await hideType(t, 'ceph-sas')
+    const isShown = async (user: string) =>
+      (await (await clientOf(t, user).pool(CALL)).volumes.types(CALL)).includes('ceph-sas')
+    assert.deepEqual([await isShown('tenant-b-user'), await isShown('admin')], [false, true])
+    await type.show(rival)
+    assert.equal(await isShown('tenant-b-user'), true)
   })
 })

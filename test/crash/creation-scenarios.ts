@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict'
+import { disksOf } from '../simulation/complaints.ts'
 import { oneDisk, type Scenario, stepsOf } from './scenario.ts'
 import type { Stage } from './stage.ts'
 import type { Act } from './worker.ts'
@@ -8,8 +10,8 @@ export const CREATIONS: readonly Scenario[] = [
     name: 'a claim that finds no spare',
     given: noStock,
     steps: stepsOf(`
-      claims.open volumes.pages images.find spares.hasStale spares.requestFor claims.noteCreating volumes.create
-      spares.noteVolume claims.noteCreating claims.release
+      claims.open volumes.pages images.find spares.hasStale volumes.quota volumes.types claims.beginCreating
+      spares.requestFor volumes.create spares.noteVolume claims.noteCreating claims.release
     `),
     afterwards: oneDisk(0),
     whenRepeated: oneDisk(0)
@@ -36,11 +38,48 @@ export const CREATIONS: readonly Scenario[] = [
     afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)
   },
   {
+    name: 'check_state, when a spare comes into stock that a claim waits for',
+    given: async stage => {
+      const act = await noStock(stage)
+      await stage.tick('replenish')
+      await stage.perform(act)
+      stage.pass(5) // The first of three is finished.
+      return { tick: 'check_state' }
+    },
+    steps: stepsOf(`
+      spares.onTheirWay volumes.pages spares.noteFinished transfers.create spares.noteArmed claims.resume spares.ofClaim
+      images.find volumes.find volumes.find volumes.update transfers.accept claims.settle claims.find
+    `),
+    afterwards: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock),
+    whenRepeated: async (stage, _act, stock) => await oneDisk(0)(stage, { claim: stage.request() }, stock)
+  },
+  {
+    name: 'a claim again, when its disk has failed and a spare is in stock',
+    given: async stage => {
+      const act = await noStock(stage)
+      await stage.perform(act)
+      for (const volume of disksOf(stage.cloud, stage.project('pool'))) stage.cloud.volumes.remove(volume)
+      await assert.rejects(stage.perform(act), /another is made/)
+      stage.pass(30)
+      await stage.tick('replenish')
+      stage.pass(30)
+      await stage.tick('check_state')
+      return act
+    },
+    steps: stepsOf(`
+      claims.open claims.living claims.resume spares.ofClaim images.find volumes.pages volumes.quota volumes.types
+      claims.beginCreating spares.requestFor claims.release claims.open claims.living claims.resume spares.ofClaim
+      images.find volumes.find volumes.find volumes.update transfers.accept claims.settle
+    `),
+    afterwards: oneDisk(1),
+    whenRepeated: oneDisk(1)
+  },
+  {
     name: 'a claim whose disk is made in its project itself',
     options: { user: 'admin' },
     given: noStock,
     steps: stepsOf(`
-      claims.open volumes.pages images.find spares.hasStale claims.noteCreating volumes.create claims.noteCreating
+      claims.open volumes.pages images.find spares.hasStale claims.beginCreating volumes.create claims.noteCreating
       claims.release
     `),
     afterwards: oneDisk(0)
@@ -49,8 +88,8 @@ export const CREATIONS: readonly Scenario[] = [
     name: 'replenish',
     given: async () => ({ tick: 'replenish' }),
     steps: stepsOf(`
-      spares.need spares.stock snapshots.list volumes.find volumes.find volumes.find images.add spares.stock
-      volumes.quota spares.request volumes.create volumes.create spares.noteVolume spares.noteVolume
+      spares.need spares.stock snapshots.list volumes.find volumes.find volumes.find images.add
+      images.replaceGone spares.stock volumes.quota spares.request volumes.create volumes.create spares.noteVolume spares.noteVolume
     `)
   },
   {

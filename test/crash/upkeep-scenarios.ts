@@ -60,14 +60,15 @@ export const UPKEEP: readonly Scenario[] = [
     given: muchToMend,
     steps: stepsOf(`
       claims.unsettled claims.resume claims.resume claims.resume spares.ofClaim spares.ofClaim
-      spares.ofClaim images.find volumes.find volumes.find transfers.ofVolume transfers.delete volumes.find
-      claims.noteCreating volumes.update volumes.find volumes.find transfers.create claims.settle
-      spares.noteFinished spares.noteTransfer claims.release volumes.update transfers.create spares.putBack
+      spares.ofClaim images.find volumes.find volumes.find transfers.ofVolume claims.noteCreating transfers.delete
+      volumes.find volumes.find volumes.update volumes.find spares.noteFinished transfers.create claims.settle
+      volumes.find spares.noteTransfer claims.release volumes.update transfers.create spares.putBack
       claims.find spares.noteTransfer claims.forget transfers.accept claims.release claims.settle
       claims.find claims.find volumes.pages spares.ofVolumes spares.unlisted volumes.find
       spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt
-      transfers.pages spares.ofVolumes spares.unlisted orphans.note spares.retireStale images.list snapshots.list volumes.find volumes.find volumes.find pools.noteNewer
-      spares.nextRetired volumes.find spares.drop claims.prune history.prune history.thin history.recount
+      transfers.pages spares.ofVolumes spares.unlisted orphans.note spares.retireStale snapshots.list volumes.find
+      volumes.find volumes.find images.list images.setGone pools.noteNewer spares.nextRetired volumes.find spares.drop
+      claims.prune history.prune history.forgetRefusals history.thin history.recount
     `),
     afterwards: async (stage, _act, stock) => {
       await oneDisk(3)(stage, { claim: stage.request({ hostname: 'web-01' }) }, stock)

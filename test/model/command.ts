@@ -30,6 +30,15 @@ export const command = ({ name, replica = 0, when = () => true, run }: Parts): C
   }
 })
 
+/** One after the other, as far as they can be done: what chance alone seldom brings about. */
+export const series = (commands: readonly Command[]): Command => ({
+  check: () => true,
+  toString: () => commands.map(String).join(', '),
+  async run(model, real) {
+    for (const one of commands) if (one.check(model)) await one.run(model, real)
+  }
+})
+
 export const POOLS = ['debian12 ssd', 'debian12 sas']
 export const replica = nat(1)
 

@@ -8,6 +8,7 @@ import {
   byId,
   type Claim,
   isSame,
+  LIMITS,
   type Named,
   newClaim,
   type Request,
@@ -44,30 +45,32 @@ export class Model extends Stock {
   }
 
   #serve(request: Request): Answer {
-    const { project, pool, onEmpty, gib = 0 } = request
-    const claim = newClaim(request)
+    const { project, pool, onEmpty } = request
+    const claim = newClaim(request, this.now)
     const existing = this.#existing(request)
-    const stock = this.stock(pool).slice(0, onEmpty === 'fail' ? 6 : 3)
+    const stock = this.stock(pool)
     if (existing) {
-      if (stock[0] && !this.isFit(stock[0])) this.setRetiring(stock[0]) // It was to be given, so it was looked at.
+      if (stock[0]) this.#letGo(stock[0]) // It was to be given, so it was looked at.
       return this.#giveExisting(claim, existing)
     }
+    let triesLeft = onEmpty === 'fail' ? 6 : 3
     for (const spare of stock) {
-      const grows = gib > spare.gib // First of all, so that the quota is checked for the whole of it.
-      const isRefused = this.has(spare.volume) && this.full.has(project) && (this.isFit(spare) || !grows)
+      if (triesLeft === 0) break
+      if (this.has(spare.volume)) triesLeft -= 1
+      const isRefused = this.has(spare.volume) && this.full.has(project)
       if (this.isFit(spare) && !isRefused) return this.#handOver(claim, spare)
-      if (grows || !this.isFit(spare)) this.setRetiring(spare)
-      if (isRefused && grows) spare.volume.gib = gib
+      if (this.has(spare.volume)) this.#letGo(spare)
+      else this.drop(spare)
       if (isRefused) return { code: 'quota_exceeded' }
     }
     this.findImages()
     const noStock = this.pool(pool).target === undefined ? 'no_pool' : 'empty'
     const reason = stock.length > 0 ? 'handover_failed' : noStock
-    return onEmpty === 'fail' ? this.#refuse(request, reason) : this.#create(claim, reason)
+    return onEmpty === 'fail' ? this.#refuseEmpty(request, reason) : this.#create(claim, reason)
   }
 
   /** Counts as a miss, once an hour however often it is asked. */
-  #refuse({ project, name, pool }: Request, reason: string): Answer {
+  #refuseEmpty({ project, name, pool }: Request, reason: string): Answer {
     const key = `${project} ${name}`
     if (this.now - (this.#refusedAt.get(key) ?? Number.NEGATIVE_INFINITY) >= 3_600) {
       this.#refusedAt.set(key, this.now)
@@ -90,9 +93,46 @@ export class Model extends Stock {
     return found.toSorted((a, b) => rank(a) - rank(b) || a.madeAt - b.madeAt || byId(a, b))[0]
   }
 
+  /** From a claim that cannot have it: as it was, or retired. */
+  #letGo(spare: Spare): void {
+    if (this.isFit(spare)) this.arrive(spare)
+    else this.setRetiring(spare)
+  }
+
+  /** Unless a spare has come into stock meanwhile, for a claim that has not had its share of them. */
   #create(claim: Claim, missReason: string | undefined): Answer {
+    if (this.full.has(claim.project)) return this.#refuse(claim, 'quota_exceeded')
+    const others = this.claims.filter(one => one.project === claim.project && one.status === 'creating')
+    if (!others.includes(claim) && others.length >= LIMITS.creatingMaxPerProject) return { code: 'rate_limited' }
+    this.#record(claim, { status: 'creating', source: 'created', missReason, volume: undefined })
+    const taken = missReason === 'handover_failed' ? undefined : this.#take(claim)
+    if (taken) return this.#handOverOne(claim, taken)
     const { volume } = this.make(claim.pool, claim)
-    return this.#record(claim, { status: 'creating', source: 'created', missReason, volume })
+    return this.#record(claim, { volume })
+  }
+
+  #take(claim: Claim): Spare | undefined {
+    const [spare] = this.stock(claim.pool)
+    return spare && Object.assign(spare, { status: 'reserved', claim })
+  }
+
+  /** One that came from stock may be unfit; then the next ones are tried, and at last another is made. */
+  #handOverOne(claim: Claim, first: Spare): Answer {
+    let spare: Spare | undefined = first
+    for (let tries = 0; spare; ) {
+      if (this.isFit(spare) || (this.has(spare.volume) && this.full.has(claim.project))) {
+        return this.#handOver(claim, spare)
+      }
+      if (this.has(spare.volume)) tries += 1
+      this.setRetiring(spare)
+      spare = tries < 3 ? this.#take(claim) : undefined
+    }
+    return this.#create(claim, claim.missReason)
+  }
+
+  #refuse(claim: Claim, code: string): Answer {
+    this.claims = this.claims.filter(one => one !== claim)
+    return { code }
   }
 
   /** A disk that is being made for a claim is handed over once it is finished, and replaced where it fails. */
@@ -102,6 +142,7 @@ export class Model extends Stock {
       const existing = this.#existing(claim)
       return existing ? this.#giveExisting(claim, existing) : this.#create(claim, claim.missReason)
     }
+    if (spare.isFinished) return this.#handOverOne(claim, spare)
     if (!this.isFit(spare)) {
       this.giveUp(spare)
       return { code: 'claim_unsettled' }
@@ -113,9 +154,9 @@ export class Model extends Stock {
 
   #handOver(claim: Claim, spare: Spare): Answer {
     if (this.full.has(claim.project)) {
-      this.setRetiring(spare) // It was made for this claim alone.
-      this.claims = this.claims.filter(one => one !== claim)
-      return { code: 'quota_exceeded' }
+      if (this.fitsPool(spare)) this.#letGo(spare)
+      else this.setRetiring(spare) // It was made for this claim alone.
+      return this.#refuse(claim, 'quota_exceeded')
     }
     const { volume } = spare
     this.drop(spare)
@@ -141,7 +182,12 @@ export class Model extends Stock {
     for (const spare of ready) this.noteFinished(spare)
     for (const spare of mine) this.giveUp(spare)
     this.deleteRetired()
+    const forStock = ready.filter(({ claim }) => !claim)
     for (const spare of ready) if (spare.claim) this.#handOver(spare.claim, spare)
+    for (const spare of forStock) {
+      this.arrive(spare)
+      if (spare.claim) this.#handOverOne(spare.claim, spare)
+    }
     return { checked: onTheirWay.length, available: ready.length, dropped: mine.length }
   }
 

@@ -45,6 +45,7 @@ export class Real {
     const limits = {
       creating_max: LIMITS.creatingMax,
       creating_max_per_snapshot: LIMITS.creatingMaxPerSnapshot,
+      creating_max_per_project: LIMITS.creatingMaxPerProject,
       budget_gib: LIMITS.budgetGib
     }
     return new Real(t, await aService(t, { filled: false, role, clock: new StillClock(), config: { limits } }))

@@ -4,7 +4,7 @@ import { type Arbitrary, constant, constantFrom, nat, record } from 'fast-check'
 import { at, type Command, command, type Parts, POOLS, replica } from './command.ts'
 import type { Model } from './model.ts'
 import { type Targets, toPool } from './real.ts'
-import { oldestFirst } from './state.ts'
+import { GIB, oldestFirst, type Spare } from './state.ts'
 
 const tick = (path: string, expect: (model: Model) => object, when?: Parts['when']): Arbitrary<Command> =>
   replica.map(replica =>
@@ -21,11 +21,36 @@ const tick = (path: string, expect: (model: Model) => object, when?: Parts['when
     })
   )
 
-/** At most one disk of a pool that is not simply on its way: they are settled side by side, in no order. */
-const isOrdered = (model: Readonly<Model>): boolean => {
-  const ended = model.spares.filter(one => one.claim && !(model.has(one.volume) && one.volume.status === 'creating'))
-  return new Set(ended.map(({ pool }) => pool)).size === ended.length
-}
+type Kept = Readonly<Model>
+
+const isOnItsWay = (model: Kept, { volume }: Spare): boolean => model.has(volume) && volume.status === 'creating'
+
+/** Its project refuses it, so it goes back into stock, or on to a claim that waits. */
+const isPutBack = (model: Kept, spare: Spare): boolean =>
+  spare.claim !== undefined && model.full.has(spare.claim.project) && model.fitsPool(spare)
+
+/**
+ * Claims are settled side by side, in no order: of a pool at most one whose disk is not simply on its way, or that takes one
+ * from stock; and none that puts one back while others wait.
+ */
+const settlesInOrder = (model: Kept): boolean =>
+  model.pools.every(({ name }) => {
+    const creating = model.claims.filter(({ pool, status }) => pool === name && status === 'creating')
+    const disks = model.spares.filter(({ pool, claim }) => pool === name && claim)
+    const ended = disks.filter(disk => !isOnItsWay(model, disk))
+    const takers = ended.length + model.stock(name).length > 0 ? creating.length - disks.length : 0
+    const isPassedOn = ended.some(disk => isPutBack(model, disk)) && creating.length > 1
+    return ended.length + takers <= 1 && !isPassedOn
+  })
+
+/** Spares are armed side by side, too: of a pool at most one comes into stock where claims wait for it. */
+const arrivesInOrder = (model: Kept): boolean =>
+  model.pools.every(({ name }) => {
+    const ready = model.spares.filter(one => one.pool === name && !one.isFinished && one.volume.status === 'available')
+    const arriving = ready.filter(one => one.status === 'creating' || isPutBack(model, one))
+    const waiting = model.waitingFor({ pool: name, gib: GIB[name] ?? 0 }).filter(one => isOnItsWay(model, one))
+    return arriving.length <= 1 || waiting.length === 0
+  })
 
 export const replenishTwice = constant(
   command({
@@ -103,5 +128,5 @@ export const targetChanges = constantFrom(...TARGETS).map(targets =>
 )
 
 export const replenishments = tick('replenish', model => model.replenish())
-export const checks = tick('check', model => model.check())
-export const reconciliations = tick('reconcile', model => model.reconcile(), isOrdered)
+export const checks = tick('check', model => model.check(), arrivesInOrder)
+export const reconciliations = tick('reconcile', model => model.reconcile(), settlesInOrder)

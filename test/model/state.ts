@@ -29,6 +29,7 @@ export interface Claim extends Named {
   id: string
   readonly request: Request
   readonly pool: string
+  readonly since: number
   status: 'creating' | 'available' | 'gone'
   source: 'existing' | 'pool' | 'created'
   missReason: string | undefined
@@ -66,7 +67,7 @@ export interface Pool {
   refused: Record<string, number>
 }
 
-export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, budgetGib: 80 }
+export const LIMITS = { creatingMax: 3, creatingMaxPerSnapshot: 2, creatingMaxPerProject: 2, budgetGib: 80 }
 /** What one disk takes. */
 export const GIB: Record<string, number> = { 'debian12 ssd': 20, 'debian12 sas': 20, 'windows2022 ssd': 40 }
 /** As by default. */
@@ -79,7 +80,8 @@ export const oldestFirst = (a: Spare, b: Spare): number => a.since - b.since || 
 
 export const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1)
 
-export const newClaim = (request: Request): Claim => ({
+export const newClaim = (request: Request, since: number): Claim => ({
+  since,
   project: request.project,
   name: request.name,
   pool: request.pool,

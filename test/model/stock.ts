@@ -104,21 +104,42 @@ export class Stock {
     return spare
   }
 
-  protected isFit = ({ volume }: Spare): boolean => this.has(volume) && volume.status !== 'error'
+  isFit = ({ volume }: Spare): boolean => this.has(volume) && volume.status !== 'error'
 
   protected isOverdue({ pool, since }: Spare): boolean {
     return this.now - since > Math.max(600, 3 * this.pool(pool).longestLeadTime)
   }
 
-  /** Its volume is finished: into stock, armed, or ready for its claim. */
+  /** Its volume is finished: ready for its claim, or to be armed. */
   protected noteFinished(spare: Spare): void {
     const pool = this.pool(spare.pool)
     const longestLeadTime = Math.max(pool.longestLeadTime, this.now - spare.since)
     Object.assign(pool, { failures: 0, retryAt: 0, longestLeadTime })
     spare.isFinished = true
-    if (spare.claim) return
-    spare.status = 'available'
-    spare.volume.status = 'awaiting-transfer'
+  }
+
+  /** Into stock, armed; or to the claim that has waited longest for one like it, whose own goes on for the stock. */
+  protected arrive(spare: Spare): void {
+    Object.assign(spare, { status: 'available', claim: undefined })
+    Object.assign(spare.volume, { status: 'awaiting-transfer', name: `spare-${spare.id}` })
+    const own = spare.isKept || this.isCurrent(spare) ? this.waitingFor(spare)[0] : undefined
+    if (!own?.claim) return
+    own.claim.volume = spare.volume
+    Object.assign(spare, { status: 'reserved', claim: own.claim })
+    Object.assign(own, { status: 'creating', claim: undefined })
+  }
+
+  /** The disks that are being made for claims that a spare like it would serve, the longest wait first. */
+  waitingFor({ pool, gib }: Pick<Spare, 'pool' | 'gib'>): Spare[] {
+    const isAlike = (one: Spare): boolean => one.pool === pool && one.gib === gib && this.isCurrent(one)
+    const waiting = this.spares.filter(one => one.claim && !one.isFinished && isAlike(one))
+    return waiting.toSorted((a, b) => (a.claim?.since ?? 0) - (b.claim?.since ?? 0))
+  }
+
+  /** As good as the pool's own, whoever it was made for. */
+  fitsPool(spare: Spare): boolean {
+    const isServed = spare.isKept || this.isCurrent(spare)
+    return this.pool(spare.pool).target !== undefined && isServed && spare.gib === GIB[spare.pool]
   }
 
   /** A creation that failed: its pool waits, longer each time. */

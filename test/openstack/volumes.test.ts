@@ -250,7 +250,11 @@ describe('the quota', () => {
         }
       }
     })
-    assert.deepEqual(Object.fromEntries(await volumes.quota(CALL)), { volumes: 5, 'gigabytes_ceph-ssd': 0 })
+    assert.deepEqual(Object.fromEntries(await volumes.quota(CALL)), {
+      volumes: 5,
+      'gigabytes_ceph-ssd': 0,
+      per_volume_gigabytes: 500
+    })
     assert.equal(cloud.seen.at(-1)?.query.get('usage'), 'true')
   })
 
@@ -265,6 +269,19 @@ describe('the quota', () => {
     }
     cloud.onCinder('GET /limits', { body: { limits: { rate: [], absolute } } })
     assert.deepEqual(Object.fromEntries(await volumes.quota(CALL)), { volumes: 7 })
+  })
+})
+
+describe('the volume types', () => {
+  it('are all that the token may use, by their names: an admin has to ask for the private ones', async t => {
+    const { cloud, volumes } = await aPool(t)
+    const types = [
+      { id: 't1', name: 'ceph-ssd', is_public: true },
+      { id: 't2', name: 'ceph-sas', is_public: false }
+    ]
+    cloud.onCinder('GET /types', { body: { volume_types: types } })
+    assert.deepEqual(await volumes.types(CALL), ['ceph-ssd', 'ceph-sas'])
+    assert.equal(cloud.seen.at(-1)?.query.get('is_public'), 'None')
   })
 })
 

@@ -63,9 +63,14 @@ describe('a spare that somebody has laid hands on', () => {
     ['in a transfer made by the claim', { prearm: false }, 'tenant-a']
   ] as const
   const HANDS = {
-    attached: ({ sandbox, project }: TestService, id: string) => {
-      const operator = { userId: 'operator', projectId: project('pool'), roles: ['admin'], requestId: 'req-operator' }
-      attachVolume(sandbox.cloud, operator, id, { serverId: null, hostName: 'host', device: '/dev/vdb' })
+    attached: (service: TestService, id: string) => {
+      const operator = {
+        userId: 'operator',
+        projectId: service.project('pool'),
+        roles: ['admin'],
+        requestId: 'req-operator'
+      }
+      attachVolume(service.sandbox.cloud, operator, id, { serverId: null, hostName: 'host', device: '/dev/vdb' })
     },
     renamed: ({ sandbox }: TestService, id: string) => {
       const volume = sandbox.cloud.volumes.get(id)
@@ -81,7 +86,7 @@ describe('a spare that somebody has laid hands on', () => {
       const [oldest] = (await service.spares()).toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1))
       const id = oldest?.volume_id ?? ''
       lay(service, id)
-      const { updatedAt, ...before } = { ...volumeIn(service, id) }
+      const { updatedAt: _, ...before } = { ...volumeIn(service, id) }
       const hostnames = ['a', 'b', 'c', 'd']
       const given: string[] = []
       for (const hostname of hostnames) {

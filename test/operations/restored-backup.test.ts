@@ -24,7 +24,7 @@ const aPool = (t: TestContext, { claims, role }: Mode): Promise<TestService> =>
 
 /** What anybody can see of a disk. */
 const looksOf = (service: TestService, id: string): unknown => {
-  const { type, updatedAt, ...looks } = { ...service.sandbox.cloud.volumes.get(id) }
+  const { type, updatedAt: _, ...looks } = { ...service.sandbox.cloud.volumes.get(id) }
   return { ...looks, type: type?.name }
 }
 
@@ -38,9 +38,14 @@ async function claimed(service: TestService, project: string, ...hostnames: stri
   return ids
 }
 
-function attach({ sandbox, project }: TestService, id = ''): void {
-  const operator = { userId: 'operator', projectId: project('pool'), roles: ['admin'], requestId: 'req-operator' }
-  attachVolume(sandbox.cloud, operator, id, { serverId: null, hostName: 'host', device: '/dev/vda' })
+function attach(service: TestService, id = ''): void {
+  const operator = {
+    userId: 'operator',
+    projectId: service.project('pool'),
+    roles: ['admin'],
+    requestId: 'req-operator'
+  }
+  attachVolume(service.sandbox.cloud, operator, id, { serverId: null, hostName: 'host', device: '/dev/vda' })
 }
 
 async function mend(service: TestService): Promise<void> {
@@ -125,7 +130,7 @@ describe.for(SETTINGS)('after an older backup came back, where disks go $how, an
     const answered: string[] = []
     let restore = async (): Promise<void> => undefined
     const { claims } = service.service.deps
-    const { settle } = claims
+    const settle = claims.settle.bind(claims)
     Object.assign(claims, {
       settle: async (...args: Parameters<typeof settle>) => {
         restore = await takeBackup(service.service.db)

@@ -6,7 +6,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   requested: ['creating', 'retiring', 'gone'],
   creating: ['available', 'retiring', 'gone'],
   available: ['creating', 'reserved', 'retiring', 'gone'],
-  reserved: ['available', 'retiring', 'gone'],
+  reserved: ['requested', 'creating', 'available', 'retiring', 'gone'],
   retiring: ['gone']
 }
 const PAIRS = SPARE_STATUSES.flatMap(from => [...SPARE_STATUSES, 'gone' as const].map(to => [from, to] as const))

@@ -31,7 +31,7 @@ export interface Told {
 type Answer = Partial<Pick<ClaimView, 'volume_id' | 'claim_id' | 'source'> & Pick<Problem, 'code'>>
 
 /** To be repeated: by what a cloud with faults may answer, and a service that is killed. */
-const REPEATED = /^(202|401 unauthenticated|403 quota_exceeded|50[234] \w+|no answer)$/
+const REPEATED = /^(202|401 unauthenticated|403 quota_exceeded|429 rate_limited|50[234] \w+|no answer)$/
 /** However long the service asks for: the test is to be over soon. */
 const RETRY_AFTER_MS_MAX = 1_000
 /** After a reply that was lost; somebody may have died with the claim, and then nobody may go on with it for ten seconds. */

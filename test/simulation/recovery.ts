@@ -57,6 +57,9 @@ async function pass(world: World, ms: number): Promise<void> {
   }
 }
 
+/** After so long a tenant asks an administrator. */
+const STUCK_SECONDS = 600
+
 /** What only an administrator of the cloud may do: reset what Cinder believes to be making or deleting for ever. */
 function repair(world: World): void {
   const { watch, cloud, admin } = world
@@ -64,6 +67,12 @@ function repair(world: World): void {
   for (const volume of world.disks('pool')) {
     const isStuck = volume.status === 'creating' || volume.status === 'error_deleting'
     if (isStuck && retiring.has(volume.id)) changeVolume(cloud, admin, volume, { status: 'error' })
+  }
+  // In a tenant's own project the service gives nothing up: what is there is the tenant's.
+  for (const volume of [...world.disks('tenant-a'), ...world.disks('tenant-b')]) {
+    const seconds = (cloud.now() - volume.createdAt) / 1000
+    const isStuck = volume.status === 'creating' && seconds > STUCK_SECONDS
+    if (isStuck) changeVolume(cloud, admin, volume, { status: 'error' })
   }
 }
 

@@ -126,7 +126,8 @@ export class Watch {
       const isBack = spare.status === 'available' && this.#retired.has(spare.volume_id ?? '')
       assert.ok(!isBack, `rule 6: volume ${spare.volume_id} was retired and is in stock again`)
       if (was === 'retiring') assert.equal(spare.status, 'retiring', `rule 6: ${spare.id} is ${spare.status} again`)
-      if (was === 'available' && spare.status === 'reserved') checkCurrent(spare, after.images)
+      if (was !== undefined && was !== 'reserved' && spare.status === 'reserved') checkCurrent(spare, after.images)
+      if (was !== 'available' && spare.status === 'available') checkNobodyWaits(spare, after)
     }
     const isNew = ({ id, status }: SpareRow): boolean => status === 'requested' && !before.has(id)
     if (after.spares.some(isNew)) this.#checkCreation(after, isNew)
@@ -173,6 +174,17 @@ const isServed = ({ os, type, snapshot_id, kept }: SpareRow, images: readonly Im
 
 function checkCurrent(spare: SpareRow, images: readonly ImageRow[]): void {
   assert.ok(isServed(spare, images), `rule 6: spare ${spare.id} of a snapshot that is no longer current was taken`)
+}
+
+/** Who waits longest is served first: a spare comes into stock only where no claim has one like it being made. */
+function checkNobodyWaits(spare: SpareRow, { spares, images }: Tables): void {
+  if (!isServed(spare, images)) return
+  const { os, type, size } = spare
+  const isAlike = (one: SpareRow): boolean => one.os === os && one.type === type && one.size === size
+  const waiting = spares.find(
+    one => one.claim_id && !one.available_at && isAlike(one) && isServed({ ...one, kept: false }, images)
+  )
+  assert.ok(!waiting, `spare ${spare.id} came into stock, and claim ${waiting?.claim_id} waits for one`)
 }
 
 export async function readTables(db: Database): Promise<Tables> {

@@ -12,7 +12,8 @@ const store = await aStore(RIVALS)
 const { claims, spares, images, pools, open, stock, rows, statusOf, overlapping } = store
 
 /** By Cinder, and nothing is to be armed. */
-const finish = (id: string, at: Date): Promise<Spare[]> => spares.noteFinished([{ id, toArm: false }], noon(99), at)
+const finish = (id: string, at: Date, claimId?: string): Promise<Spare[]> =>
+  spares.noteFinished([{ id, toArm: false, claimId }], noon(99), at)
 
 async function aClaim(hostname = 'web-01'): Promise<Claim> {
   const opening = await open({ hostname })
@@ -116,7 +117,7 @@ describe('reserving the oldest spare', () => {
 describe('a status that has moved is an outcome, not an error', () => {
   it.for(SPARE_STATUSES)('putting back a spare that is %s', async status => {
     const spare = await aSpareIn(status)
-    assert.equal(await spares.putBack(spare.id, held(spare.claimId), noon(1)), false) // The reserved one was never in stock.
+    assert.equal(await spares.putBack(spare.id, held(spare.claimId), noon(1)), undefined) // The reserved one was never in stock.
     assert.equal(await statusOf(spare.id), status)
   })
 
@@ -124,10 +125,10 @@ describe('a status that has moved is an outcome, not an error', () => {
     const [spare] = await stock(1)
     const { id } = await aClaim()
     assert.ok(spare)
-    assert.equal(await spares.putBack(spare.id, held(id), noon(1)), true)
+    assert.deepEqual(await spares.putBack(spare.id, held(id), noon(1)), { ...spare, updatedAt: noon(1) })
     const [after] = (await spares.list({ limit: 10 })).rows
     assert.deepEqual(after, { ...spare, updatedAt: noon(1) })
-    assert.equal(await spares.putBack(spare.id, held(id), noon(1)), false)
+    assert.equal(await spares.putBack(spare.id, held(id), noon(1)), undefined)
   })
 
   const MOVES = SPARE_STATUSES.flatMap(is => SPARE_STATUSES.map(from => [is, from] as const))
@@ -181,10 +182,10 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.ok(spare)
     const before = await aClaim('web-01')
     assert.equal(await spares.noteTransfer(spare.id, held(before.id), TRANSFER, noon(1)), true)
-    assert.equal(await spares.putBack(spare.id, held(before.id), noon(1)), true)
+    assert.ok(await spares.putBack(spare.id, held(before.id), noon(1)))
     const claim = await aClaim('web-02')
     assert.equal(await spares.noteTransfer(spare.id, held(before.id), undefined, noon(2)), false)
-    assert.equal(await spares.putBack(spare.id, held(before.id), noon(2)), false)
+    assert.equal(await spares.putBack(spare.id, held(before.id), noon(2)), undefined)
     assert.equal(await spares.retire(spare.id, 'reserved', noon(2), held(before.id)), false)
     assert.deepEqual((await spares.ofClaim(claim.id))?.transfer, TRANSFER)
   })
@@ -196,7 +197,7 @@ describe('a status that has moved is an outcome, not an error', () => {
     assert.ok(await claims.resume(claimId, aLease(60), noon(11)))
     const lost = held(claimId)
     assert.equal(await spares.noteTransfer(spare.id, lost, TRANSFER, noon(12)), false)
-    assert.equal(await spares.putBack(spare.id, lost, noon(12)), false)
+    assert.equal(await spares.putBack(spare.id, lost, noon(12)), undefined)
     assert.equal(await spares.retire(spare.id, 'reserved', noon(12), lost), false)
     assert.equal((await spares.ofClaim(claimId))?.status, 'reserved')
     await spares.drop(spare.id, 'reserved')
@@ -207,14 +208,14 @@ describe('a status that has moved is an outcome, not an error', () => {
     const [spare] = await stock(1)
     assert.ok(spare)
     const { id: claimId } = await aClaim()
-    let isBack: boolean | undefined
+    let back: Spare | undefined
     await overlapping(
       on => on.claims.resume(claimId, aLease(21), noon(11)),
       async on => {
-        isBack = await on.spares.putBack(spare.id, held(claimId), noon(11))
+        back = await on.spares.putBack(spare.id, held(claimId), noon(11))
       }
     )
-    assert.deepEqual([isBack, await statusOf(spare.id)], [false, 'reserved'])
+    assert.deepEqual([back, await statusOf(spare.id)], [undefined, 'reserved'])
   })
 
   it('arming a spare whose arming ends later than any could, as when the database’s clock was set back since', async () => {
@@ -365,13 +366,13 @@ describe('noting finished volumes', () => {
   it('leaves a disk made for a claim reserved, ready to be handed over', async () => {
     const spare = await aSpareIn('reserved')
     await spares.noteVolume(spare.id, 'volume', NOON)
-    const [after] = await finish(spare.id, noon(14))
+    const [after] = await finish(spare.id, noon(14), spare.claimId)
     assert.deepEqual([after?.status, after?.claimId, after?.availableAt], ['reserved', spare.claimId, noon(14)])
   })
 
   it('leaves a disk for a claim alone whose volume is not known', async () => {
     const spare = await aSpareIn('reserved')
-    assert.deepEqual(await finish(spare.id, noon(14)), [])
+    assert.deepEqual(await finish(spare.id, noon(14), spare.claimId), [])
   })
 
   it.for(['requested', 'retiring'] as const)('leaves alone one that is %s', async status => {

@@ -84,8 +84,11 @@ describe("the service, as an admin in the pool's project, is killed in the middl
     await real.process.start()
     await reconcile(real)
     assert.deepEqual(await disksOf(real, tenantA, tenantB), moved)
-    assert.equal(given(await real.served(tenantA, { hostname: 'own' })).volumeId, moved[0])
-    assert.equal(given(await real.served(apiServer, toB)).volumeId, moved[1])
+    const again = [await real.served(tenantA, { hostname: 'own' }), await real.served(apiServer, toB)].map(given)
+    assert.deepEqual(
+      again,
+      moved.map(volumeId => ({ status: 200, source: 'pool', volumeId }))
+    )
     await reconcileTwice(real)
     isDisjoint(await stock(real), moved)
     isDisjoint(

@@ -1,6 +1,6 @@
 /** Settings in which promises were broken before: an admin as the service's user, no transfer that guards, callers without quota. */
 import assert from 'node:assert/strict'
-import { beforeAll, describe, it, type TestContext } from 'vitest'
+import { beforeAll, beforeEach, describe, it, type TestContext } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { ctl } from '../openstack/cloud.ts'
 import { settled } from '../openstack/golden.ts'
@@ -79,7 +79,7 @@ describe("the service, as an admin in the pool's project, is killed in the middl
     const moved = await eventually('Cinder has moved both', async () => {
       const volumes = (await allVolumes(admin)).filter(({ id }) => before.includes(id))
       const [own, named] = [tenantA, tenantB].map(({ projectId }) => volumes.find(one => projectOf(one) === projectId))
-      return own && named && [own.id, named.id]
+      return own && named && [own.id as string, named.id as string]
     })
     await real.process.start()
     await reconcile(real)
@@ -221,8 +221,8 @@ describe("a claim's own fault", () => {
   let real: RealService
   beforeAll(async () => {
     real = await aRealService(lifetime, settings(4))
-    await real.full()
   })
+  beforeEach(() => real.full())
 
   /** Whatever is refused: the same stock, all of it as large as it was, and nothing made. */
   async function costsNothing(refused: () => Promise<void>): Promise<void> {

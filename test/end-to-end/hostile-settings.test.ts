@@ -54,9 +54,9 @@ const looksOf = async (real: RealPool, ids: readonly string[]): Promise<Body[]> 
 const usageOf = async (admin: Session, { projectId }: Session): Promise<Body> =>
   (await admin.get(`/os-quota-sets/${projectId}?usage=true`)).quota_set
 
-const projectOf = (volume: Body | undefined): string => volume?.['os-vol-tenant-attr:tenant_id']
+const projectOf = (volume: Body): string => volume['os-vol-tenant-attr:tenant_id']
 
-const isDisjoint = (some: readonly string[], others: readonly string[]): void =>
+const assertDisjoint = (some: readonly string[], others: readonly string[]): void =>
   assert.deepEqual(
     some.filter(id => others.includes(id)),
     []
@@ -76,27 +76,32 @@ describe("the service, as an admin in the pool's project, is killed in the middl
       [tenantA, tenantB],
       [() => real.claim(tenantA, { hostname: 'own' }), () => real.claim(apiServer, toB)]
     )
-    const moved = await eventually('Cinder has moved both', async () => {
+    const moved = await eventually<string[]>('Cinder has moved both', async () => {
       const volumes = (await allVolumes(admin)).filter(({ id }) => before.includes(id))
       const [own, named] = [tenantA, tenantB].map(({ projectId }) => volumes.find(one => projectOf(one) === projectId))
-      return own && named && [own.id as string, named.id as string]
+      return own && named && [own.id, named.id]
     })
     await real.process.start()
     await reconcile(real)
     assert.deepEqual(await disksOf(real, tenantA, tenantB), moved)
-    const again = [await real.served(tenantA, { hostname: 'own' }), await real.served(apiServer, toB)].map(given)
-    assert.deepEqual(
-      again,
-      moved.map(volumeId => ({ status: 200, source: 'pool', volumeId }))
-    )
+    const again = given(await real.served(tenantA, { hostname: 'own' }))
+    assert.deepEqual(again, { status: 200, source: 'pool', volumeId: moved[0] })
+    await eventually('reconcile has settled the other one', async () => {
+      await reconcile(real)
+      const { claims } = (await real.call(admin, 'GET', '/pool/claims')).body
+      return claims.every(({ status }: Body) => status === 'available')
+    })
+    const named = given(await real.claim(apiServer, toB))
+    assert.deepEqual(named, { status: 200, source: 'pool', volumeId: moved[1] })
+    assert.deepEqual(await disksOf(real, tenantA, tenantB), moved)
     await reconcileTwice(real)
-    isDisjoint(await stock(real), moved)
-    isDisjoint(
+    assertDisjoint(await stock(real), moved)
+    assertDisjoint(
       (await allTransfers(admin)).map(({ volume_id: id }) => id),
       moved
     )
     const other = given(await real.claim(tenantB, { hostname: 'own' }))
-    isDisjoint([other.volumeId], moved)
+    assertDisjoint([other.volumeId], moved)
     await real.full()
     await audit(real)
   })
@@ -229,7 +234,7 @@ describe("a claim's own fault", () => {
     const seen = async (): Promise<unknown> => ({
       stock: await stock(real),
       usage: await usageOf(real.admin, real.pool),
-      volumes: (await allVolumes(real.admin)).map(({ id, size, status }) => [id, size, status]).toSorted()
+      volumes: (await allVolumes(real.admin)).map(({ id, size, status }) => `${id} ${size} ${status}`).toSorted()
     })
     const before = await seen()
     await refused()

@@ -221,7 +221,7 @@ describe.for([
   })
 })
 
-describe("a claim's own fault", () => {
+describe('the stock, with transfers made ahead of time,', () => {
   const lifetime = whileTestsRun()
   let real: RealService
   beforeAll(async () => {
@@ -247,7 +247,7 @@ describe("a claim's own fault", () => {
     await audit(real)
   }
 
-  it("such as a size beyond its project's quota costs no spare, and has none extended or made", async t => {
+  it("loses nothing to a size beyond its project's quota, for which nothing is extended or made", async t => {
     const { admin, tenantB } = real
     const quota = await quotaOf(admin, tenantB)
     t.onTestFinished(quota.undo)
@@ -265,7 +265,7 @@ describe("a claim's own fault", () => {
     })
   })
 
-  it('such as a name that Cinder cannot hold costs no spare', async () => {
+  it('loses nothing to a name that Cinder cannot hold', async () => {
     const { tenantA } = real
     await costsNothing(async () => {
       for (const hostname of ['\u{1f600}-01', 'db-\u{1f600}']) {
@@ -274,7 +274,7 @@ describe("a claim's own fault", () => {
     })
   })
 
-  it('is one indeed: Cinder itself fails at such a name', async t => {
+  it('is kept from a fault that is real: Cinder itself fails at such a name', async t => {
     const { tenantA } = real
     const { id, name } = await tenantA.create({ name: 'by hand' })
     t.onTestFinished(async () => void (await tenantA.call('DELETE', `/volumes/${id}`)))
@@ -284,7 +284,7 @@ describe("a claim's own fault", () => {
     assert.equal((await tenantA.get(`/volumes/${id}`)).volume.name, name)
   })
 
-  it('or an older backup of the database gives nobody a disk that was given since', async t => {
+  it('gives nobody a disk that was given since, after an older backup came back', async t => {
     await keepsOff(t, real, real.tenantA, [])
   })
 })

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import type { Body } from '../support/session.ts'
-import type { RealService } from './support.ts'
+import type { RealPool } from './support.ts'
 import { allTransfers, allVolumes } from './sweep.ts'
 
 /**
  * Holds what the service says of itself against Cinder's own listing of all projects: no disk lost, doubled or left
  * behind. `foreign`: volumes that the test made by hand, and that must be as it left them.
  */
-export async function audit(it: RealService, foreign: readonly string[] = []): Promise<void> {
+export async function audit(it: RealPool, foreign: readonly string[] = []): Promise<void> {
   const [volumes, transfers, spares, claims] = await Promise.all([
     allVolumes(it.admin),
     allTransfers(it.admin),
@@ -32,19 +32,21 @@ const projectOf = (volume: Body): string => volume['os-vol-tenant-attr:tenant_id
 const shown = (volume: Body): string =>
   `${volume.id} "${volume.name}" ${volume.status} in ${projectOf(volume)} ${JSON.stringify(volume.metadata)}`
 
-/** In stock: in the pool's project under its own name and metadata, waiting in one transfer. */
-function faultsOfSpare(it: RealService, spare: Body, volumes: readonly Body[], transfers: readonly Body[]): string[] {
+/** In stock: in the pool's project under its own name and metadata, waiting in one transfer where it is armed ahead of time. */
+function faultsOfSpare(it: RealPool, spare: Body, volumes: readonly Body[], transfers: readonly Body[]): string[] {
   const volume = volumes.find(({ id }) => id === spare.volume_id)
   if (!volume) return [`lost: spare ${spare.id} has no volume ${spare.volume_id} any more`]
   const waiting = transfers.filter(({ volume_id: id }) => id === volume.id)
+  const { handover, prearm } = it.config.claims
+  const isArmed = handover === 'transfer' && prearm
   const isAsItShouldBe =
     spare.status === 'available' &&
-    volume.status === 'awaiting-transfer' &&
+    volume.status === (isArmed ? 'awaiting-transfer' : 'available') &&
     volume.name === `spare-${spare.id}` &&
     projectOf(volume) === it.pool.projectId &&
     volume.metadata.spare_pool === it.config.deployment &&
     volume.metadata.spare_id === spare.id &&
-    waiting.length === 1
+    waiting.length === (isArmed ? 1 : 0)
   return isAsItShouldBe
     ? []
     : [`spare ${spare.id} is ${spare.status}, ${waiting.length} transfers, and ${shown(volume)}`]

@@ -9,7 +9,7 @@ import { aDatabaseAddress } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { Findings } from '../support/patient.ts'
 import type { Body, Session } from '../support/session.ts'
-import { configFor, type People, people } from './support.ts'
+import { configFor, type People, people, withPoolRole } from './support.ts'
 import { sweep } from './sweep.ts'
 
 let everyone: People
@@ -131,6 +131,16 @@ describe('spare-pool doctor on a real cloud', () => {
     await withRoles(t, everyone.tenantA, ['service'])
     const { projectId } = everyone.tenantA
     assert.match((await examined(t, {}, [projectId])).of(`project ${projectId}`).join(), /warning.*service/)
+  })
+
+  it("sees that the service's user is an admin in the pool's project, to whom Cinder shows every project's", async t => {
+    await withPoolRole(t, everyone, 'admin')
+    const findings = await examined(t)
+    assert.match(
+      findings.of('roles').join(),
+      /warning.*admin.* -> give the service's user the role member there instead/
+    )
+    assert.deepEqual(findings.verdicts('failed'), [])
   })
 
   it.for([

@@ -1,17 +1,19 @@
 /** The whole service on the real cloud: its own ticks, its own port, a database of its own, and everyone logged in. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { stringify } from 'yaml'
 import { newId } from '../../src/clock.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import type { StatsView } from '../../src/http/schemas.ts'
 import { type Service, startService } from '../../src/service.ts'
 import { cloudsEntry, loggedIn } from '../openstack/cloud.ts'
+import { ServiceProcess } from '../processes/service-process.ts'
 import { aDatabaseAddress } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
-import { type Answer, type Session, send } from '../support/session.ts'
+import { type Answer, type Body, type Session, send } from '../support/session.ts'
 import { sweep } from './sweep.ts'
 
 interface Lifetime {
@@ -30,8 +32,8 @@ export interface People {
   readonly apiServer: Session
 }
 
-export interface RealService extends People {
-  readonly service: Service
+/** A service on the real cloud, in this process or in one of its own. */
+export interface RealPool extends People {
   readonly config: Config
   /** A call to the service with somebody's token. */
   call(
@@ -47,6 +49,14 @@ export interface RealService extends People {
   served(who: { token: string }, body: object): Promise<Answer>
   /** Waits until every pool holds its target, nothing is on its way, and nothing is left to delete. */
   full(secondsMax?: number): Promise<void>
+}
+
+export interface RealService extends RealPool {
+  readonly service: Service
+}
+
+export interface RealProcess extends RealPool {
+  readonly process: ServiceProcess
 }
 
 /** Small, so that it fills in seconds, and quick to notice. */
@@ -84,32 +94,51 @@ export async function people(): Promise<People> {
   return { admin, pool, tenantA, tenantB, apiServer }
 }
 
+type Changes = Readonly<Record<string, unknown>>
+
 /** Nothing but golden disks is in the cloud before it and after it. */
-export async function aRealService(t: Lifetime, changes: Record<string, unknown> = {}): Promise<RealService> {
+async function ground(t: Lifetime, changes: Changes) {
   const folder = mkdtempSync(join(tmpdir(), 'spare-pool-'))
   t.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
   const everyone = await people()
   await sweep(everyone.admin)
   const { url: databaseUrl } = await aDatabaseAddress(t)
-  const config = parseConfig({ ...configFor(databaseUrl, folder), ...changes }, {}, 'the test')
+  t.onTestFinished(async () => await sweep(await loggedIn('admin'))) // Its token may have been revoked meanwhile.
+  const document = { ...configFor(databaseUrl, folder), ...changes }
+  return { everyone, folder, document, config: parseConfig(structuredClone(document), {}, 'the test') }
+}
+
+export async function aRealService(t: Lifetime, changes: Changes = {}): Promise<RealService> {
+  const { everyone, config } = await ground(t, changes)
   const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' })
   const service = await startService({ config, env: {}, log })
-  t.onTestFinished(async () => {
-    await service.stop()
-    await sweep(await loggedIn('admin')) // Its token may have been revoked meanwhile.
-  })
+  t.onTestFinished(() => service.stop())
   return { ...everyone, service, config, ...callsTo(service, everyone.admin) }
 }
 
-function callsTo(service: Service, admin: Session): Pick<RealService, 'call' | 'claim' | 'served' | 'stats' | 'full'> {
-  const call: RealService['call'] = (who, method, path, body) =>
-    send(method, service.url + path, { 'x-auth-token': who?.token }, body)
+/** A process of its own, to be killed. */
+export async function aRealProcess(t: Lifetime, changes: Changes = {}): Promise<RealProcess> {
+  const { everyone, folder, document, config } = await ground(t, changes)
+  const file = join(folder, 'config.yaml')
+  writeFileSync(file, stringify(document))
+  const process = new ServiceProcess(t, file)
+  await process.start()
+  return { ...everyone, process, config, ...callsTo(process, everyone.admin) }
+}
+
+/** Wherever it can be reached now. */
+function callsTo(
+  service: { readonly url: string | undefined },
+  admin: Session
+): Pick<RealPool, 'call' | 'claim' | 'served' | 'stats' | 'full'> {
+  const call: RealPool['call'] = (who, method, path, body) =>
+    send(method, `${service.url}${path}`, { 'x-auth-token': who?.token }, body)
   const stats = async (): Promise<StatsView> => {
     const { status, body, text } = await call(admin, 'GET', '/pool/stats')
     assert.equal(status, 200, text)
     return body
   }
-  const claim: RealService['claim'] = (who, body) =>
+  const claim: RealPool['claim'] = (who, body) =>
     call(who, 'POST', '/pool/claim', { os: 'debian12', type: 'ssd', ...body })
   return {
     call,
@@ -137,6 +166,19 @@ function callsTo(service: Service, admin: Session): Pick<RealService, 'call' | '
       })
     }
   }
+}
+
+/** Gives the service's user a role in the pool's project besides what it has, until the test ends. */
+export async function withPoolRole(t: Lifetime, { admin, pool }: People, name: string): Promise<void> {
+  const { roles } = (await admin.keystone('GET', '/roles')).body
+  const { id } = roles.find((role: Body) => role.name === name)
+  const change = async (method: 'PUT' | 'DELETE'): Promise<void> => {
+    const path = `/projects/${pool.projectId}/users/${pool.userId}/roles/${id}`
+    const { status, text } = await admin.keystone(method, path)
+    assert.equal(status, 204, text)
+  }
+  t.onTestFinished(() => change('DELETE'))
+  await change('PUT')
 }
 
 /** The members of an answer that say what was given. */

@@ -57,10 +57,11 @@ async function claimOnce(deps: Deps, request: ClaimRequest, call: Call): Promise
   const lease = newLease(deps)
   const opening = await deps.claims.open(request, deps.newId(), lease, deps.clock.now())
   if (opening) {
-    if (opening.spare) deps.wake('replenish') // A miss has its own disk asked for before that.
-    return await underLease(deps, opening.claim, lease, () =>
-      serveClaim(deps, { request, call, ...opening, resumed: false, lease })
-    )
+    return await underLease(deps, opening.claim, lease, async () => {
+      const result = await serveClaim(deps, { request, call, ...opening, resumed: false, lease })
+      if (opening.spare) deps.wake('replenish') // Not before: of a claim that is refused the spare comes back.
+      return result
+    })
   }
   const claim = await deps.claims.living(request.projectId, request.name)
   if (!claim) return undefined

@@ -1,7 +1,9 @@
 /** What a caller cannot have costs the pool nothing: it is found out before a spare is extended, or a disk made. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { claimDisk } from '../../src/operations/claim-disk.ts'
 import { loginAs, volumeIn } from '../support/cloud.ts'
+import { aRequest } from '../support/samples.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 
 const setQuota = (service: TestService, project: string, resource: string, limit: number): void =>
@@ -86,6 +88,21 @@ describe('a disk that does not fit into its project', () => {
     assert.deepEqual([grown.status, grown.body.size], [200, 30])
     const made = await service.claim({ project_id, os: 'windows2022', hostname: 'web-02' })
     assert.deepEqual([made.status, made.body.code], [403, 'quota_exceeded'])
+  })
+
+  it('starts no refill: the spare that was held for it comes back', async t => {
+    const service = await aService(t)
+    setQuota(service, 'tenant-a', 'volumes', 0)
+    const woken: string[] = []
+    const deps = { ...service.service.deps, wake: (tick: string): void => void woken.push(tick) }
+    const claim = async (hostname: string, project: string) => {
+      const request = aRequest({ hostname, name: `${hostname}_sys`, projectId: service.project(project) })
+      return await claimDisk(deps, request, { requestId: 'req-00000000-0000-4000-8000-000000000006' })
+    }
+    await assert.rejects(claim('web-01', 'tenant-a'), { code: 'quota_exceeded' })
+    assert.deepEqual(woken, [])
+    await claim('web-02', 'tenant-b')
+    assert.deepEqual(woken, ['replenish'])
   })
 
   it('is taken to Cinder as it comes where the token may not look', async t => {

@@ -6,7 +6,7 @@ import { isInHand, isOurs, verdictOnAvailable } from '../pool/verdict.ts'
 import { arm, disarm } from './arm.ts'
 import { allEnded } from './concurrently.ts'
 import type { Deps } from './deps.ts'
-import { type HeldLease, leaseOf, requireLease, Superseded } from './lease.ts'
+import { type HeldLease, leaseOf, requireHeld, requireLease, Superseded } from './lease.ts'
 import { notePoolFailure } from './replenish.ts'
 import { requireRoom, typeHidden } from './require-room.ts'
 
@@ -52,7 +52,9 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Prepared>
     const volume = await lookAt(deps, handover)
     const isExtended = needsExtension(handover.claim, handover.spare)
     const spare = isExtended ? await extend(deps, handover, volume) : handover.spare
-    await requireLease(deps, handover.claim.id, handover.lease) // With its new name it is the claim's.
+    // With its new name it is the claim's. An extension takes so long that only the database knows whose the claim is by then.
+    if (isExtended) await requireHeld(deps, handover)
+    else await requireLease(deps, handover.claim.id, handover.lease)
     if (handover.destination.id === handover.pool.id) return await prepareInPool(deps, { ...handover, spare }, volume)
     const waiting = isExtended ? undefined : waitingTransfer(deps, spare, volume)
     if (waiting) {

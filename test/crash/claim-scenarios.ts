@@ -53,8 +53,8 @@ export const FROM_STOCK: readonly Scenario[] = [
     },
     steps: stepsOf(`
       claims.open volumes.pages volumes.find volumes.quota volumes.types transfers.ofVolume transfers.delete
-      spares.noteTransfer volumes.extend volumes.find volumes.update transfers.create spares.noteTransfer transfers.accept
-      claims.settle
+      spares.noteTransfer volumes.extend volumes.find claims.renew volumes.update transfers.create spares.noteTransfer
+      transfers.accept claims.settle
     `),
     afterwards: oneDisk(2), // One that has grown is not put back: it is retired, and the repeat starts afresh.
     whenRepeated: oneDisk(1)

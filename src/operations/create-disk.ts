@@ -218,7 +218,7 @@ const UNCLEAR_SECONDS = 60
 /** The volume is the project's from birth, under its final name and without our metadata: a repeat finds it by name. */
 async function createInProject(deps: Deps, miss: Miss, project: Project): Promise<ClaimResult> {
   const { claim, image, missReason, call } = miss
-  if (claim.status === 'creating' && !claim.disk) requireSettled(deps, claim)
+  if (claim.status === 'creating' && !claim.disk) await requireSettled(deps, miss)
   await begin(deps, miss)
   const [snapshotId = image.snapshotId] = usableSnapshotIds(image)
   const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(deps, miss) }
@@ -235,9 +235,13 @@ async function createInProject(deps: Deps, miss: Miss, project: Project): Promis
   return await awaitInProject(deps, { ...miss, claim: noted }, volume)
 }
 
-function requireSettled({ clock, settings }: Deps, { updatedAt }: Claim): void {
-  const seconds = (clock.now().getTime() - updatedAt.getTime()) / 1000
-  if (seconds < settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) throw unsettled('Cinder may still be making its disk')
+/** Noted later than now, the clock has been set back since, and the time begins anew. */
+async function requireSettled({ clock, settings, claims }: Deps, { claim, missReason }: Miss): Promise<void> {
+  const now = clock.now()
+  const seconds = (now.getTime() - claim.updatedAt.getTime()) / 1000
+  if (seconds >= settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) return
+  if (seconds < 0) await claims.noteCreating(claim.id, missReason, undefined, now)
+  throw unsettled('Cinder may still be making its disk')
 }
 
 async function refusedInProject(deps: Deps, miss: Miss, snapshotId: string, error: CloudError): Promise<Error> {

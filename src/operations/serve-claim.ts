@@ -47,6 +47,7 @@ const ENDS_A_CREATION: readonly PoolErrorCode[] = [
   'volume_type_hidden',
   'image_not_found',
   'image_gone',
+  'existing_volume_unusable',
   'invalid_request',
   'cloud_error'
 ]

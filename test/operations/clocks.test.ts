@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
-import { aService } from '../support/service.ts'
+import { aService, type TestServiceOptions } from '../support/service.ts'
 import { TestClock } from '../support/test-clock.ts'
 import { until } from '../support/until.ts'
 
 const HOUR = 3_600
 
 /** A service and the database's clock, which is set as the test says; the machine's own is an hour ahead. */
-async function aServiceApart(t: TestContext) {
+async function aServiceApart(t: TestContext, options: TestServiceOptions = {}) {
   const clock = new TestClock()
   let apart = -HOUR
   const sharedTime = async (): Promise<Date> => new Date(clock.now().getTime() + apart * 1000)
-  const service = await aService(t, { clock, sharedTime })
+  const service = await aService(t, { ...options, clock, sharedTime })
   const setDatabase = async (seconds: number): Promise<void> => {
     apart += seconds
     const before = service.service.deps.clock.now().getTime()
@@ -51,6 +51,18 @@ describe('a service whose database’s clock is another than its machine’s', (
     const beganMs = clock.monotonicMs()
     assert.equal((await waiting).body.code, 'pool_empty')
     assert.ok(clock.monotonicMs() - beganMs < 60_000)
+  })
+
+  it('makes a disk in its project whose creation had no answer just before that clock was set back by an hour', async t => {
+    const { service, clock, setDatabase } = await aServiceApart(t, { user: 'admin', filled: false })
+    await service.sync()
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'reset_before', count: 1 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    await setDatabase(-HOUR)
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    clock.pass(120)
+    const { status, body } = await service.claim({ wait_seconds: 60 })
+    assert.deepEqual([status, body.source], [200, 'created'])
   })
 })
 

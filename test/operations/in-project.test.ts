@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
-import { setStatus } from '../support/cloud.ts'
+import { makeVolume, setStatus } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 
 /** No stock, and a user who makes disks in the tenants' projects themselves. */
@@ -38,6 +38,16 @@ describe('a disk that is made in its project itself', () => {
     }
     assert.equal(await statusOf(service), 'available')
     assert.equal(service.volumes('tenant-a').length, 1)
+  })
+
+  it('is made no more where a volume of its name turned up that is no system disk: the claim ends, and says so', async t => {
+    const service = await asAdmin(t)
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'reset_before', count: 1 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    const blank = await makeVolume(service, 'web-01_sys', 'tenant-a', false)
+    setStatus(service, blank, 'available')
+    assert.equal((await service.claim()).body.code, 'existing_volume_unusable')
+    assert.deepEqual(await service.claims(), [])
   })
 
   it('stays the claim’s while it hangs, since it may be finished yet, and is replaced once it has failed', async t => {

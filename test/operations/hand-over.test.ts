@@ -101,6 +101,19 @@ describe('a spare that somebody has laid hands on', () => {
       assert.ok((await service.spares()).every(({ volume_id }) => volume_id !== id))
     }
   )
+
+  it('is not taken back from a claim that broke off, once somebody has renamed it', async t => {
+    const service = await aService(t)
+    service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    const [spare] = (await service.spares()).filter(({ status }) => status === 'reserved')
+    service.sandbox.cloud.volumes.change(volumeIn(service, spare?.volume_id ?? ''), { name: 'kept' })
+    service.clock.pass(60)
+    await reconcile(service)
+    assert.deepEqual([(await service.claims()).length, (await service.spares()).length], [0, 4])
+    const { name, metadata } = volumeIn(service, spare?.volume_id ?? '')
+    assert.deepEqual([name, metadata], ['kept', {}])
+  })
 })
 
 describe('a refusal that does not end', () => {

@@ -60,10 +60,10 @@ export const UPKEEP: readonly Scenario[] = [
     given: muchToMend,
     steps: stepsOf(`
       claims.unsettled claims.resume claims.resume claims.resume spares.ofClaim spares.ofClaim
-      spares.ofClaim images.find volumes.find volumes.find transfers.ofVolume claims.noteCreating transfers.delete
-      volumes.find volumes.find volumes.update volumes.find spares.noteFinished transfers.create claims.settle
-      volumes.find spares.noteTransfer claims.release volumes.update transfers.create spares.putBack
-      claims.find spares.noteTransfer claims.forget transfers.accept claims.release claims.settle
+      spares.ofClaim images.find volumes.find volumes.find claims.renew claims.noteCreating transfers.ofVolume
+      volumes.find volumes.find transfers.delete volumes.find spares.noteFinished volumes.update claims.settle
+      volumes.find transfers.create claims.release volumes.update transfers.create spares.noteTransfer
+      claims.find spares.noteTransfer spares.putBack transfers.accept claims.forget claims.settle claims.release
       claims.find claims.find volumes.pages spares.ofVolumes spares.unlisted volumes.find
       spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt
       transfers.pages spares.ofVolumes spares.unlisted orphans.note spares.retireStale snapshots.list volumes.find

@@ -32,10 +32,8 @@ export async function putBack(
     await leaveAlone(deps, own, spare, volume)
     return true
   }
-  if (sent) {
-    await requireHeld(deps, own) // Else another request may be giving it away just now.
-    await disarm(pool, volume.id, call)
-  }
+  await requireHeld(deps, own) // Else another request may be giving it away just now.
+  if (sent) await disarm(pool, volume.id, call)
   const isRestored = await restore(deps, pool, spare, volume, call)
   const isWhole = ['keep', 'rearm'].includes(verdictOnAvailable(spare, volume, arms(deps)))
   const isFit = fit && isRestored && isWhole && volume.sizeGib === spare.sizeGib && spare.availableAt !== undefined

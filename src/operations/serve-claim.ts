@@ -21,7 +21,7 @@ import {
   unsettled,
   whereIs
 } from './hand-over.ts'
-import { keepLease, leaseOf, requireLease, Superseded } from './lease.ts'
+import { keepLease, leaseOf, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
 import { refuseEmpty } from './refuse-empty.ts'
@@ -89,8 +89,7 @@ type Owner = Pick<Work, 'claim' | 'lease' | 'resumed' | 'call' | 'pool'>
 
 /** Takes its spare from a claim. One that was made for it alone, and does not fit the pool, is retired. */
 async function letGo(deps: Deps, owner: Owner, spare: Spare, fit = true): Promise<void> {
-  const { claim, lease, resumed, call, pool } = owner
-  await requireLease(deps, claim.id, lease)
+  const { claim, resumed, call, pool } = owner
   const how = { fit: fit && (claim.status === 'open' || (await fitsPool(deps, spare))), sent: resumed }
   if (await putBack(deps, owner, pool, spare, how, call)) return
   // Gone. An earlier try may have accepted it, though, and then it is the claim's.

@@ -57,7 +57,8 @@ export async function checkState(deps: Deps, call: Call, letNextBegin = () => {}
   const look = spares.length > 0 ? await lookAt(deps, spares, run) : undefined
   const taken = await noteFinished(deps, look?.finished.map(toFinished(deps)) ?? [])
   const dropped = look ? look.dropped + look.failed.length : 0
-  await concurrently(look?.failed ?? [], 4, ({ spare, giveUp }) => tolerant(deps, run, idsOf(spare), giveUp)) // After a success, which must not hide a failure.
+  // After a success, which must not hide a failure.
+  await concurrently(look?.failed ?? [], 4, ({ spare, giveUp }) => tolerant(deps, run, idsOf(spare), giveUp))
   if (taken.length + dropped > 0) deps.wake('replenish')
   lookAgain(deps, spares.length - taken.length - dropped, spares, startedMs)
   const deleting = anyToDelete || dropped > 0 ? deleteRetired(deps, run) : Promise.resolve(0)

@@ -69,7 +69,8 @@ export async function handOver(deps: Deps, work: Work, spare: Spare): Promise<Cl
 const untransferable = (cause: UntransferableSpare): PoolError =>
   new PoolError(
     'cloud_error',
-    `Cinder refuses to make a transfer for the disk that was made for this claim, so it cannot be handed over. ${cause.message} ` +
+    'Cinder refuses to make a transfer for the disk that was made for this claim, so it cannot be handed over. ' +
+      `${cause.message} ` +
       'The claim was undone. An operator must see to the pool first: GET /pool/stats shows its last error.',
     { cause }
   )

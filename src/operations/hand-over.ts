@@ -249,8 +249,8 @@ function finalRefusal({ code, message }: CloudError, { projectId }: Claim): Pool
 }
 
 /**
- * Not found, though the transfer still waits: what Cinder did not find is the volume's type, which is hidden from the project. Told
- * by the state, since its words are in whatever language it speaks.
+ * Not found, though the transfer still waits: what Cinder did not find is the volume's type, which is hidden from the
+ * project. Told by the state, since its words are in whatever language it speaks.
  */
 async function hiddenType(
   { pool, claim, spare, volumeId, call }: Handover,

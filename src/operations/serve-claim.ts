@@ -223,8 +223,8 @@ async function takeInTurn(deps: Deps, { handover, prepared: before }: Attempt): 
 }
 
 /**
- * Retired under its own name and metadata, so that what is left of it is known for ours and deleted. What is not ours any more is
- * left alone.
+ * Retired under its own name and metadata, so that what is left of it is known for ours and deleted. What is ours no more
+ * is left alone.
  */
 async function discard(deps: Deps, work: Work, handover: Handover, error: UnfitSpare): Promise<void> {
   const { spare, claim } = handover

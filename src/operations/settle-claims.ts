@@ -100,11 +100,13 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
     const how = { fit: claim.status === 'open' || (await fitsPool(deps, spare)), sent: true }
     const isBack = await putBack(deps, own, await deps.cloud.pool(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, own, spare, call)
-  } else if (spare) await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.
+  } else if (spare) {
+    await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.
+  }
   await deps.claims.forget(leaseOf(own))
 }
 
-/** In the pool's own project the rename is the last step: what bears the claim's name may have been answered, and is in use by now. */
+/** In the pool's own project the rename is the last step: what bears the claim's name may be answered and in use by now. */
 async function isHandedOverInPool(deps: Deps, claim: Claim, { volumeId = '' }: Spare, call: Call): Promise<boolean> {
   const pool = await deps.cloud.pool(call)
   if (claim.projectId !== pool.id) return false

@@ -36,7 +36,7 @@ export interface Claims {
   release(id: string, holder: string): Promise<void>
   /** A disk is about to be made for it, unless so many are on their way for its project already; `over`: it is settled. */
   beginCreating(claim: Claim, missReason: MissReason, max: number, at: Date): Promise<'begun' | 'too_many' | 'over'>
-  /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is not its own any more. */
+  /** A disk is being made for it; `disk` once Cinder has said which. Undefined: it is settled, or that disk is its own no more. */
   noteCreating(id: string, missReason: MissReason, disk: Disk | undefined, at: Date): Promise<Claim | undefined>
   /**
    * Gives the claim its disk; the row of the spare that became it goes. False: it was settled or undone meanwhile, or
@@ -53,7 +53,7 @@ export interface Claims {
   unsettled(at: Date, limit: number, after?: Claim): Promise<Claim[]>
   /** Whether any claim, living or past, was given this volume. */
   knowsVolume(volumeId: string): Promise<boolean>
-  /** What the newest claim that knows it says of a volume: one that was given it as a disk of ours, or had it from such a one. */
+  /** What the newest claim that knows a volume says of it: one that was given it as a disk of ours, or had it from such a one. */
   originOf(volumeId: string): Promise<Origin | undefined>
   /** Forgets settled claims older than that, in small batches; gives how many. */
   prune(before: Date): Promise<number>

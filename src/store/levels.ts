@@ -20,7 +20,8 @@ const LEVELS = `
   ), level as (
     select os, type, bool_or(is_wanted) as is_wanted, sum(target) as target, sum(held) as held,
            sum(target - held - in_flight) as missing, max(aged_before) as aged_before, bool_or(is_usable) as is_usable,
-           bool_or(is_wanted) and bool_or(paused) as is_paused, coalesce(max(retry_at) <= :at or ${isVoid('max(retry_at)', ':latestRetry')}, true) as may_retry,
+           bool_or(is_wanted) and bool_or(paused) as is_paused,
+           coalesce(max(retry_at) <= :at or ${isVoid('max(retry_at)', ':latestRetry')}, true) as may_retry,
            max(surplus_since) as surplus_since, max(last_error) as last_error
       from (select os, type, true as is_wanted, target, 0 as held, 0 as in_flight, aged_before, false as is_usable,
                    false as paused, null::timestamptz as retry_at, null::timestamptz as surplus_since,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { attachVolume } from '../../src/sandbox/volumes.ts'
+import { attach } from '../support/attach.ts'
 import { setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { SERVICE_ROLES } from '../support/service-role.ts'
@@ -63,15 +63,7 @@ describe('a spare that somebody has laid hands on', () => {
     ['in a transfer made by the claim', { prearm: false }, 'tenant-a']
   ] as const
   const HANDS = {
-    attached: (service: TestService, id: string) => {
-      const operator = {
-        userId: 'operator',
-        projectId: service.project('pool'),
-        roles: ['admin'],
-        requestId: 'req-operator'
-      }
-      attachVolume(service.sandbox.cloud, operator, id, { serverId: null, hostName: 'host', device: '/dev/vdb' })
-    },
+    attached: attach,
     renamed: ({ sandbox }: TestService, id: string) => {
       const volume = sandbox.cloud.volumes.get(id)
       if (volume) sandbox.cloud.volumes.change(volume, { name: 'kept' })

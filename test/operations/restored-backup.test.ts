@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
-import { attachVolume } from '../../src/sandbox/volumes.ts'
+import { attach } from '../support/attach.ts'
 import { takeBackup } from '../support/backup.ts'
 import { aService, type TestService } from '../support/service.ts'
 import type { ServiceRole } from '../support/service-role.ts'
@@ -38,22 +38,27 @@ async function claimed(service: TestService, project: string, ...hostnames: stri
   return ids
 }
 
-function attach(service: TestService, id = ''): void {
-  const operator = {
-    userId: 'operator',
-    projectId: service.project('pool'),
-    roles: ['admin'],
-    requestId: 'req-operator'
-  }
-  attachVolume(service.sandbox.cloud, operator, id, { serverId: null, hostName: 'host', device: '/dev/vda' })
-}
-
 async function mend(service: TestService): Promise<void> {
   for (let round = 0; round < 3; round += 1) {
     await service.call('POST', '/pool/reconcile')
     await service.fill()
     service.clock.pass(120)
   }
+}
+
+/** Of what was given before the backup came back, none is given again, and each stays as it is whatever is mended since. */
+async function assertLeftAlone(service: TestService, given: readonly string[], later: () => Promise<string[]>) {
+  const before = given.map(id => looksOf(service, id))
+  const givenLater = await later()
+  assert.deepEqual(
+    givenLater.filter(id => given.includes(id)),
+    []
+  )
+  await mend(service)
+  assert.deepEqual(
+    given.map(id => looksOf(service, id)),
+    before
+  )
 }
 
 const inStock = async (service: TestService): Promise<number> =>
@@ -64,19 +69,9 @@ describe.for(SETTINGS)('after an older backup came back, where disks go $how, an
     const service = await aPool(t, mode)
     const restore = await takeBackup(service.service.db)
     const earlier = await claimed(service, mode.project, 'first', 'second', 'third')
-    attach(service, earlier[0])
-    const before = earlier.map(id => looksOf(service, id))
+    attach(service, earlier[0] ?? '')
     await restore()
-    const later = await claimed(service, mode.project, 'fourth', 'fifth', 'sixth')
-    assert.deepEqual(
-      later.filter(id => earlier.includes(id)),
-      []
-    )
-    await mend(service)
-    assert.deepEqual(
-      earlier.map(id => looksOf(service, id)),
-      before
-    )
+    await assertLeftAlone(service, earlier, () => claimed(service, mode.project, 'fourth', 'fifth', 'sixth'))
     const isLookedUp = !('check_existing' in mode.claims) // Else the table of claims is trusted, which knows nothing of them.
     if (isLookedUp) assert.deepEqual(await claimed(service, mode.project, 'first', 'second', 'third'), earlier)
     await service.fill()
@@ -87,18 +82,8 @@ describe.for(SETTINGS)('after an older backup came back, where disks go $how, an
     const service = await aPool(t, mode)
     const restore = await takeBackup(service.service.db)
     const earlier = await claimed(service, 'pool', 'first', 'second')
-    const before = earlier.map(id => looksOf(service, id))
     await restore()
-    const later = await claimed(service, mode.project, 'third', 'fourth')
-    assert.deepEqual(
-      later.filter(id => earlier.includes(id)),
-      []
-    )
-    await mend(service)
-    assert.deepEqual(
-      earlier.map(id => looksOf(service, id)),
-      before
-    )
+    await assertLeftAlone(service, earlier, () => claimed(service, mode.project, 'third', 'fourth'))
   })
 
   it('does so also where the backup was made while the stock was', async t => {
@@ -107,20 +92,10 @@ describe.for(SETTINGS)('after an older backup came back, where disks go $how, an
     const restore = await takeBackup(service.service.db)
     await service.fill()
     const earlier = await claimed(service, mode.project, 'first', 'second')
-    const before = earlier.map(id => looksOf(service, id))
     await restore()
     service.clock.pass(30)
     await service.call('POST', '/pool/check')
-    const later = await claimed(service, mode.project, 'third', 'fourth')
-    assert.deepEqual(
-      later.filter(id => earlier.includes(id)),
-      []
-    )
-    await mend(service)
-    assert.deepEqual(
-      earlier.map(id => looksOf(service, id)),
-      before
-    )
+    await assertLeftAlone(service, earlier, () => claimed(service, mode.project, 'third', 'fourth'))
     assert.equal(await inStock(service), 5)
   })
 

@@ -92,6 +92,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     settings: settingsOf(config),
     log,
     observer: metrics.observer,
+    watched: new Map(),
     isStopping: () => isStopping,
     wake: (name, afterMs) => {
       if (!ticking) return

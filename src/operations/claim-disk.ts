@@ -6,7 +6,7 @@ import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { refuseUnusable, resultOf, stillCreating } from './give-disk.ts'
 import { pause, unsettled } from './hand-over.ts'
-import { type HeldLease, newLease, Superseded, underLease } from './lease.ts'
+import { newLease, type OwnClaim, Superseded, takeOver, underLease } from './lease.ts'
 import { serveClaim } from './serve-claim.ts'
 import { completeName } from './take-at-once.ts'
 
@@ -127,9 +127,9 @@ const WAIT_MOST_MS = 500
 async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call): Promise<ClaimResult | undefined> {
   const waitUntil = deps.clock.monotonicMs() + request.waitSeconds * 1000
   for (let waitMs = WAIT_FIRST_MS; ; waitMs = Math.min(2 * waitMs, WAIT_MOST_MS)) {
-    const [nowMs, lease] = [deps.clock.monotonicMs(), newLease(deps)]
-    const claim = await deps.claims.resume(first.id, lease, deps.clock.now())
-    if (claim) return await underLease(deps, claim, lease, () => resume(deps, request, claim, lease, call))
+    const nowMs = deps.clock.monotonicMs()
+    const own = await takeOver(deps, first.id)
+    if (own) return await underLease(deps, own.claim, own.lease, () => resume(deps, request, own, call))
     const current = await deps.claims.find(first.id)
     if (current?.status !== 'open' && current?.status !== 'creating') return undefined
     if (current.status === 'creating' && current.disk && nowMs >= waitUntil) {
@@ -139,13 +139,7 @@ async function goOn(deps: Deps, request: ClaimRequest, first: Claim, call: Call)
   }
 }
 
-async function resume(
-  deps: Deps,
-  request: ClaimRequest,
-  claim: Claim,
-  lease: HeldLease,
-  call: Call
-): Promise<ClaimResult> {
+async function resume(deps: Deps, request: ClaimRequest, { claim, lease }: OwnClaim, call: Call): Promise<ClaimResult> {
   const [its, image] = await Promise.all([deps.spares.ofClaim(claim.id), deps.images.find(claim)])
   // It may have broken off while its spare was being put back, or when there was none.
   const next = its === undefined && claim.status === 'open'

@@ -2,6 +2,7 @@ import type { Claims } from '../pool/claim-store.ts'
 import type { Clock, Cloud, Keyring, Log, Observer } from '../pool/ports.ts'
 import type { Limits, PoolTarget } from '../pool/replenishment.ts'
 import type { History, Images, Orphans, Pools, Purge, Spares, Ticks } from '../pool/stores.ts'
+import type { Watched } from './lease.ts'
 
 /** What operations need to know of the configuration. */
 export interface Settings {
@@ -49,6 +50,8 @@ export interface Deps {
   readonly settings: Settings
   readonly log: Log
   readonly observer: Observer
+  /** What this replica has seen of leases that may be a dead one's. */
+  readonly watched: Watched
   /** Whether the service is on its way down: then nobody is kept waiting. */
   readonly isStopping: () => boolean
   /** Runs a tick soon, or once so many milliseconds have passed, without waiting for it. */

@@ -1,11 +1,16 @@
 import type { Claim, Lease } from '../pool/claim.ts'
 import type { ClaimLease } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
-import type { Clock } from '../pool/ports.ts'
+import type { Call, Clock } from '../pool/ports.ts'
 import type { Deps } from './deps.ts'
 
 export const LEASE_MS = LEASE_SECONDS * 1000
 const RENEWAL_MS = 3_000
+/**
+ * A lease that was not renewed for so long, by the clock that only goes forward, is not relied on without asking; and whose
+ * lease others have seen unchanged for so long works on its claim no more. So nothing hangs on what the clocks say.
+ */
+const GOOD_MS = 5_000
 
 /** Another request has taken the claim over, since ours was too long silent: look again at how it stands. */
 export class Superseded extends Error {}
@@ -20,7 +25,7 @@ export interface HeldLease extends Lease {
 export const newLease = ({ newId, clock }: Deps): HeldLease => ({
   holder: newId(),
   until: endOfLease(clock),
-  goodUntilMs: clock.monotonicMs() + LEASE_MS
+  goodUntilMs: clock.monotonicMs() + GOOD_MS
 })
 
 /** A claim, and the lease that makes it ours to work on. */
@@ -29,6 +34,34 @@ export interface OwnClaim {
   readonly lease: HeldLease
 }
 
+/** Leases that have run out by the clock, by their claims' ids, with when each was first seen as it is. */
+export type Watched = Map<string, { readonly lease: Lease; readonly sinceMs: number }>
+
+/** More than one replica works on at a time. Beyond it the watch begins anew: what was settled elsewhere is among them. */
+const WATCHED_MAX = 10_000
+
+/** Takes over a claim that nobody works on. Undefined: somebody does, or it is settled, or it is to be watched for GOOD_MS. */
+export async function takeOver(deps: Deps, claimId: string): Promise<OwnClaim | undefined> {
+  const { claims, clock, watched } = deps
+  const lease = newLease(deps)
+  const before = watched.get(claimId)
+  const isLongEnough = before && clock.monotonicMs() >= before.sinceMs + GOOD_MS
+  const found = await claims.resume(claimId, lease, clock.now(), isLongEnough ? before.lease : undefined)
+  const lapsed = found && 'lapsed' in found ? found.lapsed : undefined
+  if (lapsed && isSame(lapsed, before?.lease)) return undefined
+  watched.delete(claimId)
+  if (watched.size >= WATCHED_MAX) watched.clear()
+  if (lapsed) watched.set(claimId, { lease: lapsed, sinceMs: clock.monotonicMs() })
+  return found && 'claim' in found ? { claim: found.claim, lease } : undefined
+}
+
+const isSame = (one: Lease, other: Lease | undefined): boolean =>
+  one.holder === other?.holder && one.until.getTime() === other.until.getTime()
+
+/** Until what was watched may be taken over; cut short, it may not. */
+export const watch = async ({ clock }: Deps, { signal }: Call): Promise<void> =>
+  await clock.sleep(GOOD_MS, signal).catch(() => undefined)
+
 /** As the tables know it. */
 export const leaseOf = ({ claim, lease }: OwnClaim): ClaimLease => ({
   claimId: claim.id,
@@ -36,8 +69,8 @@ export const leaseOf = ({ claim, lease }: OwnClaim): ClaimLease => ({
 })
 
 /** False: it is ours no more. */
-export async function keepLease(deps: Deps, claimId: string, lease: HeldLease): Promise<boolean> {
-  const goodUntilMs = deps.clock.monotonicMs() + LEASE_MS
+async function keepLease(deps: Deps, claimId: string, lease: HeldLease): Promise<boolean> {
+  const goodUntilMs = deps.clock.monotonicMs() + GOOD_MS
   const isOurs = await deps.claims.renew(claimId, { holder: lease.holder, until: endOfLease(deps.clock) })
   if (isOurs) lease.goodUntilMs = goodUntilMs
   return isOurs

@@ -21,7 +21,7 @@ import {
   unsettled,
   whereIs
 } from './hand-over.ts'
-import { keepLease, leaseOf, Superseded } from './lease.ts'
+import { leaseOf, Superseded } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { findImage } from './read-images.ts'
 import { refuseEmpty } from './refuse-empty.ts'
@@ -73,7 +73,7 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
   const call = { ...work.call, signal: deps.clock.timeout(deps.settings.cloudTimeoutSeconds * 1000) }
   try {
     const claim = await deps.claims.find(work.claim.id)
-    if (!claim || !isFinal(claim, error) || !(await keepLease(deps, claim.id, work.lease))) return
+    if (!claim || !isFinal(claim, error)) return
     const spare = await deps.spares.ofClaim(claim.id)
     // What may still be renamed behind our back is not fit for the stock.
     const fit = !mayStillAct(error)

@@ -6,7 +6,7 @@ import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
 import { serviceIn } from './destination.ts'
 import { giveSpare } from './give-disk.ts'
-import { type HeldLease, leaseOf, newLease, type OwnClaim, Superseded, underLease } from './lease.ts'
+import { type HeldLease, leaseOf, type OwnClaim, Superseded, takeOver, underLease, watch } from './lease.ts'
 import { putBack } from './put-back.ts'
 import { fitsPool, serveClaim } from './serve-claim.ts'
 import { completeName } from './take-at-once.ts'
@@ -23,11 +23,23 @@ export async function settleClaims(deps: Deps, run: TickRun): Promise<number> {
   let last: Claim | undefined
   do {
     const claims = await deps.claims.unsettled(deps.clock.now(), PAGE, last)
-    await concurrently(claims, 4, async ({ id }) => {
-      if (await tolerant(deps, run, { claim_id: id }, () => settleClaim(deps, id, run))) settled += 1
-    })
+    const ids = claims.map(({ id }) => id)
+    settled += await settleEach(deps, ids, run)
+    const lapsed = ids.filter(id => deps.watched.has(id))
+    if (lapsed.length > 0) {
+      await watch(deps, run)
+      settled += await settleEach(deps, lapsed, run)
+    }
     last = claims[PAGE - 1]
   } while (last)
+  return settled
+}
+
+async function settleEach(deps: Deps, ids: readonly string[], run: TickRun): Promise<number> {
+  let settled = 0
+  await concurrently(ids, 4, async id => {
+    if (await tolerant(deps, run, { claim_id: id }, () => settleClaim(deps, id, run))) settled += 1
+  })
   return settled
 }
 
@@ -36,9 +48,9 @@ const TRIES = 4
 
 /** True: the claim has its disk now, or has ended. What cannot be told yet is left for the next time. */
 export async function settleClaim(deps: Deps, claimId: string, call: Call, tries = TRIES): Promise<boolean> {
-  const lease = newLease(deps)
-  const claim = await deps.claims.resume(claimId, lease, deps.clock.now())
-  if (!claim) return false
+  const own = await takeOver(deps, claimId)
+  if (!own) return false
+  const { claim, lease } = own
   try {
     await underLease(deps, claim, lease, async () => {
       if (claim.status === 'creating') return await finishCreation(deps, claim, lease, call)

@@ -21,6 +21,9 @@ export interface Opening {
   readonly spare: Spare | undefined
 }
 
+/** The claim is ours; or its lease has run out by the clock, which may have been set, so that it is to be watched first. */
+export type Resumption = { readonly claim: Claim } | { readonly lapsed: Lease }
+
 export interface Claims {
   /** Records the claim and reserves the oldest spare for it. Undefined: a living claim has that name or key already. */
   open(request: ClaimRequest, id: string, lease: Lease, at: Date): Promise<Opening | undefined>
@@ -28,8 +31,11 @@ export interface Claims {
   living(projectId: string, name: string): Promise<Claim | undefined>
   /** The newest claim made under an idempotency key, living or not. */
   byKey(projectId: string, key: string): Promise<Claim | undefined>
-  /** Takes over a claim that nobody works on. Undefined: somebody does, or it is settled. */
-  resume(id: string, lease: Lease, at: Date): Promise<Claim | undefined>
+  /**
+   * Takes over a claim whose lease was given up, or is still as it was when somebody began to watch it. Undefined: it is
+   * worked on, or settled.
+   */
+  resume(id: string, lease: Lease, at: Date, watched?: Lease): Promise<Resumption | undefined>
   /** Goes on working on it. False: somebody else does by now. */
   renew(id: string, lease: Lease): Promise<boolean>
   /** Stops working on it: anybody may take it over. */

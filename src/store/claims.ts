@@ -1,6 +1,6 @@
 import type { Claim, ClaimRequest, Disk, Lease, MissReason, Origin } from '../pool/claim.ts'
 import { newClaim } from '../pool/claim.ts'
-import type { ClaimFilter, ClaimLease, Given, Listing, Opening } from '../pool/claim-store.ts'
+import type { ClaimFilter, ClaimLease, Given, Listing, Opening, Resumption } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query, transaction } from './database.ts'
@@ -57,16 +57,36 @@ export async function byKey(db: Database, projectId: string, key: string): Promi
   )
 }
 
-export async function resume(db: Database, id: string, lease: Lease, at: Date): Promise<Claim | undefined> {
-  return one(
-    await query<ClaimRow>(
-      db,
-      `update claims set lease_holder = :holder, lease_until = :until, waiting = false
-        where id = :id and status in ('open', 'creating') and ${isFree('lease_until', ':until')}
-        returning *`,
-      { id, ...lease, at }
-    )
+interface ResumedRow extends ClaimRow {
+  is_taken: boolean
+  lease_holder: string
+  lease_until: Date
+}
+
+export async function resume(
+  db: Database,
+  id: string,
+  lease: Lease,
+  at: Date,
+  watched?: Lease
+): Promise<Resumption | undefined> {
+  const [row] = await query<ResumedRow>(
+    db,
+    `with taken as (
+       update claims set lease_holder = :holder, lease_until = :until, waiting = false
+        where id = :id and status in ('open', 'creating')
+          and (lease_holder is null or lease_holder = :watchedHolder and lease_until = :watchedUntil)
+        returning *
+     )
+     select true as is_taken, * from taken
+      union all
+     select false, * from claims
+      where id = :id and status in ('open', 'creating') and lease_holder is not null
+        and ${isFree('lease_until', ':until')} and not exists (select from taken)`,
+    { id, ...lease, at, watchedHolder: watched?.holder ?? null, watchedUntil: watched?.until ?? null }
   )
+  if (!row) return undefined
+  return row.is_taken ? { claim: toClaim(row) } : { lapsed: { holder: row.lease_holder, until: row.lease_until } }
 }
 
 export async function renew(db: Database, id: string, lease: Lease): Promise<boolean> {

@@ -80,7 +80,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find volumes.find volumes.update
+      claims.open volumes.pages volumes.find volumes.find claims.renew volumes.update
       spares.retire spares.reserveOldest volumes.find volumes.update transfers.accept claims.settle
     `),
     afterwards: oneDisk(2)
@@ -93,8 +93,8 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find volumes.update spares.ofClaim volumes.find volumes.update spares.putBack
-      claims.originOf claims.settle
+      claims.open volumes.pages volumes.find volumes.update spares.ofClaim volumes.find claims.renew volumes.update
+      spares.putBack claims.originOf claims.settle
     `),
     afterwards: async (stage, act, stock) => {
       const { claim } = await claimUntilUsable(stage, act)
@@ -110,8 +110,8 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find volumes.update transfers.accept claims.find claims.renew spares.ofClaim
-      volumes.find volumes.update spares.putBack claims.forget claims.release
+      claims.open volumes.pages volumes.find volumes.update transfers.accept claims.find spares.ofClaim volumes.find
+      claims.renew volumes.update spares.putBack claims.forget claims.release
     `),
     afterwards: refused,
     whenRepeated: refused

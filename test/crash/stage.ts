@@ -38,8 +38,8 @@ const BASE = {
   limits: { creating_max: 4, budget_gib: 200 }
 }
 const DELAYS = { ...PRESETS.none, creating: 4_000, deleting: 500 }
-/** Longer than a claim's lease. */
-const LEASES_SECONDS = 11
+/** Longer than a claim's lease, of one who has watched another's for five seconds before. */
+const LEASES_SECONDS = 16
 const ROUND_SECONDS = 30
 /** What is lost for good is known for lost after two minutes, and goes in a few rounds more. */
 const ROUNDS = 12

@@ -17,6 +17,8 @@ import { poolLogin } from '../../src/sandbox/seed.ts'
 import { keyring } from '../../src/secret.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
+import { OwnClock } from '../support/own-clock.ts'
+import type { TestClock } from '../support/test-clock.ts'
 import { type AfterStep, Steps } from './steps.ts'
 
 /** One thing that the service does. */
@@ -45,8 +47,25 @@ export interface Worker {
 
 const TICKS = { replenish, check_state: checkState, reconcile }
 
+/** Time stands still while somebody works; who waits for it moves it, and nobody else need. */
+class WorkersClock extends OwnClock {
+  readonly #time: TestClock
+
+  constructor(time: TestClock) {
+    super(time)
+    this.#time = time
+  }
+
+  override sleep: Clock['sleep'] = async (ms, signal) => {
+    const sleeping = this.#time.sleep(ms, signal)
+    this.#time.pass(ms / 1000)
+    await sleeping
+  }
+}
+
 /** All of the service but its door and its cron, wired as the service wires it, with every step told. */
-export function aWorker(place: Workplace, clock: Clock, afterStep: AfterStep): Worker {
+export function aWorker(place: Workplace, time: TestClock, afterStep: AfterStep): Worker {
+  const clock = new WorkersClock(time)
   const db = openDatabase(place.database)
   const steps = new Steps(afterStep)
   const cloud = connectCloud(place, clock)
@@ -61,6 +80,7 @@ export function aWorker(place: Workplace, clock: Clock, afterStep: AfterStep): W
     settings: { ...place.settings, snapshotName: new RegExp(place.settings.snapshotName) },
     log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
     observer: createMetrics('worker').observer,
+    watched: new Map(),
     isStopping: () => false,
     wake: () => undefined // The test runs what comes next.
   }

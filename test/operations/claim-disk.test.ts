@@ -175,7 +175,21 @@ describe('claiming a disk again', () => {
     assert.equal(other.body.source, 'created')
   })
 
-  it('goes on where another request died, after its lease, with the same spare', async t => {
+  it('goes on where another replica died, once it has watched its lease for five seconds', async t => {
+    const service = await aService(t)
+    const { sandbox, clock } = service
+    sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    const until = new Date(clock.now().getTime() + 10_000).toISOString()
+    await service.rows(`update claims set lease_holder = gen_random_uuid(), lease_until = '${until}'`)
+    clock.pass(60)
+    const beganMs = clock.monotonicMs()
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source], [200, 'pool'])
+    assert.ok(clock.monotonicMs() - beganMs >= 5_000)
+  })
+
+  it('goes on where another request broke off, with the same spare', async t => {
     const service = await aService(t)
     const { sandbox, clock } = service
     sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 500, acts: true, count: 2 })

@@ -53,6 +53,32 @@ describe('a service whose database’s clock is another than its machine’s', (
     assert.ok(clock.monotonicMs() - beganMs < 60_000)
   })
 
+  it('takes no claim from who works on it when that clock was set forward by an hour', async t => {
+    const { service, clock, sharedTime } = await aServiceApart(t)
+    const { claims } = service.service.deps
+    const settle = claims.settle.bind(claims)
+    let goOn = (): void => undefined
+    const gate = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const isAtWork = new Promise<void>(begun => {
+      claims.settle = async (...args) => {
+        begun()
+        await gate
+        return await settle(...args)
+      }
+    })
+    const claiming = service.claim()
+    await isAtWork
+    const ahead = async (): Promise<Date> => new Date((await sharedTime()).getTime() + HOUR * 1000)
+    const other = await aService(t, { beside: service, clock, sharedTime: ahead, filled: false })
+    const { body } = await other.call<{ settled: number }>('POST', '/pool/reconcile')
+    const [claim] = await service.claims()
+    goOn()
+    assert.deepEqual([body.settled, claim?.status], [0, 'open'])
+    assert.deepEqual([(await claiming).status, (await claiming).body.source], [200, 'pool'])
+  })
+
   it('makes a disk in its project whose creation had no answer just before that clock was set back by an hour', async t => {
     const { service, clock, setDatabase } = await aServiceApart(t, { user: 'admin', filled: false })
     await service.sync()

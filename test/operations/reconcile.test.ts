@@ -56,7 +56,7 @@ describe('reconcile, on a claim that broke off', () => {
     service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 1 })
     await brokenClaim(service)
     const until = new Date(service.clock.now().getTime() + 10_000).toISOString()
-    await service.rows(`update claims set lease_until = '${until}'`)
+    await service.rows(`update claims set lease_holder = gen_random_uuid(), lease_until = '${until}'`)
     assert.equal((await reconcile(service))['settled'], 0)
   })
 })

@@ -81,6 +81,7 @@ export class Replica implements Actor {
       settings,
       log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
       observer: createMetrics('simulated').observer,
+      watched: new Map(),
       isStopping: () => false,
       wake: () => undefined // The simulation runs every tick often enough.
     }

@@ -4,11 +4,11 @@ import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
 import { query } from '../../src/store/database.ts'
 import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, held, rivals, type Store } from '../support/store.ts'
+import { aStore, HOLDER, held, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
-const { claims, spares, open, overlapping, replica, settled, statusOf, stock, rows } = store
+const { claims, spares, open, overlapping, replica, settled, statusOf, stock, rows, takeOver } = store
 
 const openOne = async (differs = {}) => {
   const opening = await open(differs)
@@ -112,35 +112,46 @@ async function statementText(): Promise<string> {
 describe('a claim under way', () => {
   it('is resumed by one of twenty rivals once its lease has run out', async () => {
     const { claim } = await openOne()
-    assert.equal(await claims.resume(claim.id, aLease(30), noon(10)), undefined)
-    const resumed = await rivals(RIVALS, () => claims.resume(claim.id, aLease(30), noon(11)))
+    assert.equal(await takeOver(claim.id, aLease(30), noon(10)), undefined)
+    const resumed = await rivals(RIVALS, () => takeOver(claim.id, aLease(30), noon(11)))
     assert.equal(resumed.filter(one => one !== undefined).length, 1)
   })
 
   it('stays with who renews its lease, and is free at once when they give it up', async () => {
     const { claim } = await openOne()
     const lease = aLease(20)
-    assert.ok(await claims.resume(claim.id, lease, noon(11)))
+    assert.ok(await takeOver(claim.id, lease, noon(11)))
     await claims.renew(claim.id, { ...lease, until: noon(60) })
-    assert.equal(await claims.resume(claim.id, aLease(90), noon(21)), undefined)
+    assert.equal(await takeOver(claim.id, aLease(90), noon(21)), undefined)
     await claims.release(claim.id, lease.holder)
-    assert.ok(await claims.resume(claim.id, aLease(90), noon(21)))
+    assert.ok(await takeOver(claim.id, aLease(90), noon(21)))
+  })
+
+  it('is taken from nobody whose lease has run out by the clock, before it was watched and is still as it was', async () => {
+    const { claim } = await openOne()
+    const lapsed = { holder: HOLDER, until: noon(10) }
+    assert.deepEqual(await claims.resume(claim.id, aLease(30), noon(11)), { lapsed })
+    const renewed = { ...lapsed, until: noon(12) }
+    assert.ok(await claims.renew(claim.id, renewed)) // He lives.
+    assert.deepEqual(await claims.resume(claim.id, aLease(30), noon(13), lapsed), { lapsed: renewed })
+    const found = await claims.resume(claim.id, aLease(30), noon(13), renewed)
+    assert.deepEqual(found && 'claim' in found && found.claim.id, claim.id)
   })
 
   it('does not change hands for who has lost its lease', async () => {
     const { claim } = await openOne()
     const [lost, held] = [aLease(20), aLease(60)]
-    await claims.resume(claim.id, lost, noon(11))
-    await claims.resume(claim.id, held, noon(21))
+    await takeOver(claim.id, lost, noon(11))
+    await takeOver(claim.id, held, noon(21))
     await claims.renew(claim.id, { ...lost, until: noon(1000) })
     await claims.release(claim.id, lost.holder)
-    assert.equal(await claims.resume(claim.id, aLease(90), noon(60)), undefined)
-    assert.ok(await claims.resume(claim.id, aLease(90), noon(61)))
+    assert.equal(await takeOver(claim.id, aLease(90), noon(60)), undefined)
+    assert.ok(await takeOver(claim.id, aLease(90), noon(61)))
   })
 
   it('is unsettled while it is open or creating and nobody works on it, the open ones first', async () => {
     const { claim: leased } = await openOne({ hostname: 'leased' })
-    await claims.resume(leased.id, aLease(15), noon(11))
+    await takeOver(leased.id, aLease(15), noon(11))
     await settled({ hostname: 'settled' })
     const { claim: young } = await openOne({ hostname: 'young' })
     await claims.noteCreating(young.id, 'empty', undefined, noon(5))
@@ -164,7 +175,7 @@ describe('a claim under way', () => {
       [claim.id]
     )
     assert.deepEqual(await claims.unsettled(noon(3599), 10), [])
-    assert.ok(await claims.resume(claim.id, aLease(10), NOON))
+    assert.ok(await takeOver(claim.id, aLease(10), NOON))
   })
 
   it('is unsettled on one page of all, whatever becomes of those before it', async () => {
@@ -274,7 +285,7 @@ describe('settling a claim', () => {
     const { claim } = await openOne()
     const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
     const later = aLease(60)
-    assert.ok(await claims.resume(claim.id, later, noon(11)))
+    assert.ok(await takeOver(claim.id, later, noon(11)))
     assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
     assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(90)))
   })
@@ -284,7 +295,7 @@ describe('settling a claim', () => {
     const { claim, spare } = await openOne()
     const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
     const later = aLease(21)
-    assert.ok(await claims.resume(claim.id, later, noon(11)))
+    assert.ok(await takeOver(claim.id, later, noon(11)))
     assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
     assert.equal(await statusOf(spare?.id ?? ''), 'reserved')
     assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(13)))
@@ -301,7 +312,7 @@ describe('settling a claim', () => {
 
   it('is final: a settled claim is not resumed, undone, or made a disk for', async () => {
     const { id } = await settled()
-    assert.equal(await claims.resume(id, aLease(90), noon(60)), undefined)
+    assert.equal(await takeOver(id, aLease(90), noon(60)), undefined)
     assert.equal(await claims.forget(held(id)), false)
     assert.equal(await claims.noteCreating(id, 'empty', undefined, noon(60)), undefined)
   })

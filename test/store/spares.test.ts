@@ -4,12 +4,12 @@ import { newId } from '../../src/clock.ts'
 import type { Claim } from '../../src/pool/claim.ts'
 import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
 import { aCreation, aDisk, aLease, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
-import { aStore, held, rivals } from '../support/store.ts'
+import { aStore, HOLDER, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
-const { claims, spares, images, pools, open, stock, rows, statusOf, overlapping } = store
+const { claims, spares, images, pools, open, stock, rows, statusOf, overlapping, takeOver } = store
 
 /** By Cinder, and nothing is to be armed. */
 const finish = (id: string, at: Date, claimId?: string): Promise<Spare[]> =>
@@ -194,7 +194,7 @@ describe('a status that has moved is an outcome, not an error', () => {
     const [spare] = await stock(1)
     const { id: claimId } = await aClaim()
     assert.ok(spare && (await spares.ofClaim(claimId)))
-    assert.ok(await claims.resume(claimId, aLease(60), noon(11)))
+    assert.ok(await takeOver(claimId, aLease(60), noon(11)))
     const lost = held(claimId)
     assert.equal(await spares.noteTransfer(spare.id, lost, TRANSFER, noon(12)), false)
     assert.equal(await spares.putBack(spare.id, lost, noon(12)), undefined)
@@ -210,7 +210,7 @@ describe('a status that has moved is an outcome, not an error', () => {
     const { id: claimId } = await aClaim()
     let back: Spare | undefined
     await overlapping(
-      on => on.claims.resume(claimId, aLease(21), noon(11)),
+      on => on.claims.resume(claimId, aLease(21), noon(11), { holder: HOLDER, until: noon(10) }),
       async on => {
         back = await on.spares.putBack(spare.id, held(claimId), noon(11))
       }

@@ -10,7 +10,7 @@ import { aStore, held, rivals } from '../support/store.ts'
 const RIVALS = 12
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
-const { claims, spares, images, open, rows, stock, statusOf } = store
+const { claims, spares, images, open, rows, stock, statusOf, takeOver } = store
 
 const anyImage = () => images.add([anImage()])
 
@@ -141,7 +141,7 @@ describe('a spare that comes into stock', () => {
     const [late, ended, resumed] = [await aWaiting('late'), await aWaiting('ended'), await aWaiting('resumed')]
     await spares.endWaiting(ended.id)
     await rows('update claims set lease_until = :until where id = :id', { id: resumed.id, until: noon(1) })
-    assert.ok(await claims.resume(resumed.id, aLease(90), noon(2)))
+    assert.ok(await takeOver(resumed.id, aLease(90), noon(2)))
     assert.equal((await arm(await aFinished(), noon(11)))?.status, 'available')
     assert.equal((await spares.reserveOldest(late.id, DEBIAN, noon(11)))?.status, 'reserved')
   })

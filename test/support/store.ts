@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { beforeEach } from 'vitest'
 import { newId } from '../../src/clock.ts'
-import type { Claim, ClaimRequest } from '../../src/pool/claim.ts'
+import type { Claim, ClaimRequest, Lease } from '../../src/pool/claim.ts'
 import type { ClaimLease } from '../../src/pool/claim-store.ts'
 import type { Image } from '../../src/pool/image.ts'
 import type { Spare } from '../../src/pool/spare.ts'
@@ -56,6 +56,13 @@ export async function aStore(connections = 2) {
         { holder: HOLDER, until: new Date(at.getTime() + 10_000) },
         at
       ),
+
+    /** Takes a claim over, watching its lease where it has lapsed. Undefined: somebody works on it, or it is settled. */
+    takeOver: async (id: string, lease: Lease, at: Date): Promise<Claim | undefined> => {
+      let found = await claims.resume(id, lease, at)
+      if (found && 'lapsed' in found) found = await claims.resume(id, lease, at, found.lapsed)
+      return found && 'claim' in found ? found.claim : undefined
+    },
 
     /** A claim that was given a volume from stock. */
     settled: async (differs: Partial<ClaimRequest> = {}, at: Date = NOON, seconds = 0): Promise<Claim> => {

@@ -57,7 +57,7 @@ export class Model extends Stock {
     for (const spare of stock) {
       if (triesLeft === 0) break
       if (this.has(spare.volume)) triesLeft -= 1
-      const isRefused = this.has(spare.volume) && this.full.has(project)
+      const isRefused = this.isFit(spare) && this.full.has(project)
       if (this.isFit(spare) && !isRefused) return this.#handOver(claim, spare)
       if (this.has(spare.volume)) this.#letGo(spare)
       else this.drop(spare)
@@ -81,7 +81,7 @@ export class Model extends Stock {
   }
 
   #giveExisting(claim: Claim, volume: Volume): Answer {
-    if (volume.status === 'error' || !volume.bootable) return { code: 'existing_volume_unusable' }
+    if (volume.status === 'error' || !volume.bootable) return this.#refuse(claim, 'existing_volume_unusable')
     return this.#record(claim, { status: 'available', source: 'existing', missReason: undefined, volume })
   }
 
@@ -120,9 +120,7 @@ export class Model extends Stock {
   #handOverOne(claim: Claim, first: Spare): Answer {
     let spare: Spare | undefined = first
     for (let tries = 0; spare; ) {
-      if (this.isFit(spare) || (this.has(spare.volume) && this.full.has(claim.project))) {
-        return this.#handOver(claim, spare)
-      }
+      if (this.isFit(spare)) return this.#handOver(claim, spare)
       if (this.has(spare.volume)) tries += 1
       this.setRetiring(spare)
       spare = tries < 3 ? this.#take(claim) : undefined

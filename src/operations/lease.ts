@@ -76,12 +76,12 @@ async function keepLease(deps: Deps, claimId: string, lease: HeldLease): Promise
   return isOurs
 }
 
-/** After what came to nothing, perhaps since it is ours no more: throws Superseded then. */
+/** Asks the database: throws Superseded where another request has the claim. */
 export async function requireHeld(deps: Deps, { claim, lease }: OwnClaim): Promise<void> {
   if (!(await keepLease(deps, claim.id, lease))) throw new Superseded('another request has taken it over')
 }
 
-/** Before what another request must not find done: throws Superseded where it has the claim. Costs nothing in its time. */
+/** Call before an irreversible step: throws Superseded where another request has the claim. Free while the lease is good. */
 export async function requireLease(deps: Deps, claimId: string, lease: HeldLease): Promise<void> {
   if (deps.clock.monotonicMs() < lease.goodUntilMs || (await keepLease(deps, claimId, lease))) return
   throw new Superseded('another request has taken it over')

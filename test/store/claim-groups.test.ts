@@ -11,7 +11,7 @@ import { query } from '../../src/store/database.ts'
 import { aDisk, anImage, aRequest, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { seed } from '../support/seed.ts'
 import { aStore, HOLDER, held } from '../support/store.ts'
-import { empty } from '../support/tables.ts'
+import { empty, truncate } from '../support/tables.ts'
 
 const RUNS = 40
 const SAS = { os: 'debian12', type: 'sas' }
@@ -105,6 +105,7 @@ describe('claims opened at the same time', () => {
   })
 
   it('are found by index, in tables of ten thousand, even if planned while they were empty', async () => {
+    await anew()
     assert.doesNotMatch(
       await planOf('with opened as%json%', () => openAll(named(3))),
       /Seq Scan on (backup_volumes|claims)/
@@ -286,11 +287,18 @@ describe('claims settled at the same time', () => {
       const openings = await opened(named(3, { projectId: newId() }))
       await Promise.all(openings.map(({ claim }) => claims.settle(held(claim.id), given(newId()), NOON)))
     }
+    await anew()
     assert.doesNotMatch(await planOf('with given as%json%', settleThree), /Seq Scan on (backup_volumes|claims)/)
     await fill()
     assert.doesNotMatch(await planOf('with given as%json%', settleThree), /Seq Scan on (backup_volumes|claims)/)
   })
 })
+
+/** Empty, and unknown to the planner: an autovacuum that comes by tells it how few rows the tests before have left. */
+async function anew(): Promise<void> {
+  for (const table of ['backup_volumes', 'claims']) await rows(`alter table ${table} set (autovacuum_enabled = false)`)
+  await truncate(db)
+}
 
 async function fill(): Promise<void> {
   await rows(`insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name,

@@ -2,7 +2,8 @@ import { attachVolume } from '../../src/sandbox/volumes.ts'
 import type { TestService } from './service.ts'
 
 /** As an operator does who has found a volume in the pool's project and uses it for a server. */
-export function attach({ sandbox, project }: TestService, volumeId: string): void {
-  const operator = { userId: 'operator', projectId: project('pool'), roles: ['admin'], requestId: 'req-operator' }
-  attachVolume(sandbox.cloud, operator, volumeId, { serverId: null, hostName: 'host', device: '/dev/vdb' })
+export function attach(service: TestService, volumeId: string): void {
+  const projectId = service.project('pool')
+  const operator = { userId: 'operator', projectId, roles: ['admin'], requestId: 'req-operator' }
+  attachVolume(service.sandbox.cloud, operator, volumeId, { serverId: null, hostName: 'host', device: '/dev/vdb' })
 }

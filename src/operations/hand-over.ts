@@ -52,7 +52,7 @@ export async function prepare(deps: Deps, handover: Handover): Promise<Prepared>
     const volume = await lookAt(deps, handover)
     const isExtended = needsExtension(handover.claim, handover.spare)
     const spare = isExtended ? await extend(deps, handover, volume) : handover.spare
-    // With its new name it is the claim's. An extension takes so long that only the database knows whose the claim is by then.
+    // With its new name it is the claim's. After an extension, which takes long, the database is asked in any case.
     if (isExtended) await requireHeld(deps, handover)
     else await requireLease(deps, handover.claim.id, handover.lease)
     if (handover.destination.id === handover.pool.id) return await prepareInPool(deps, { ...handover, spare }, volume)

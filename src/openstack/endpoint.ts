@@ -16,17 +16,21 @@ export interface Endpoint {
   /** Without /v3, and without a slash at its end. */
   readonly root: string
   readonly minor: number
+  /** The highest that it offers, which tells its release. */
+  readonly highestMinor: number
 }
+
+type Minors = Pick<Endpoint, 'minor' | 'highestMinor'>
 
 /** Where Cinder is, from the catalogue, and which microversion it speaks, asked once. */
 export class Endpoints {
   readonly #settings: CloudSettings
   readonly #keystone: Keystone
   readonly #http: Http
-  readonly #minors = new Map<string, number>()
+  readonly #minors = new Map<string, Minors>()
   /** Of each token's catalogue, which is long. */
   readonly #roots = new WeakMap<Token, string>()
-  readonly #discoveries = new Shared<number>()
+  readonly #discoveries = new Shared<Minors>()
 
   constructor(settings: CloudSettings, keystone: Keystone, http: Http) {
     this.#settings = settings
@@ -37,7 +41,7 @@ export class Endpoints {
   async endpoint(call: LimitedCall): Promise<Endpoint> {
     const token = this.#keystone.held('own', call.requestId) ?? (await this.#keystone.token('own', call))
     const root = this.#rootIn(token)
-    return { root, minor: this.#minors.get(root) ?? (await this.#discover(root, token, call)) }
+    return { root, ...(this.#minors.get(root) ?? (await this.#discover(root, token, call))) }
   }
 
   #rootIn(token: Token): string {
@@ -54,12 +58,13 @@ export class Endpoints {
     this.#minors.delete(root)
   }
 
-  #discover(root: string, token: Token, call: LimitedCall): Promise<number> {
+  #discover(root: string, token: Token, call: LimitedCall): Promise<Minors> {
     const discovery = this.#discoveries.join(root, () =>
       this.#http.within({ requestId: call.requestId }, async limited => {
-        const minor = pinned(await this.#highestMinor(root, token, limited), root)
-        this.#minors.set(root, minor)
-        return minor
+        const highestMinor = await this.#highestMinor(root, token, limited)
+        const minors = { minor: pinned(highestMinor, root), highestMinor }
+        this.#minors.set(root, minors)
+        return minors
       })
     )
     return orAborted(discovery, call.signal)

@@ -7,6 +7,7 @@ import {
   type Identity,
   type Project
 } from '../pool/ports.ts'
+import { type Release, releaseOf } from '../pool/release.ts'
 import { type Authorised, Cinder } from './cinder.ts'
 import { Endpoints } from './endpoint.ts'
 import { type Carrier, Http, type RequestReport } from './http.ts'
@@ -73,6 +74,12 @@ export class OpenStack implements Cloud, CloudFacts {
 
   async identify(token: string, call: Call): Promise<Identity | undefined> {
     return await this.#identities.identify(token, call)
+  }
+
+  async release(call: Call): Promise<Release> {
+    return releaseOf(
+      await this.#http.within(call, async limited => (await this.#endpoints.endpoint(limited)).highestMinor)
+    )
   }
 
   async microversion(call: Call): Promise<string> {

@@ -32,6 +32,16 @@ export class CinderTransfers implements Transfers {
     }
   }
 
+  async find(transferId: string, call: Call): Promise<Transfer | undefined> {
+    const request = { operation: 'transfer_show', method: 'GET', path: pathOf(transferId) } as const
+    try {
+      return await this.#cinder.ask(request, call, body => toTransfer(body.object('transfer')))
+    } catch (error) {
+      if (isCloudError(error, 'not_found')) return undefined
+      throw error
+    }
+  }
+
   async ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]> {
     return (await this.#ask({ volume_id: volumeId }, call)).filter(transfer => transfer.volumeId === volumeId)
   }

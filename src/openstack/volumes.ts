@@ -44,8 +44,10 @@ export class CinderVolumes implements Volumes {
     }
   }
 
-  async create({ name, snapshotId, sizeGib, metadata = {} }: VolumeWish, call: Call): Promise<Volume> {
-    const body = { volume: { name, snapshot_id: snapshotId, size: sizeGib, metadata } }
+  /** Without its type, Train and Ussuri make a volume of the default one (bug 1879578). */
+  async create({ name, snapshotId, sizeGib, volumeType, metadata = {} }: VolumeWish, call: Call): Promise<Volume> {
+    const type = volumeType === '' ? {} : { volume_type: volumeType }
+    const body = { volume: { name, snapshot_id: snapshotId, size: sizeGib, ...type, metadata } }
     const request = { operation: 'volume_create', method: 'POST', path: '/volumes', body } as const
     return await this.#cinder.ask(request, call, body => toNewVolume(body.object('volume'), this.#cinder))
   }

@@ -221,7 +221,7 @@ async function createInProject(deps: Deps, miss: Miss, project: Project): Promis
   if (claim.status === 'creating' && !claim.disk) await requireSettled(deps, miss)
   await begin(deps, miss)
   const [snapshotId = image.snapshotId] = usableSnapshotIds(image)
-  const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(deps, miss) }
+  const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(deps, miss), volumeType: image.volumeType }
   const asking = project.volumes.create(wish, call).finally(() => deps.wake('replenish'))
   const volume = await asking.catch(async (error: unknown) => {
     if (!(error instanceof CloudError)) throw error

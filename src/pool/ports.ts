@@ -1,4 +1,5 @@
 import type { Claim, MissReason } from './claim.ts'
+import type { Release } from './release.ts'
 import type { PoolName } from './spare.ts'
 import type { StopSignal } from './stop.ts'
 
@@ -50,6 +51,8 @@ export interface Cloud {
   withToken(identity: Identity): Project
   /** Who a token belongs to; undefined when Keystone does not know it, or it is not scoped to a project. */
   identify(token: string, call: Call): Promise<Identity | undefined>
+  /** Which Cinder this is. Asked once, and again after it has refused the microversion that it spoke before. */
+  release(call: Call): Promise<Release>
 }
 
 /** What only an operator asks of it. */
@@ -116,6 +119,8 @@ export interface VolumeWish {
   readonly name: string
   readonly snapshotId: string
   readonly sizeGib: number
+  /** That of the snapshot's source volume. Empty, for a source without a type: none is asked for. */
+  readonly volumeType: string
   readonly metadata?: Readonly<Record<string, string>>
 }
 
@@ -164,7 +169,9 @@ export interface Transfers {
   accept(transferId: string, authKey: string, call: Call): Promise<void>
   /** One that this project lists. Deleting what is gone already is success. */
   delete(transferId: string, call: Call): Promise<void>
-  /** Those that a volume waits in: one, unless somebody has reset its status meanwhile. */
+  /** Undefined: it does not wait in this project, or not any more. One request, whatever the release and the size of the stock. */
+  find(transferId: string, call: Call): Promise<Transfer | undefined>
+  /** Those that a volume waits in: one, unless somebody has reset its status meanwhile. Up to Rocky the whole list is read. */
   ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]>
   /** All that wait in this project, a page of at most 1,000 at a time, in order of their volumes' ids. */
   pages(call: Call): AsyncIterable<readonly Transfer[]>

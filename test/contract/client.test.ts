@@ -41,7 +41,7 @@ describe('volumes', () => {
     const name = unique('Spare')
     const metadata = { spare_pool: 'contract', spare_id: `it's "${name}" \\ ü` }
     const since = new Date()
-    const made = await volumes.create({ name, snapshotId, sizeGib: size, metadata }, CALL)
+    const made = await volumes.create({ name, snapshotId, sizeGib: size, volumeType: 'ceph-ssd', metadata }, CALL)
     t.onTestFinished(() => volumes.delete(made.id, CALL))
     const { createdAt, bootable: _, ...rest } = made // Cinder copies the flag while it makes the volume.
     assert.ok(Math.abs(createdAt.getTime() - since.getTime()) < 60_000)
@@ -110,10 +110,10 @@ describe('volumes', () => {
 
   it('that cannot be made, changed or deleted say why', async t => {
     const { volumes, transfers } = await projectOf(t, 'pool-svc')
-    const wish = { name: 'none', snapshotId: NOBODY, sizeGib: 1 }
+    const wish = { name: 'none', snapshotId: NOBODY, sizeGib: 1, volumeType: 'ceph-ssd' }
     await assert.rejects(volumes.create(wish, CALL), { code: 'not_found', status: 404, mayHaveActed: false })
     const { size, id: snapshotId } = await golden()
-    const tooLong = { name: 'n'.repeat(256), snapshotId, sizeGib: size }
+    const tooLong = { name: 'n'.repeat(256), snapshotId, sizeGib: size, volumeType: 'ceph-ssd' }
     await assert.rejects(volumes.create(tooLong, CALL), { code: 'bad_request', status: 400 })
     await assert.rejects(volumes.update(NOBODY, { name: 'x' }, CALL), { code: 'not_found' })
     await assert.rejects(volumes.extend(NOBODY, 2, CALL), { code: 'not_found' })

@@ -31,7 +31,8 @@ export class Steps {
       pool: async call => this.#ofProject(await this.#inTurn(() => cloud.pool(call))),
       project: async (id, call) => this.#ofProject(await this.#inTurn(() => cloud.project(id, call))),
       withToken: identity => this.#ofProject(cloud.withToken(identity)),
-      identify: (token, call) => this.#inTurn(() => cloud.identify(token, call))
+      identify: (token, call) => this.#inTurn(() => cloud.identify(token, call)),
+      release: call => this.#inTurn(() => cloud.release(call))
     }
   }
 

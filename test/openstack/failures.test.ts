@@ -7,7 +7,7 @@ import { CALL, fault, POOL, type Reply, ScriptedCloud, type Test, volumeBody } f
 const SHOW = 'GET /volumes/v1'
 const CREATE = 'POST /volumes'
 const ACCEPT = 'POST /volume-transfers/t1/accept'
-const WISH = { name: 'spare', snapshotId: 's1', sizeGib: 20 }
+const WISH = { name: 'spare', snapshotId: 's1', sizeGib: 20, volumeType: 'ceph-ssd' }
 const shown: Reply = { body: { volume: volumeBody('v1') } }
 const busy = fault(503, 'serviceUnavailable', 'busy')
 

@@ -67,7 +67,7 @@ describe('a spare', () => {
 
   it('is refused in Cinder’s own words', async t => {
     const { pool, spare, projectId, cloud } = await aSandbox(t)
-    const wish = { name: 'x', snapshotId: '00000000-0000-4000-8000-000000000000', sizeGib: 20 }
+    const wish = { name: 'x', snapshotId: '00000000-0000-4000-8000-000000000000', sizeGib: 20, volumeType: 'ceph-ssd' }
     await assert.rejects(
       pool.volumes.create(wish, CALL),
       failing('not_found', /^Cinder: Snapshot .* could not be found/)

@@ -201,7 +201,7 @@ describe('renewing a token', () => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder('POST /volumes', unauthorised, { status: 202, body: { volume: volumeBody('v1') } })
     const { volumes } = await cloud.connect().pool(CALL)
-    assert.equal((await volumes.create({ name: 'a', snapshotId: 's', sizeGib: 1 }, CALL)).id, 'v1')
+    assert.equal((await volumes.create({ name: 'a', snapshotId: 's', sizeGib: 1, volumeType: '' }, CALL)).id, 'v1')
   })
 
   it('waits out the second of a revocation, in which new tokens are revoked too', async t => {

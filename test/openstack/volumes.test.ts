@@ -68,7 +68,7 @@ describe('a volume', () => {
     const body = { volume: volumeBody('v1', { encrypted: true }) }
     cloud.onCinder('GET /volumes/v1', { body })
     cloud.onCinder('POST /volumes', { status: 202, body })
-    const made = await volumes.create({ name: 'spare-v1', snapshotId: 's', sizeGib: 20 }, CALL)
+    const made = await volumes.create({ name: 'spare-v1', snapshotId: 's', sizeGib: 20, volumeType: 'luks' }, CALL)
     assert.deepEqual([(await volumes.find('v1', CALL))?.encrypted, made.encrypted], [true, true])
   })
 

@@ -32,7 +32,7 @@ export async function aSandbox(t: Test, options: { user?: string; tokenSeconds?:
   const snapshot = [...sandbox.cloud.snapshots.values()].find(({ name }) => name === 'debian12_ssd_20261101')
   assert.ok(snapshot)
   const spare = (name = 'spare-1', metadata: Record<string, string> = METADATA) =>
-    pool.volumes.create({ name, snapshotId: snapshot.id, sizeGib: 20, metadata }, CALL)
+    pool.volumes.create({ name, snapshotId: snapshot.id, sizeGib: 20, volumeType: 'ceph-ssd', metadata }, CALL)
   return { sandbox, cloud: sandbox.cloud, clock, client, as, pool, projectId, count, fault, spare, snapshot }
 }
 

@@ -24,11 +24,13 @@ export class CinderTransfers implements Transfers {
     await this.#cinder.order({ operation: 'transfer_accept', method: 'POST', path, body, secrets: [authKey] }, call)
   }
 
-  async delete(transferId: string, call: Call): Promise<void> {
+  async delete(transferId: string, call: Call): Promise<boolean> {
     try {
       await this.#cinder.order({ operation: 'transfer_delete', method: 'DELETE', path: pathOf(transferId) }, call)
+      return true
     } catch (error) {
       if (!isCloudError(error, 'not_found')) throw error
+      return false
     }
   }
 

@@ -38,3 +38,6 @@ export function releaseOf(highestMinor: number): Release {
  * which are then made all the same.
  */
 export const mayRecoverFromError = ({ highestMinor }: Release): boolean => highestMinor <= 15
+
+/** Up to Newton: of two accepts of one transfer at once both may be carried out, and the project's quota is charged twice. */
+export const mayAcceptTwice = ({ highestMinor }: Release): boolean => highestMinor <= 15

@@ -1,5 +1,9 @@
 import { parseConfig } from '../../src/config.ts'
+import { LOCALES } from '../../src/sandbox/cloud.ts'
+import type { Release } from '../../src/sandbox/releases.ts'
 import { settingsOf } from '../../src/service.ts'
+import { askedLocale, askedRelease, type CloudSetting } from '../support/cloud-setting.ts'
+import { SERVICE_ROLES, type ServiceRole } from '../support/service-role.ts'
 
 /** How long the cloud takes for a volume. */
 export const CREATE_SECONDS = 4
@@ -21,3 +25,15 @@ export const SETTINGS = settingsOf(
     'the simulation'
   )
 )
+
+/** Those that differ most in what they do behind their API. */
+const RELEASES: readonly Release[] = ['mitaka', 'latest', 'newton', 'rocky', 'ocata', 'latest', 'queens', 'train']
+
+/** What a seed decides about the cloud and our place in it; the environment may fix some of it. */
+export function surroundings(seed: number): CloudSetting & { readonly role: ServiceRole } {
+  const pick = <T>(from: readonly T[], turn: number): T | undefined => from[Math.floor(seed / turn) % from.length]
+  const role = pick(SERVICE_ROLES, 2) ?? 'member'
+  const release = askedRelease ?? pick(RELEASES, 2 * SERVICE_ROLES.length) ?? 'latest'
+  const locale = askedLocale ?? pick(LOCALES, 2 * SERVICE_ROLES.length * RELEASES.length) ?? 'en'
+  return { role, release, locale }
+}

@@ -79,10 +79,14 @@ const TYPES: Record<string, string> = {
 /** A name or an address alone, an IPv6 one with brackets or without. */
 export const HOSTNAME = '^([\\w.-]+|\\[[0-9a-fA-F:.]+\\]|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$'
 
+/** Of Cinder's API. */
+export const MICROVERSION = '^(auto|3\\.[0-9]{1,3})$'
+
 const PATTERNS: Record<string, string> = {
   [HOSTNAME]: 'a host name or address alone, such as pool.example: no scheme, port or path, and no wildcard',
   '^postgres(ql)?://': 'an address such as postgres://user:password@host/database',
   '^[0-9a-fA-F]{64}$': 'the SHA-256 of the token in hex (64 characters): printf %s "$TOKEN" | sha256sum',
+  [MICROVERSION]: 'auto, or a microversion of Cinder such as 3.50',
   '^[a-zA-Z0-9_.-]{1,64}$': '1 to 64 letters, digits, "_", "." and "-"'
 }
 

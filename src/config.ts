@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { type Static, Type } from 'typebox'
-import { parseDocument } from 'yaml'
-import { ConfigError, explain, explainYaml, HOSTNAME, inconsistencies, isRecord, soundness } from './config-faults.ts'
+import { isScalar, parseDocument } from 'yaml'
+import {
+  ConfigError,
+  explain,
+  explainYaml,
+  HOSTNAME,
+  inconsistencies,
+  isRecord,
+  MICROVERSION,
+  soundness
+} from './config-faults.ts'
 import { PURGES } from './pool/stores.ts'
 import { oneOf } from './schema.ts'
 
@@ -50,6 +59,7 @@ const OpenstackSchema = Type.Object(
     key: Type.Optional(Name),
     verify: Type.Optional(Type.Boolean()),
     block_storage_endpoint_override: Type.Optional(Name),
+    volume_api_version: Type.String({ pattern: MICROVERSION, default: 'auto' }),
     timeout_seconds: Seconds(70)
   },
   section
@@ -163,6 +173,7 @@ function readYaml(file: string): unknown {
   const document = parseDocument(text, { prettyErrors: true })
   const problems = [...document.errors, ...document.warnings].map(explainYaml)
   if (problems.length > 0) throw new ConfigError(file, problems)
+  keepVersionAsText(document)
   try {
     return document.toJS() ?? {}
   } catch {
@@ -170,6 +181,13 @@ function readYaml(file: string): unknown {
       'is no YAML: an alias (*name) leads nowhere; put quotes around a text that starts with *'
     ])
   }
+}
+
+/** Without quotes, YAML takes 3.50 for the number 3.5, which is another microversion. */
+function keepVersionAsText(document: ReturnType<typeof parseDocument>): void {
+  const path = ['openstack', 'volume_api_version']
+  const version = document.getIn(path, true)
+  if (isScalar(version) && typeof version.value === 'number') document.setIn(path, version.source)
 }
 
 /** Checks a configuration whole and fills in the defaults; the source is named in errors. */

@@ -75,7 +75,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const log = options.log ?? createLog(config.log.level)
   const version = packageVersion()
   const metrics = createMetrics(version)
-  const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report))
+  const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report), log)
   stops.push(() => cloud.close())
   const { db, tickDb } = await openStore(config, clock, log, stops)
   const endAligning = await clock.keepAligned(options.sharedTime ?? (() => databaseTime(tickDb)), log)
@@ -202,7 +202,8 @@ export function connectCloud(
   config: Config,
   env: Environment,
   clock: Clock,
-  onRequest: (report: CloudRequest) => void
+  onRequest: (report: CloudRequest) => void,
+  log?: Log
 ): Cloud & CloudFacts & { close(): Promise<void>; state(): CloudState } {
   const settings = cloudSettings(config.openstack, env)
   let state: CloudState = { reachable: true, lastError: undefined }
@@ -210,6 +211,7 @@ export function connectCloud(
     settings,
     clock,
     timeoutSeconds: config.openstack.timeout_seconds,
+    onNotice: (fields, message) => log?.warn(fields, message),
     onRequest: report => {
       onRequest(report)
       state = stateAfter(report, state)

@@ -301,6 +301,20 @@ describe('a file', () => {
     assert.equal(readConfig(file, {}).pools[0]?.target, 3)
   })
 
+  it('gives the microversion as it is written there, with quotes or without', t => {
+    const read = (version: string) => {
+      const text = `database: ${JSON.stringify(DATABASE.database)}\nopenstack: { volume_api_version: ${version} }\n`
+      return readConfig(aFile(t, text), {}).openstack.volume_api_version
+    }
+    assert.deepEqual(['3.50', '"3.50"', '3.5', '3.0', 'auto'].map(read), ['3.50', '3.50', '3.5', '3.0', 'auto'])
+    for (const version of ['3', '4.1', '2.0', '3.x', '"3.1000"']) {
+      assert.deepEqual(
+        problemsOf(() => read(version)),
+        ['openstack.volume_api_version: must be auto, or a microversion of Cinder such as 3.50']
+      )
+    }
+  })
+
   it('that is empty lacks only what has no default', t => {
     assert.deepEqual(
       problemsOf(() => readConfig(aFile(t, ''), {})).map(one => one.split(':')[0]),

@@ -1,7 +1,6 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
-import type { Endpoint, Endpoints } from './endpoint.ts'
-import { isCloudError } from './failures.ts'
+import { type Endpoint, type Endpoints, versionHeader } from './endpoint.ts'
 import type { Fields } from './fields.ts'
 import type { Http, LimitedCall, Request } from './http.ts'
 
@@ -13,24 +12,18 @@ export interface CinderRequest {
   readonly method: Request['method']
   /** Below the project, with its slash. */
   readonly path: string
-  readonly query?: Readonly<Record<string, string | undefined>>
+  readonly query?: Query
   readonly body?: unknown
   readonly secrets?: readonly string[]
+  readonly mayBeMissing?: boolean
+  /** N of the microversion 3.N to ask for, where it is to be a lower one than for all else. */
+  readonly minor?: number
 }
 
-export interface Listing<T> {
-  readonly operation: string
-  readonly path: string
-  /** The name of the list in the answer. */
-  readonly key: string
-  readonly query: Readonly<Record<string, string | undefined>>
-  readonly read: (item: Fields) => T
-  /** What the query sorts by, ascending; no two items have the same. */
-  readonly orderOf: (item: T) => string
-}
+export type Query = Readonly<Record<string, string | undefined>>
 
-const PAGES_MAX = 1_000
-const RESTARTS_MAX = 5
+/** What differs from one release to another is asked for by what this Cinder speaks. */
+type Asked = CinderRequest | ((endpoint: Endpoint) => CinderRequest)
 
 /**
  * Roles that Cinder keeps to their project. Any other may be one that its policy takes for an admin's, whose tokens reach every
@@ -64,93 +57,61 @@ export class Cinder {
   }
 
   /** Asks for something to be done; what the answer says does not matter. */
-  async order(request: CinderRequest, call: Call): Promise<void> {
-    await this.#run(request, call, (wire, limited) => this.#http.send(wire, limited))
+  async order(asked: Asked, call: Call): Promise<void> {
+    await this.#run(asked, call, (wire, limited) => this.#http.send(wire, limited))
   }
 
-  async ask<T>(request: CinderRequest, call: Call, read: (body: Fields) => T): Promise<T> {
-    return await this.#run(request, call, (wire, limited) => this.#http.ask(wire, limited, read))
+  async ask<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T> {
+    return await this.#run(asked, call, (wire, limited) => this.#http.ask(wire, limited, read))
   }
 
-  /** The microversion's second number. */
-  async minor(call: Call): Promise<number> {
-    return await this.#http.within(call, async limited => (await this.#endpoints.endpoint(limited)).minor)
+  /** How it is spoken to. */
+  async endpoint(call: Call): Promise<Endpoint> {
+    return await this.within(call, limited => this.#endpoints.endpoint(limited))
   }
 
-  /** Page after page in order, nothing twice. Each page has the time limit to itself, and none is kept. */
-  async *pages<T extends { readonly id: string }>(
-    { operation, path, key, query, read, orderOf }: Listing<T>,
-    call: Call
-  ): AsyncGenerator<T[]> {
-    let given = '' // As far as this.
-    let marker: string | undefined
-    for (let page = 0, restarts = 0; page < PAGES_MAX; page++) {
-      const request: CinderRequest = { operation, method: 'GET', path, query: { ...query, marker } }
-      const readPage = (body: Fields) => ({ items: body.list(key).map(read), isLast: !hasNext(body, key) })
-      let answer: { items: T[]; isLast: boolean }
-      try {
-        answer = await this.ask(request, call, readPage)
-      } catch (error) {
-        // What the page should start after was deleted meanwhile: from the beginning, without those given.
-        if (marker === undefined || !isCloudError(error, 'not_found')) throw error
-        if (++restarts > RESTARTS_MAX) throw listFailure(operation, 'changes faster than it can be read', error)
-        marker = undefined
-        continue
-      }
-      const fresh = answer.items.filter(item => orderOf(item) > given)
-      if (!isAscending(fresh.map(orderOf))) throw listFailure(operation, 'is not in the order that was asked for')
-      const last = fresh.at(-1)
-      if (last) {
-        given = orderOf(last)
-        yield fresh
-      }
-      marker = answer.items.at(-1)?.id
-      if (answer.isLast || marker === undefined) return
-    }
-    throw listFailure(operation, `has more than ${PAGES_MAX} pages`)
+  /** Under the time limit of one call. */
+  async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
+    return await this.#http.within(call, work)
   }
 
-  async #run<T>(
-    request: CinderRequest,
-    call: Call,
-    send: (request: Request, call: LimitedCall) => Promise<T>
-  ): Promise<T> {
-    return await this.#http.within(call, async limited => {
+  keepToBuiltInFilters({ root }: Endpoint): void {
+    this.#endpoints.keepToBuiltInFilters(root)
+  }
+
+  async #run<T>(asked: Asked, call: Call, send: (request: Request, call: LimitedCall) => Promise<T>): Promise<T> {
+    return await this.within(call, async limited => {
+      const ask = async (endpoint: Endpoint): Promise<T> =>
+        await this.#authorised(limited, token => send(this.#wire(asked, endpoint, token), limited))
       const endpoint = await this.#endpoints.endpoint(limited)
       try {
-        return await this.#authorised(limited, token => send(this.#wire(request, endpoint, token), limited))
+        return await ask(endpoint)
       } catch (error) {
-        if (error instanceof CloudError && error.status === 406) this.#endpoints.forget(endpoint.root)
-        throw error
+        if (!(error instanceof CloudError && error.status === 406)) throw error
       }
+      // It speaks this microversion no more, and said so before it did anything: whatever was asked for may be asked again.
+      this.#endpoints.forget(endpoint.root)
+      return await ask(await this.#endpoints.endpoint(limited))
     })
   }
 
-  #wire({ path, query, ...request }: CinderRequest, { root, minor }: Endpoint, token: string): Request {
+  #wire(asked: Asked, endpoint: Endpoint, token: string): Request {
+    const { path, query, minor = endpoint.minor, ...request } = typeof asked === 'function' ? asked(endpoint) : asked
+    const { root, version } = endpoint
     return {
       ...request,
       service: 'cinder',
-      url: `${root}/v3/${this.projectId}${path}${query ? searchOf(query) : ''}`,
-      headers: { 'x-auth-token': token, 'openstack-api-version': `volume 3.${minor}` },
+      url: `${root}/${version}/${this.projectId}${path}${query ? searchOf(query) : ''}`,
+      headers: { 'x-auth-token': token, ...versionHeader(version, Math.min(minor, endpoint.minor)) },
       idempotent: request.method !== 'POST'
     }
   }
 }
 
-function searchOf(query: Readonly<Record<string, string | undefined>>): string {
+function searchOf(query: Query): string {
   let search = ''
   for (const [key, value] of Object.entries(query)) {
     if (value !== undefined) search += `${search === '' ? '?' : '&'}${key}=${encodeURIComponent(value)}`
   }
   return search
 }
-
-function hasNext(body: Fields, key: string): boolean {
-  const links = `${key}_links`
-  return body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
-}
-
-const isAscending = (keys: readonly string[]): boolean => keys.every((key, index) => (keys[index - 1] ?? '') < key)
-
-const listFailure = (operation: string, what: string, cause?: unknown): CloudError =>
-  new CloudError('failed', `Cinder: the list ${what} (${operation})`, { cause })

@@ -13,7 +13,7 @@ export interface Answer {
 /** The connection could not be made, so certainly nothing was sent. */
 export class NotConnected extends Error {}
 
-const NAMES = { keystone: 'Keystone', cinder: 'Cinder' } as const
+export const NAMES = { keystone: 'Keystone', cinder: 'Cinder' } as const
 const WORDS_MAX = 500
 
 export const isCloudError = (error: unknown, ...codes: CloudErrorCode[]): boolean =>
@@ -25,7 +25,7 @@ export function answerFailure(request: Request, answer: Answer): CloudError {
   const id = header(answer, 'x-compute-request-id') ?? header(answer, 'x-openstack-request-id')
   const place = [request.operation, `HTTP ${answer.status}`, id].filter(Boolean).join(', ')
   const words = withoutSecrets(request, said.words || `it answered ${answer.status} without a word`)
-  const code = codeOf(answer.status, said.isTheClouds)
+  const code = codeOf(answer.status, said.isTheClouds || request.mayBeMissing === true)
   const mayHaveActed = answer.status >= 500 && code === 'failed' && request.method !== 'GET'
   // A 500 in the cloud's own words ends its handler; a 502 or 504 is a proxy's, which knows nothing of the handler.
   const mayStillAct = mayHaveActed && !(answer.status === 500 && said.isTheClouds)
@@ -33,11 +33,13 @@ export function answerFailure(request: Request, answer: Answer): CloudError {
   return new CloudError(code, `${NAMES[request.service]}: ${words} (${place})`, what)
 }
 
-function codeOf(status: number, isTheClouds: boolean): CloudErrorCode {
+function codeOf(status: number, isNotFound: boolean): CloudErrorCode {
   if (status === 401) return 'unauthenticated'
   if (status === 403) return 'forbidden'
   // A 404 of a proxy, or of a wrong address, must not pass for a volume that is gone.
-  if (status === 404) return isTheClouds ? 'not_found' : 'failed'
+  if (status === 404) return isNotFound ? 'not_found' : 'failed'
+  // Of the version that is spoken, and of nothing that was asked for: no volume and no name is at fault.
+  if (status === 406) return 'failed'
   if (status === 413) return 'over_quota'
   // In front of the cloud, before its handler: the middleware or a proxy.
   if (status === 429 || status === 503) return 'unavailable'

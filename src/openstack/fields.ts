@@ -42,6 +42,21 @@ export class Fields {
     return this.has(key) ? this.text(key) : undefined
   }
 
+  /** Undefined also for what is no text: of what is not ours to judge. */
+  textIfAny(key: string): string | undefined {
+    return typeof this.#values[key] === 'string' ? this.text(key) : undefined
+  }
+
+  /** Some clouds number their projects. */
+  id(key: string): string {
+    const value = this.#values[key]
+    return Number.isSafeInteger(value) ? String(value) : this.text(key)
+  }
+
+  optionalId(key: string): string | undefined {
+    return this.has(key) ? this.id(key) : undefined
+  }
+
   number(key: string): number {
     const value = this.#values[key]
     if (typeof value === 'number' && Number.isFinite(value)) return value
@@ -64,6 +79,13 @@ export class Fields {
     const value = this.#values[key]
     if (Array.isArray(value)) return value.map((item, index) => new Fields(item, `${this.#at(key)}[${index}]`))
     throw this.#not(key, 'a list')
+  }
+
+  /** Those items of a list that are objects; none where there is no list. */
+  objects(key: string): Fields[] {
+    const value = this.#values[key]
+    const items: unknown[] = Array.isArray(value) ? value : []
+    return items.flatMap((item, index) => (isObject(item) ? [new Fields(item, `${this.#at(key)}[${index}]`)] : []))
   }
 
   #at(key: string): string {

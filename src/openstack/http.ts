@@ -11,6 +11,7 @@ import {
   unsentFailure
 } from './failures.ts'
 import { Fields, ShapeError } from './fields.ts'
+import { redirectOf } from './redirects.ts'
 import { type SocketOptions, Sockets } from './sockets.ts'
 import { Slots } from './waiting.ts'
 
@@ -28,6 +29,8 @@ export interface Request {
   readonly idempotent: boolean
   /** Never to be quoted in a message. */
   readonly secrets?: readonly string[]
+  /** Not every release has this address: a 404 says that there is none, also where it is not in Cinder's own words. */
+  readonly mayBeMissing?: boolean | undefined
 }
 
 /** A call with its time limit. */
@@ -87,7 +90,7 @@ export class Http {
     }
   }
 
-  /** The answer to a request, read; throws a CloudError unless it is a 2xx (or 300, Cinder's list of versions). */
+  /** The answer to a request, read; throws a CloudError unless it is a 2xx. */
   async ask<T>(request: Request, call: LimitedCall, read: (body: Fields, answer: Answer) => T): Promise<T> {
     const answer = await this.send(request, call)
     try {
@@ -131,22 +134,34 @@ export class Http {
     }
   }
 
-  async #exchange(request: Request, { requestId, signal }: LimitedCall): Promise<Answer | Failure> {
-    const { origin, path } = cut(request.url)
+  async #exchange(request: Request, call: LimitedCall): Promise<Answer | Failure> {
+    try {
+      const answer = await this.#carry(request, call)
+      const isFine = answer.status >= 200 && answer.status < 300
+      return isFine ? answer : new Failure(answerFailure(request, answer), header(answer, 'retry-after'))
+    } catch (error) {
+      return new Failure(error instanceof CloudError ? error : noAnswerFailure(request, error, call.signal))
+    }
+  }
+
+  /** As often as it is sent on, which is before anything is done about it. */
+  async #carry(request: Request, { requestId, signal }: LimitedCall): Promise<Answer> {
+    const { method } = request
     const headers: Record<string, string> = {
       accept: 'application/json',
+      'accept-language': 'en', // For whoever reads the messages. Nothing is decided by their words.
       'user-agent': 'spare-volume-pool',
       'x-openstack-request-id': requestId,
       ...request.headers
     }
     if (request.body !== undefined) headers['content-type'] = 'application/json'
-    try {
-      const body = request.body === undefined ? null : JSON.stringify(request.body)
-      const answer = await this.#carrier.send({ origin, path, method: request.method, headers, body }, signal)
-      const isFine = answer.status >= 200 && answer.status <= 300
-      return isFine ? answer : new Failure(answerFailure(request, answer), header(answer, 'retry-after'))
-    } catch (error) {
-      return new Failure(noAnswerFailure(request, error, signal))
+    const body = request.body === undefined ? null : JSON.stringify(request.body)
+    let { url } = request
+    for (let hop = 0; ; hop++) {
+      const answer = await this.#carrier.send({ ...cut(url), method, headers, body }, signal)
+      const next = redirectOf(request, url, answer, hop)
+      if (next === undefined) return answer
+      url = next
     }
   }
 

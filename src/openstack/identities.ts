@@ -123,7 +123,7 @@ function toIdentity(token: string, body: Fields): Identity | undefined {
   return {
     token,
     userId: body.object('user').text('id'),
-    projectId: body.object('project').text('id'),
+    projectId: body.object('project').id('id'),
     roles: rolesOf(body),
     expiresAt: body.time('expires_at')
   }

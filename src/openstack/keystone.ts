@@ -1,18 +1,11 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Clock } from '../pool/ports.ts'
+import { type CatalogEndpoint, toCatalog } from './catalog.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { Http, LimitedCall, Request } from './http.ts'
 import type { CloudSettings } from './settings.ts'
 import { orAborted, Shared } from './waiting.ts'
-
-/** One address of one service, as the catalogue lists it. */
-export interface CatalogEndpoint {
-  readonly serviceType: string
-  readonly interface: string
-  readonly region: string
-  readonly url: string
-}
 
 export interface Token {
   readonly value: string
@@ -90,7 +83,7 @@ export class Keystone {
         idempotent: true,
         secrets: [value]
       }
-      const read = (project: Fields) => ({ id: project.text('id'), name: project.text('name') })
+      const read = (project: Fields) => ({ id: project.id('id'), name: project.text('name') })
       return await this.#http.ask(request, call, body => body.list('projects').map(read))
     })
   }
@@ -238,21 +231,11 @@ function toToken(value: string | string[] | undefined, body: Fields): Token {
   if (!body.has('project')) throw new ShapeError('token.project is missing: the login is not scoped to a project')
   return {
     value,
-    projectId: body.object('project').text('id'),
+    projectId: body.object('project').id('id'),
     roles: rolesOf(body),
-    catalog: body.has('catalog') ? body.list('catalog').flatMap(toEndpoints) : []
+    catalog: toCatalog(body)
   }
 }
 
 export const rolesOf = (token: Fields): string[] =>
   token.has('roles') ? token.list('roles').map(r => r.text('name')) : []
-
-function toEndpoints(service: Fields): CatalogEndpoint[] {
-  const serviceType = service.text('type')
-  return service.list('endpoints').map(endpoint => ({
-    serviceType,
-    interface: endpoint.text('interface'),
-    region: endpoint.optionalText('region') ?? endpoint.optionalText('region_id') ?? '',
-    url: endpoint.text('url')
-  }))
-}

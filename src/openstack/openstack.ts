@@ -5,11 +5,12 @@ import {
   type Cloud,
   type CloudFacts,
   type Identity,
-  type Project
+  type Project,
+  type Transfer
 } from '../pool/ports.ts'
 import { type Release, releaseOf } from '../pool/release.ts'
 import { type Authorised, Cinder } from './cinder.ts'
-import { Endpoints } from './endpoint.ts'
+import { Endpoints, type Notice } from './endpoint.ts'
 import { type Carrier, Http, type RequestReport } from './http.ts'
 import { Identities } from './identities.ts'
 import { Keystone, type Scope, withRenewal } from './keystone.ts'
@@ -17,6 +18,7 @@ import type { CloudSettings } from './settings.ts'
 import { CinderSnapshots } from './snapshots.ts'
 import { CinderTransfers } from './transfers.ts'
 import { CinderVolumes } from './volumes.ts'
+import { NextRun } from './waiting.ts'
 
 /** Of which the background has half. */
 const CONNECTIONS_MAX = 2 * BACKGROUND_CALLS_MAX
@@ -30,6 +32,8 @@ export interface ConnectOptions {
   readonly connectionsMax?: number | undefined
   /** Told of each request, for metrics. */
   readonly onRequest?: ((report: RequestReport) => void) | undefined
+  /** Told of what an operator should know though the client got around it, once each. */
+  readonly onNotice?: Notice | undefined
   /** What carries the requests; default: sockets of our own. */
   readonly carrier?: Carrier | undefined
 }
@@ -44,6 +48,8 @@ export class OpenStack implements Cloud, CloudFacts {
   readonly #keystone: Keystone
   readonly #endpoints: Endpoints
   readonly #identities: Identities
+  /** Of the service's own user, for all who ask at the same time. */
+  readonly #transferLists = new NextRun<Transfer[]>()
 
   constructor({
     settings,
@@ -51,11 +57,12 @@ export class OpenStack implements Cloud, CloudFacts {
     timeoutSeconds = 70,
     connectionsMax = CONNECTIONS_MAX,
     onRequest,
+    onNotice = () => undefined,
     carrier
   }: ConnectOptions) {
     this.#http = new Http({ clock, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest, carrier })
     this.#keystone = new Keystone(settings, this.#http, clock)
-    this.#endpoints = new Endpoints(settings, this.#keystone, this.#http)
+    this.#endpoints = new Endpoints(settings, this.#keystone, this.#http, onNotice)
     this.#identities = new Identities(this.#keystone, this.#http, clock)
   }
 
@@ -69,7 +76,7 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   withToken({ token, projectId, roles }: Identity): Project {
-    return this.#project(projectId, roles, (_call, work) => work(token))
+    return this.#project(projectId, roles, (_call, work) => work(token), new NextRun())
   }
 
   async identify(token: string, call: Call): Promise<Identity | undefined> {
@@ -83,7 +90,8 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   async microversion(call: Call): Promise<string> {
-    return await this.#http.within(call, async limited => `3.${(await this.#endpoints.endpoint(limited)).minor}`)
+    const { version, minor } = await this.#http.within(call, limited => this.#endpoints.endpoint(limited))
+    return version === 'v3' ? `3.${minor}` : '2.0'
   }
 
   async projects(call: Call): Promise<readonly { id: string; name: string }[]> {
@@ -100,17 +108,17 @@ export class OpenStack implements Cloud, CloudFacts {
     const { projectId, roles } =
       held ?? (await this.#http.within(call, limited => this.#keystone.token(scope, limited)))
     const authorised: Authorised = (call, work) => withRenewal(this.#keystone, scope, call, token => work(token.value))
-    return this.#project(projectId, roles, authorised)
+    return this.#project(projectId, roles, authorised, this.#transferLists)
   }
 
-  #project(id: string, roles: readonly string[], authorised: Authorised): Project {
+  #project(id: string, roles: readonly string[], authorised: Authorised, transferLists: NextRun<Transfer[]>): Project {
     const cinder = new Cinder({ id, roles }, this.#http, this.#endpoints, authorised)
     return {
       id,
       roles,
       isConfined: cinder.isConfined,
       volumes: new CinderVolumes(cinder),
-      transfers: new CinderTransfers(cinder),
+      transfers: new CinderTransfers(cinder, transferLists),
       snapshots: new CinderSnapshots(cinder)
     }
   }

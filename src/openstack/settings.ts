@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { cloudLayers, type Environment, type Files, type Layer, realFiles } from './clouds-yaml.ts'
+import { minorOf, withoutMajorVersion } from './microversion.ts'
 import type { Tls } from './sockets.ts'
 
 /** The section `openstack` of the configuration; its keys mean what they mean in clouds.yaml. */
@@ -14,6 +15,7 @@ export interface OpenStackConfig {
   readonly cert?: string | undefined
   readonly key?: string | undefined
   readonly block_storage_endpoint_override?: string | undefined
+  readonly volume_api_version?: string | undefined
 }
 
 type Domain = { id: string } | { name: string }
@@ -38,6 +40,8 @@ export interface CloudSettings {
   readonly regionName: string | undefined
   readonly interface: Interface
   readonly blockStorageUrl: string | undefined
+  /** N of the microversion 3.N that Cinder is asked for; undefined: of those that it offers, the one that suits best. */
+  readonly pinnedMinor: number | undefined
   readonly tls: Tls
 }
 
@@ -68,7 +72,8 @@ export function cloudSettings(config: OpenStackConfig, env: Environment, files: 
   const { OS_CLOUD } = env
   const cloud = OS_CLOUD || config.cloud
   const weaker = cloud ? cloudLayers(cloud, env, files, problems) : []
-  const said = new Said([...weaker, configLayer(config), environmentLayer(env)], problems)
+  const layers = [...weaker, configLayer(config), environmentLayer(env)]
+  const said = new Said(layers.map(withoutMajorVersion), problems)
   const settings = problems.length === 0 ? read(said, files) : undefined
   if (!settings || problems.length > 0) throw new SettingsError(problems)
   return settings
@@ -154,6 +159,7 @@ function read(said: Said, files: Files): CloudSettings {
     regionName: said.text('region_name'),
     interface: interfaceOf(said),
     blockStorageUrl: urlOf(said, 'block_storage_endpoint_override', said.text('block_storage_endpoint_override')),
+    pinnedMinor: pinnedMinorOf(said),
     tls: tlsOf(said, files)
   }
 }
@@ -173,6 +179,16 @@ function urlOf(said: Said, key: string, text: string | undefined): string | unde
   if (/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : '')) return text
   said.problems.push(`${said.nameOf(key)}: must be an address that starts with http:// or https://.`)
   return undefined
+}
+
+function pinnedMinorOf(said: Said): number | undefined {
+  const version = said.text('volume_api_version')
+  if (version === undefined) return undefined
+  const minor = minorOf(version)
+  if (minor === undefined) {
+    said.problems.push(`${said.nameOf('volume_api_version')}: "${version}" is no microversion, such as 3.50, nor auto.`)
+  }
+  return minor
 }
 
 function loginOf(said: Said): Login {

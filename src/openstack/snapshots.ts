@@ -2,6 +2,7 @@ import type { Call, Snapshot, Snapshots } from '../pool/ports.ts'
 import type { Cinder } from './cinder.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
+import { inOrder, PAGE_SIZE } from './listing.ts'
 
 export class CinderSnapshots implements Snapshots {
   readonly #cinder: Cinder
@@ -11,16 +12,10 @@ export class CinderSnapshots implements Snapshots {
   }
 
   async list(call: Call): Promise<readonly Snapshot[]> {
-    const listing = {
-      operation: 'snapshot_list',
-      path: '/snapshots/detail',
-      key: 'snapshots',
-      query: { limit: '1000', sort: 'id:asc' },
-      read: toSnapshot,
-      orderOf: ({ id }: Snapshot) => id
-    }
+    const query = { limit: String(PAGE_SIZE), sort: 'id:asc' }
+    const listing = { operation: 'snapshot_list', path: '/snapshots/detail', key: 'snapshots', query, read: toSnapshot }
     const snapshots: Snapshot[] = []
-    for await (const page of this.#cinder.pages(listing, call)) snapshots.push(...page)
+    for await (const page of inOrder(this.#cinder, listing, ({ id }) => id, call)) snapshots.push(...page)
     return snapshots.toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime())
   }
 
@@ -37,7 +32,7 @@ export class CinderSnapshots implements Snapshots {
 
   /** An admin is shown other projects' as well. */
   #ours(body: Fields): Snapshot | undefined {
-    const projectId = body.optionalText('os-extended-snapshot-attributes:project_id')
+    const projectId = body.optionalId('os-extended-snapshot-attributes:project_id')
     return projectId === undefined || projectId === this.#cinder.projectId ? toSnapshot(body) : undefined
   }
 }

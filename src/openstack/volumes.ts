@@ -3,10 +3,12 @@ import type { Call, Quota, Volume, VolumeFilter, Volumes, VolumeWish } from '../
 import type { Cinder } from './cinder.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
+import { quotaOf } from './quotas.ts'
+import { isIn, toNewVolume, toVolume } from './volume-body.ts'
+import { volumePages } from './volume-pages.ts'
 
-const PAGE_SIZE = '1000'
-/** The first microversion at which everyone may ask for volumes by their time. */
-const TIME_FILTER_MINOR = 60
+/** The first microversion at which messages are asked for by what they are about. */
+const MESSAGES_MINOR = 5
 
 export class CinderVolumes implements Volumes {
   readonly #cinder: Cinder
@@ -19,29 +21,8 @@ export class CinderVolumes implements Volumes {
     return findInProject(this.#cinder, volumeId, call)
   }
 
-  async *pages(filter: VolumeFilter, call: Call): AsyncGenerator<readonly Volume[]> {
-    const { name, status, metadata, createdSince } = filter
-    const query = {
-      limit: PAGE_SIZE,
-      sort: 'id:asc',
-      name,
-      status,
-      // Read as a Python literal: an object of strings in JSON is one.
-      metadata: metadata && JSON.stringify(metadata),
-      created_at: createdSince && (await this.#timeCondition(createdSince, call))
-    }
-    const listing = {
-      operation: 'volume_list',
-      path: '/volumes/detail',
-      key: 'volumes',
-      query,
-      read: (body: Fields) => toVolume(body, this.#cinder),
-      orderOf
-    }
-    for await (const page of this.#cinder.pages(listing, call)) {
-      const matching = page.filter(volume => isIn(this.#cinder, volume) && isMatch(volume, filter))
-      if (matching.length > 0) yield matching
-    }
+  pages(filter: VolumeFilter, call: Call): AsyncIterable<readonly Volume[]> {
+    return volumePages(this.#cinder, filter, call)
   }
 
   /** Without its type, Train and Ussuri make a volume of the default one (bug 1879578). */
@@ -83,24 +64,23 @@ export class CinderVolumes implements Volumes {
     }
   }
 
+  /** Below that microversion, and where an operator has closed it, there is nothing to be asked: a fault has no reason then. */
   async faultOf(volumeId: string, call: Call): Promise<string | undefined> {
+    if ((await this.#cinder.endpoint(call)).minor < MESSAGES_MINOR) return undefined
     const query = { resource_uuid: volumeId }
-    const request = { operation: 'message_list', method: 'GET', path: '/messages', query } as const
-    const messages = await this.#cinder.ask(request, call, body => body.list('messages').map(toMessage))
-    const ofVolume = messages.filter(message => message.resourceId === volumeId)
-    return ofVolume.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())[0]?.text
+    const request = { operation: 'message_list', method: 'GET', path: '/messages', query, mayBeMissing: true } as const
+    try {
+      const messages = await this.#cinder.ask(request, call, body => body.list('messages').map(toMessage))
+      const ofVolume = messages.filter(message => message.resourceId === volumeId)
+      return ofVolume.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())[0]?.text
+    } catch (error) {
+      if (isCloudError(error, 'not_found', 'forbidden', 'bad_request')) return undefined
+      throw error
+    }
   }
 
-  async quota(call: Call): Promise<Quota> {
-    const path = `/os-quota-sets/${this.#cinder.projectId}`
-    const request = { operation: 'quota_show', method: 'GET', path, query: { usage: 'true' } } as const
-    try {
-      return await this.#cinder.ask(request, call, body => toQuota(body.object('quota_set')))
-    } catch (error) {
-      if (!isCloudError(error, 'forbidden')) throw error
-    }
-    const limits = { operation: 'limits_show', method: 'GET', path: '/limits' } as const
-    return await this.#cinder.ask(limits, call, body => toQuotaOfLimits(body.object('limits').object('absolute')))
+  quota(call: Call): Promise<Quota> {
+    return quotaOf(this.#cinder, call)
   }
 
   /** An admin is shown private types only where he asks for both kinds; everybody else sees his own in any case. */
@@ -108,15 +88,7 @@ export class CinderVolumes implements Volumes {
     const request = { operation: 'type_list', method: 'GET', path: '/types', query: { is_public: 'None' } } as const
     return await this.#cinder.ask(request, call, body => body.list('volume_types').map(type => type.text('name')))
   }
-
-  /** Below that microversion the condition would be refused; the client compares in any case. */
-  async #timeCondition(since: Date, call: Call): Promise<string | undefined> {
-    if ((await this.#cinder.minor(call)) < TIME_FILTER_MINOR) return undefined
-    return `gte:${since.toISOString().slice(0, 19)}`
-  }
 }
-
-const isIn = ({ projectId }: Cinder, volume: Volume): boolean => volume.projectId === projectId
 
 async function findInProject(cinder: Cinder, volumeId: string, call: Call): Promise<Volume | undefined> {
   const request = { operation: 'volume_show', method: 'GET', path: pathOf(volumeId) } as const
@@ -140,44 +112,7 @@ export async function requireInProject(cinder: Cinder, volumeId: string, call: C
   })
 }
 
-const orderOf = ({ id }: Volume): string => id
-
 const pathOf = (volumeId: string): string => `/volumes/${encodeURIComponent(volumeId)}`
-
-/** Cinder's own filters may ignore case, and its times have whole seconds. */
-function isMatch(volume: Volume, { name, status, metadata = {}, createdSince }: VolumeFilter): boolean {
-  return (
-    (name === undefined || volume.name === name) &&
-    (status === undefined || volume.status === status) &&
-    (createdSince === undefined || volume.createdAt.getTime() >= Math.floor(createdSince.getTime() / 1000) * 1000) &&
-    Object.entries(metadata).every(([key, value]) => volume.metadata[key] === value)
-  )
-}
-
-/** The answer to a creation lacks the project, which is the token's. */
-const toNewVolume = (body: Fields, cinder: Cinder): Volume => ({
-  ...toVolume(body, cinder),
-  projectId: cinder.projectId
-})
-
-/** Where the policy hides a volume's project, it is this one only for a token that sees no other. */
-function toVolume(body: Fields, { isConfined, projectId }: Cinder): Volume {
-  const metadata = body.object('metadata')
-  return {
-    id: body.text('id'),
-    name: body.optionalText('name') ?? '',
-    status: body.text('status'),
-    sizeGib: body.number('size'),
-    volumeType: body.optionalText('volume_type') ?? '',
-    snapshotId: body.optionalText('snapshot_id'),
-    projectId: body.optionalText('os-vol-tenant-attr:tenant_id') ?? (isConfined ? projectId : ''),
-    metadata: Object.fromEntries(metadata.keys().map(key => [key, metadata.text(key)])),
-    attached: body.list('attachments').length > 0,
-    bootable: body.optionalText('bootable') !== 'false', // A text, in every release.
-    encrypted: body.flag('encrypted'),
-    createdAt: body.time('created_at')
-  }
-}
 
 function toMessage(body: Fields): { resourceId: string | undefined; text: string; createdAt: Date } {
   return {
@@ -185,26 +120,4 @@ function toMessage(body: Fields): { resourceId: string | undefined; text: string
     text: body.text('user_message'),
     createdAt: body.time('created_at')
   }
-}
-
-function toQuota(body: Fields): Quota {
-  const names = body.keys().filter(name => /^(volumes|gigabytes|per_volume_gigabytes)(_|$)/.test(name))
-  const rooms = names.map(name => {
-    const resource = body.object(name)
-    return [name, roomOf(resource.number('limit'), resource.number('in_use') + resource.number('reserved'))] as const
-  })
-  return quotaOf(rooms)
-}
-
-function toQuotaOfLimits(body: Fields): Quota {
-  return quotaOf([
-    ['volumes', roomOf(body.number('maxTotalVolumes'), body.number('totalVolumesUsed'))],
-    ['gigabytes', roomOf(body.number('maxTotalVolumeGigabytes'), body.number('totalGigabytesUsed'))]
-  ])
-}
-
-const roomOf = (limit: number, used: number): number | undefined => (limit < 0 ? undefined : Math.max(0, limit - used))
-
-function quotaOf(rooms: readonly (readonly [string, number | undefined])[]): Quota {
-  return new Map(rooms.flatMap(([name, room]) => (room === undefined ? [] : [[name, room] as const])))
 }

@@ -35,6 +35,36 @@ export class Shared<T> {
   }
 }
 
+/**
+ * One piece of work for all who ask for it before it begins. Whoever asks while it is under way waits for the next run of it:
+ * what has begun earlier may not have seen what the asker knows to be there.
+ */
+export class NextRun<T> {
+  /** Each settles once the run has ended, however it did. */
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #next = new Map<string, Promise<T>>()
+
+  join(key: string, work: () => Promise<T>): Promise<T> {
+    const next = this.#next.get(key)
+    if (next) return next
+    const running = this.#running.get(key)
+    if (!running) return this.#begin(key, work)
+    const awaited = running.then(() => {
+      this.#next.delete(key)
+      return this.#begin(key, work)
+    })
+    this.#next.set(key, awaited)
+    return awaited
+  }
+
+  #begin(key: string, work: () => Promise<T>): Promise<T> {
+    const run = work()
+    const end = (): void => void this.#running.delete(key)
+    this.#running.set(key, run.then(end, end))
+    return run
+  }
+}
+
 /** Claims go first, each kind in the order of asking; what is done in the background never has more than half of the places. */
 export class Slots {
   readonly #max: Record<Priority, number>

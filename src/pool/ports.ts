@@ -57,7 +57,7 @@ export interface Cloud {
 
 /** What only an operator asks of it. */
 export interface CloudFacts {
-  /** The microversion that Cinder is asked for, such as `3.60`. */
+  /** The microversion that Cinder is asked for, such as `3.60`; `2.0` where only /v2 is to be had. */
   microversion(call: Call): Promise<string>
   /** The projects in which the service's user has a role. */
   projects(call: Call): Promise<readonly { id: string; name: string }[]>

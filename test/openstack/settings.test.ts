@@ -60,6 +60,7 @@ describe('where the service logs in', () => {
       regionName: 'north',
       interface: 'public',
       blockStorageUrl: undefined,
+      pinnedMinor: undefined,
       tls: { insecure: false, ca: undefined, cert: undefined, key: undefined }
     })
   })
@@ -76,6 +77,7 @@ describe('where the service logs in', () => {
       regionName: 'north',
       interface: 'internal',
       blockStorageUrl: undefined,
+      pinnedMinor: undefined,
       tls: { insecure: false, ca: 'PEM', cert: undefined, key: undefined }
     }
     assert.deepEqual(cloudSettings({ cloud: 'mycloud' }, {}, FILES), expected)
@@ -158,6 +160,43 @@ describe('where the service logs in', () => {
     assert.equal(tls({ OS_INSECURE: 'True' }).insecure, true)
     assert.equal(cloudSettings({ auth: AUTH, verify: false }, {}, files).tls.insecure, true)
     assert.equal(cloudSettings({ auth: AUTH, verify: false }, { OS_INSECURE: 'false' }, files).tls.insecure, false)
+  })
+})
+
+describe('the microversion to ask for', () => {
+  const pinned = (said: string | undefined, env: Record<string, string> = {}, files = filesOf({})) =>
+    cloudSettings({ auth: AUTH, volume_api_version: said }, env, files).pinnedMinor
+
+  it('is what the environment says, before the configuration: N of 3.N', () => {
+    assert.equal(pinned('3.50'), 50)
+    assert.equal(pinned('3.5'), 5)
+    assert.equal(pinned('3.0'), 0)
+    assert.equal(pinned('3.50', { OS_VOLUME_API_VERSION: '3.27' }), 27)
+    assert.equal(pinned('auto', { OS_VOLUME_API_VERSION: '3.0' }), 0)
+  })
+
+  it('is not said by a major version, which many have in their environment', () => {
+    for (const OS_VOLUME_API_VERSION of ['3', '2', '1', '2.0', '', 'auto']) {
+      assert.equal(pinned('3.50', { OS_VOLUME_API_VERSION }), 50)
+      assert.equal(pinned('auto', { OS_VOLUME_API_VERSION }), undefined)
+    }
+    assert.equal(pinned(undefined), undefined)
+  })
+
+  it('may be in clouds.yaml, where it needs quotes', () => {
+    const cloud = (version: string) =>
+      filesOf({ 'clouds.yaml': `clouds: { c: { volume_api_version: ${version}, auth: ${JSON.stringify(AUTH)} } }` })
+    const minorOf = (version: string) => cloudSettings({ cloud: 'c' }, {}, cloud(version)).pinnedMinor
+    assert.deepEqual([minorOf("'3.50'"), minorOf('3'), minorOf('"2"')], [50, undefined, undefined])
+    assert.deepEqual(problems({ cloud: 'c' }, {}, cloud('3.50')), [
+      'clouds.c.volume_api_version in clouds.yaml: must be text; put quotes around it.'
+    ])
+  })
+
+  it('must be one', () => {
+    assert.deepEqual(problems({ auth: AUTH }, { OS_VOLUME_API_VERSION: 'latest' }), [
+      'OS_VOLUME_API_VERSION: "latest" is no microversion, such as 3.50, nor auto.'
+    ])
   })
 })
 

@@ -4,7 +4,7 @@ import { collect } from '../../src/operations/concurrently.ts'
 import { CloudError } from '../../src/pool/errors.ts'
 import type { VolumeFilter, Volumes } from '../../src/pool/ports.ts'
 import { failing } from '../support/cloud-failures.ts'
-import { CALL, fault, POOL, ScriptedCloud, TENANT, type Test, versions, volumeBody } from '../support/scripted-cloud.ts'
+import { CALL, fault, POOL, ScriptedCloud, TENANT, type Test, volumeBody } from '../support/scripted-cloud.ts'
 
 const LIST = 'GET /volumes/detail'
 const next = [{ rel: 'next', href: 'http://wrong.example/volumes' }]
@@ -177,7 +177,7 @@ describe('listing volumes', () => {
 
   it('does not ask an old Cinder for times', async t => {
     const { cloud, volumes } = await aPool(t)
-    cloud.on('GET /volume/', { status: 300, body: versions('3.55') })
+    cloud.offers('3.55')
     cloud.onCinder(LIST, { body: { volumes: [volumeBody('v1')] } })
     assert.deepEqual(await idsOf(volumes, { createdSince: new Date('2026-11-23T00:00:00Z') }), [])
     assert.equal(cloud.seen.at(-1)?.query.has('created_at'), false)
@@ -323,7 +323,7 @@ describe('transfers and snapshots', () => {
 
   it('asks an old Cinder, which would list nothing then, for no page and no order', async t => {
     const { cloud, transfers } = await aPool(t)
-    cloud.on('GET /volume/', { status: 300, body: versions('3.58') })
+    cloud.offers('3.58')
     const two = ['v2', 'v1'].map(volume => ({ id: `t-${volume}`, volume_id: volume, name: null }))
     cloud.onCinder('GET /volume-transfers/detail', { body: { transfers: two } })
     assert.deepEqual(

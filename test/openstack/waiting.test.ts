@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { array, asyncProperty, boolean, assert as check, constantFrom, integer, record } from 'fast-check'
 import { describe, it } from 'vitest'
-import { Slots } from '../../src/openstack/waiting.ts'
+import { NextRun, Slots } from '../../src/openstack/waiting.ts'
 import type { Priority } from '../../src/pool/ports.ts'
+import { Gate } from '../support/gate.ts'
 
 const { signal: NEVER } = new AbortController()
 
@@ -105,5 +106,34 @@ describe('places', () => {
       }
     })
     await check(run)
+  })
+})
+
+describe('the next run', () => {
+  it('is one for all who ask while another is under way, and begins when that has ended, however it did', async () => {
+    const runs = new NextRun<number>()
+    const begun: Gate[] = []
+    const run = async (fails = false): Promise<number> => {
+      const gate = new Gate()
+      const number = begun.push(gate)
+      await gate.passed
+      if (fails) throw new Error(`run ${number}`)
+      return number
+    }
+    const first = runs.join('a', () => run(true))
+    const second = [runs.join('a', run), runs.join('a', run)]
+    const other = runs.join('b', run)
+    assert.equal(begun.length, 2) // The first one, and that of another key.
+    begun[0]?.open()
+    await assert.rejects(first, /run 1/)
+    await new Promise(setImmediate)
+    const third = runs.join('a', run) // The second one has begun by now.
+    for (const index of [1, 2, 3]) {
+      begun[index]?.open()
+      await new Promise(setImmediate)
+    }
+    assert.deepEqual(await Promise.all([other, ...second, third]), [2, 3, 3, 4])
+    await Promise.all([runs.join('a', async () => 5), runs.join('b', async () => 6)])
+    assert.equal(begun.length, 4)
   })
 })

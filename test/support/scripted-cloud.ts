@@ -39,6 +39,10 @@ export const CALL: Call = { requestId: 'req-00000000-0000-4000-8000-000000000001
 export const POOL = 'aaaa0000000000000000000000000001'
 export const TENANT = 'bbbb0000000000000000000000000002'
 
+/** What a web server says of an address that it does not know. */
+export const PAGE = '<html><title>404 Not Found</title><h1>Not Found</h1></html>'
+const PROJECT = /^\/volume\/v[23]\/[0-9a-f]+(?=\/)/
+
 /** Keystone and Cinder that say what the test tells them to, word for word. */
 export class ScriptedCloud {
   readonly seen: Seen[] = []
@@ -57,7 +61,7 @@ export class ScriptedCloud {
     this.#server = tls ? createSecureServer(tls, serve) : createServer(serve)
     this.#scheme = tls ? 'https' : 'http'
     this.on('POST /identity/v3/auth/tokens', seen => this.login(seen))
-    this.on('GET /volume/', { status: 300, body: versions('3.70') })
+    this.offers('3.70')
   }
 
   static async start(test: Test, tls?: ServerOptions): Promise<ScriptedCloud> {
@@ -80,7 +84,21 @@ export class ScriptedCloud {
 
   onCinder(route: string, ...scripts: Script[]): void {
     const [method, path] = route.split(' ')
-    for (const project of [POOL, TENANT]) this.on(`${method} /volume/v3/${project}${path}`, ...scripts)
+    for (const version of ['v3', 'v2'])
+      for (const project of [POOL, TENANT]) this.on(`${method} /volume/${version}/${project}${path}`, ...scripts)
+  }
+
+  /** The highest microversion of its Cinder; undefined: it has /v2 only. */
+  offers(version: string | undefined): void {
+    this.on('GET /volume/v3/', version === undefined ? { status: 404, body: PAGE } : { body: versions(version) })
+    this.on('GET /volume/v2/', { body: { versions: [{ id: 'v2.0', status: 'DEPRECATED', version: '' }] } })
+  }
+
+  /** What was asked of Cinder since its version was, without the project's address. */
+  get asked(): readonly (Seen & { route: string })[] {
+    return this.seen
+      .map(seen => ({ ...seen, route: `${seen.method} ${seen.path.replace(PROJECT, '')}` }))
+      .filter(({ path }) => PROJECT.test(path))
   }
 
   count(route: string): number {
@@ -89,8 +107,7 @@ export class ScriptedCloud {
 
   /** How often a route of Cinder was asked, in any project. */
   countCinder(route: string): number {
-    return this.seen.filter(({ method, path }) => `${method} ${path.replace(/^\/volume\/v3\/[0-9a-f]+/, '')}` === route)
-      .length
+    return this.asked.filter(asked => asked.route === route).length
   }
 
   get logins(): number {

@@ -1,0 +1,131 @@
+import { CloudError } from '../pool/errors.ts'
+import type { Call } from '../pool/ports.ts'
+import type { Cinder, CinderRequest, Query } from './cinder.ts'
+import { isCloudError } from './failures.ts'
+import type { Fields } from './fields.ts'
+
+export interface Listing<T> {
+  readonly operation: string
+  readonly path: string
+  /** The name of the list in the answer. */
+  readonly key: string
+  readonly query: Query
+  readonly minor?: number
+  readonly read: (item: Fields) => T
+}
+
+interface Item {
+  readonly id: string
+}
+
+interface Page<T> {
+  readonly items: readonly T[]
+  /** Cinder's link to a next page is there. It is not followed: its address may be wrong, and its marker is not always heeded. */
+  readonly hasNext: boolean
+}
+
+export const PAGE_SIZE = 1_000
+const PAGES_MAX = 1_000
+const RESTARTS_MAX = 5
+
+/** Page after page in order, nothing twice. Each page has the time limit to itself, and none is kept. */
+export async function* inOrder<T extends Item>(
+  cinder: Cinder,
+  listing: Listing<T>,
+  /** What the query sorts by, ascending; no two items have the same. */
+  orderOf: (item: T) => string,
+  call: Call
+): AsyncGenerator<T[]> {
+  let given = '' // As far as this.
+  for await (const { items } of pagesByMarker(cinder, listing, call)) {
+    const fresh = items.filter(item => orderOf(item) > given)
+    const isAscending = fresh.every((item, index) => index === 0 || orderOf(fresh[index - 1] ?? item) < orderOf(item))
+    if (!isAscending) throw notInOrder(listing)
+    const last = fresh.at(-1)
+    if (!last) continue
+    given = orderOf(last)
+    yield fresh
+  }
+}
+
+/** Those since a time, of a list that is sorted by it, the newest first: read no further than to the first older one. */
+export async function since<T extends Item & { readonly createdAt: Date }>(
+  cinder: Cinder,
+  listing: Listing<T>,
+  time: Date,
+  call: Call
+): Promise<T[]> {
+  const found = new Map<string, T>()
+  for await (const { items } of pagesByMarker(cinder, listing, call)) {
+    const isDescending = items.every(({ createdAt }, index) => (items[index - 1]?.createdAt ?? createdAt) >= createdAt)
+    if (!isDescending) throw notInOrder(listing)
+    for (const item of items) if (item.createdAt >= time) found.set(item.id, item)
+    if (items.some(({ createdAt }) => createdAt < time)) break
+  }
+  return [...found.values()]
+}
+
+/**
+ * Each item of a list that is in no order and heeds no marker. What is made or deleted meanwhile may move others past the
+ * reader: that one is not in it is no proof that it is not there.
+ */
+export async function byOffset<T extends Item>(cinder: Cinder, listing: Listing<T>, call: Call): Promise<T[]> {
+  const found = new Map<string, T>()
+  for (let page = 0, read = 0; page < PAGES_MAX; page++) {
+    const query = { ...listing.query, offset: read === 0 ? undefined : String(read) }
+    const { items, hasNext } = await onePage(cinder, { ...listing, query }, call)
+    const known = found.size
+    for (const item of items) found.set(item.id, item)
+    read += items.length
+    // The link is there whenever the whole list is as long as a page or longer: at its end too, and for ever after.
+    if (!hasNext || found.size === known) return [...found.values()]
+  }
+  throw tooLong(listing)
+}
+
+/** In order, and in pages, as if it had come in them. */
+export function* cutInPages<T>(items: readonly T[], orderOf: (item: T) => string): Generator<T[]> {
+  const sorted = items.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
+  for (let start = 0; start < sorted.length; start += PAGE_SIZE) yield sorted.slice(start, start + PAGE_SIZE)
+}
+
+/** From the beginning again where what a page should start after was deleted meanwhile. */
+async function* pagesByMarker<T extends Item>(
+  cinder: Cinder,
+  listing: Listing<T>,
+  call: Call
+): AsyncGenerator<Page<T>> {
+  let marker: string | undefined
+  for (let page = 0, restarts = 0; page < PAGES_MAX; page++) {
+    try {
+      const found = await onePage(cinder, { ...listing, query: { ...listing.query, marker } }, call)
+      marker = found.items.at(-1)?.id
+      yield found
+      if (!found.hasNext || marker === undefined) return
+    } catch (error) {
+      if (marker === undefined || !isCloudError(error, 'not_found')) throw error
+      if (++restarts > RESTARTS_MAX) throw listFailure(listing, 'changes faster than it can be read', error)
+      marker = undefined
+    }
+  }
+  throw tooLong(listing)
+}
+
+async function onePage<T>(cinder: Cinder, { key, read, ...listing }: Listing<T>, call: Call): Promise<Page<T>> {
+  const request: CinderRequest = { ...listing, method: 'GET' }
+  return await cinder.ask(request, call, body => ({ items: body.list(key).map(read), hasNext: hasNext(body, key) }))
+}
+
+function hasNext(body: Fields, key: string): boolean {
+  const links = `${key}_links`
+  return body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
+}
+
+const notInOrder = (listing: Pick<Listing<unknown>, 'operation'>): CloudError =>
+  listFailure(listing, 'is not in the order that was asked for')
+
+const tooLong = (listing: Pick<Listing<unknown>, 'operation'>): CloudError =>
+  listFailure(listing, `has more than ${PAGES_MAX} pages`)
+
+const listFailure = ({ operation }: Pick<Listing<unknown>, 'operation'>, what: string, cause?: unknown): CloudError =>
+  new CloudError('failed', `Cinder: the list ${what} (${operation})`, { cause })

@@ -50,7 +50,8 @@ async function takeOutOfTransfer(pool: Project, { transfer }: Spare, volumeId: s
 }
 
 /** Deleted too early, it would be made behind our back, and its image in Ceph belong to nobody. */
-async function mayRecover({ clock, cloud }: Deps, { createdAt }: Spare, call: Call): Promise<boolean> {
+async function mayRecover({ clock, cloud }: Deps, { createdAt, availableAt }: Spare, call: Call): Promise<boolean> {
+  if (availableAt) return false // It was made long ago, and failed since.
   const seconds = (clock.now().getTime() - createdAt.getTime()) / 1000
   return seconds < patienceSeconds() && mayRecoverFromError(await cloud.release(call))
 }

@@ -7,6 +7,9 @@ import { SERVICE_ROLES, type ServiceRole } from '../support/service-role.ts'
 
 /** How long the cloud takes for a volume. */
 export const CREATE_SECONDS = 4
+export const DELAYS = { creating: CREATE_SECONDS * 1000, deleting: 500, extending: 1500 }
+/** Between the check and the write of what old releases do without a look at what has happened in between. */
+export const BLIND_DELAYS = { transfer_create: 150, transfer_accept: 150, renaming: 150 }
 export const REPLICAS = 2
 export const POOLS = [
   { os: 'debian12', type: 'ssd', target: 3 },

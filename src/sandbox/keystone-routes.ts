@@ -3,12 +3,13 @@ import type { FastifyInstance } from 'fastify'
 import type { Cloud } from './cloud.ts'
 import type { Operation } from './delays.ts'
 import { createApplicationCredential, login, requireAdmin, requireToken, rolesOf, subjectToken } from './identity.ts'
+import { translated } from './languages.ts'
 import type { Project, Token, User } from './model.ts'
 import { keystoneBody, Refusal } from './refusal.ts'
 import type { ApiVersion, CatalogEntry } from './releases.ts'
 import { authBody, credentialBody, projectBody } from './schemas.ts'
 import { addProject } from './seed.ts'
-import { type Answer, answerErrors, type Exchange, header, type Method, originOf, send, serve } from './wire.ts'
+import { type Answer, answerErrors, type Exchange, header, type Method, originOf, serve } from './wire.ts'
 
 /** Things that have no id of their own get one from their name. */
 const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 32)
@@ -103,9 +104,9 @@ export function keystoneRoutes(app: FastifyInstance, cloud: () => Cloud): void {
         return act({ ...exchange, host: originOf(request), caller, param: name => request.params[name] ?? '' })
       }
     )
-  answerErrors(app, keystoneBody)
-  app.setNotFoundHandler((_request, reply) => {
-    send(reply, 404, keystoneBody(new Refusal(404, 'The resource could not be found.')))
+  answerErrors(app, keystoneBody, (refusal, request) => translated(cloud(), refusal, request))
+  app.setNotFoundHandler(() => {
+    throw new Refusal(404, 'The resource could not be found.')
   })
   versionRoutes(route)
   tokenRoutes(route)

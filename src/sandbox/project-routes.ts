@@ -1,5 +1,6 @@
 import type { Call, Route } from './cinder.ts'
 import { isTrue } from './filters.ts'
+import { inLanguage } from './languages.ts'
 import { type Caller, isAdmin, type VolumeType } from './model.ts'
 import { limitOf, mayUseType, resources, updateQuotas } from './quotas.ts'
 import { noSuchPath, notFound, policyRefusal, Refusal } from './refusal.ts'
@@ -107,7 +108,11 @@ export function messageRoutes(route: Route): void {
       ({ projectId, resourceId }) =>
         projectId === call.caller.projectId && (resource === undefined || resourceId === resource)
     )
-    return { messages: own.map(message => messageView(call, message)) }
+    return {
+      messages: own.map(message =>
+        messageView(call, { ...message, text: inLanguage(call.cloud, call.acceptLanguage, message.text) })
+      )
+    }
   })
   // What the command line asks for before it works.
   route('GET', '/extensions', 'type_show', 200, () => ({ extensions: [] }))

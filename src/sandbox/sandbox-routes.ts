@@ -54,6 +54,7 @@ function stateView(cloud: Cloud): object {
     now: new Date(cloud.now()).toISOString(),
     release: cloud.release,
     locale: cloud.locale,
+    list_max: cloud.listMax,
     volume_service: cloud.volumeService.isDown ? 'down' : 'up',
     projects: [...cloud.projects.values()].map(project => ({
       ...project,

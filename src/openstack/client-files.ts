@@ -30,7 +30,7 @@ export const expanded = (path: string, files: Files): string =>
 
 export type Section = Readonly<Record<string, unknown>>
 
-/** One file that was found; without content: it is broken. */
+/** One file that was found; a broken one has no content. */
 export interface ClientFile {
   readonly path: string
   readonly content: Section
@@ -73,7 +73,7 @@ function readable(path: string, { files, hints }: Look): string | undefined {
 }
 
 /** The file that a variable names is looked for first. */
-export function placesOf(name: string, { env, files }: Look): string[] {
+function placesOf(name: string, { env, files }: Look): string[] {
   const chosen = { clouds: env['OS_CLIENT_CONFIG_FILE'], secure: env['OS_CLIENT_SECURE_FILE'] }[name]
   const usual = foldersOf(env, files).flatMap(folder =>
     ['yaml', 'yml', 'json'].map(end => join(folder, `${name}.${end}`))
@@ -91,12 +91,13 @@ export function foldersOf({ XDG_CONFIG_HOME, XDG_CONFIG_DIRS }: Environment, { h
 export const isSection = (value: unknown): value is Section =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The mapping under a key, its own keys written with `_`; undefined: there is none. */
+/** The mapping under a key; undefined: there is none. */
 export function sectionAt(section: Section, key: string): Section | undefined {
   const inner = Object.hasOwn(section, key) ? section[key] : undefined
   return isSection(inner) ? inner : undefined
 }
 
+/** `auth-url` is `auth_url`. */
 export const withUnderscores = (section: Section): Section =>
   Object.fromEntries(Object.entries(section).map(([key, value]) => [key.replaceAll('-', '_'), value]))
 

@@ -43,6 +43,7 @@ export function cloudLayer(wish: Wish, look: Look): Layer {
 
 /** Undefined: there is none, which is among the problems where one was asked for. */
 function nameOfCloud({ cloud, asked }: Wish, found: readonly ClientFile[], look: Look): string | undefined {
+  if (look.problems.length > 0) return undefined // A file is broken: who knows what it would have held?
   const names = [...new Set(found.flatMap(({ content }) => Object.keys(sectionAt(content, 'clouds') ?? {})))]
   const paths = found.map(({ path }) => path).join(' and ')
   if (cloud === undefined) {
@@ -96,13 +97,15 @@ interface Region {
 
 /** The region that is wanted, else the first. Only a list of `regions` is closed. */
 function regionOf(from: readonly (readonly Part[])[], wanted: string | undefined, look: Look): Region | undefined {
-  const told = from.map(parts => said(parts, 'regions') ?? said(parts, 'region_name')).find(one => one !== undefined)
+  const places = from.flatMap(parts =>
+    (['regions', 'region_name'] as const).map(key => ({ key, told: said(parts, key) }))
+  )
+  const { key, told } = places.find(place => place.told !== undefined) ?? {}
   if (!told) return undefined
-  const isClosed = told.name.includes('.regions in ')
   const names = typeof told.value === 'string' ? told.value.split(',') : told.value
   const regions = (Array.isArray(names) ? names : [names]).flatMap((region: unknown) => toRegion(region, told, look))
   const region = wanted === undefined ? regions[0] : regions.find(({ told: { value } }) => value === wanted)
-  if (!region && wanted !== undefined && isClosed) {
+  if (!region && wanted !== undefined && key === 'regions') {
     const known = regions.map(({ told: { value } }) => value).join(', ') || 'none'
     look.problems.push(`${told.name}: has no region "${wanted}"; known there: ${known}.`)
   }
@@ -135,12 +138,16 @@ export const AUTH_KEYS = [
   'application_credential_name application_credential_id application_credential_secret token auth_token'
 ].flatMap(keys => keys.split(' '))
 
+/** A key may be half a password. */
+export const unknownKey = (key: string): string =>
+  `unknown key ${key.replace(/\W.*$/s, '…')}; known there: ${AUTH_KEYS.join(', ')}`
+
 /** They come last, since they are stronger than the same keys beside `auth`. */
 function authEntriesOf(parts: readonly Part[], { problems }: Look): [string, Told][] {
   return parts.flatMap(({ values, nameOf }) => {
     const entries = Object.entries(withUnderscores(sectionAt(values, 'auth') ?? {}))
     for (const [key] of entries.filter(([name]) => !AUTH_KEYS.includes(name))) {
-      problems.push(`${nameOf('auth')}: unknown key ${key}; known there: ${AUTH_KEYS.join(', ')}.`)
+      problems.push(`${nameOf('auth')}: ${unknownKey(key)}.`)
     }
     return entries.map(([key, value]): [string, Told] => [key, { value, name: nameOf(`auth.${key}`) }])
   })

@@ -87,7 +87,7 @@ export class Said {
   text(key: string): string | undefined {
     const value = this.value(key)
     if (value === undefined || typeof value === 'string') return value
-    this.refuse(key, 'must be text; put quotes around it')
+    this.refuse(key, typeof value === 'boolean' ? 'must be text; put quotes around it' : 'must be one text')
     return undefined
   }
 

@@ -1,5 +1,5 @@
 import { type Environment, type Files, type Look, realFiles } from './client-files.ts'
-import { AUTH_KEYS, cloudLayer, type Wish } from './clouds-yaml.ts'
+import { AUTH_KEYS, cloudLayer, unknownKey, type Wish } from './clouds-yaml.ts'
 import { type Layer, layerOf, Said, type Told } from './layers.ts'
 import { endOf, type Login, loginOf, type Warning } from './login.ts'
 import type { Tls } from './sockets.ts'
@@ -94,7 +94,7 @@ const variablesOf = (env: Environment): [string, string][] =>
 function configLayer(config: OpenStackConfig, problems: string[]): Layer {
   const { cloud: _cloud, auth = {}, ...others } = config
   for (const key of Object.keys(auth).filter(name => !AUTH_KEYS.includes(name))) {
-    problems.push(`openstack.auth: unknown key ${key}; known there: ${AUTH_KEYS.join(', ')}.`)
+    problems.push(`openstack.auth: ${unknownKey(key)}.`)
   }
   return layerOf([...toldBy(others, 'openstack.'), ...toldBy(auth, 'openstack.auth.')])
 }

@@ -297,6 +297,14 @@ describe('settings that do not do', () => {
     )
   })
 
+  it('include a list where there can be one value only', () => {
+    const files = filesOf({ 'clouds.yaml': CLOUDS.replace('internal', '[internal, public]') })
+    assert.match(
+      problems({ cloud: 'mycloud', auth: AUTH }, {}, files)[0] ?? '',
+      /^clouds\.mycloud\.interface in clouds\.yaml: must be one text\.$/
+    )
+  })
+
   it('include keys under auth that no login knows', () => {
     const auth = { ...AUTH, pasword: 'hush' }
     assert.match(
@@ -320,10 +328,19 @@ describe('settings that do not do', () => {
 
   it('never show a secret, not even where the file is broken', () => {
     const broken = 'clouds:\n  c:\n    auth:\n      password: "hush\n    x: [\n'
-    const [problem] = problems({ cloud: 'c' }, {}, filesOf({ 'clouds.yaml': broken }))
+    const [problem, ...others] = problems({ cloud: 'c' }, {}, filesOf({ 'clouds.yaml': broken }))
+    assert.deepEqual(others, [])
     assert.match(problem ?? '', /^clouds\.yaml: cannot be read, it is not valid YAML \([A-Z_]+ in line \d\)\.$/)
     const files = filesOf({ 'clouds.json': '{"clouds": {"c": {"auth": {"password": "hush}' })
     assert.equal(problems({ cloud: 'c' }, {}, files)[0], 'clouds.json: cannot be read, it is not valid JSON.')
+    const long = filesOf({ 'clouds.json': '{"clouds": {"c": {"auth": {"password": 12345678901234567890}}}}' })
+    assert.deepEqual(problems({ cloud: 'c' }, {}, long), [
+      'clouds.json: cannot be read, a number in it is too long; put quotes around it.'
+    ])
+    assert.match(
+      problems({ auth: { ...AUTH, 'pass{hush': 'x' } })[0] ?? '',
+      /^openstack\.auth: unknown key pass…; known/
+    )
     const braces = { ...AUTH, auth_url: 'https://{password}.example' }
     assert.deepEqual(problems({ auth: braces }), [
       'openstack.auth.auth_url: {password} stands for no other key; write a brace that is meant as one twice.'

@@ -7,11 +7,12 @@ export interface Told {
 /** Settings from one place, by their keys in clouds.yaml; those under `auth` stand beside the others. */
 export type Layer = ReadonlyMap<string, Told>
 
-/** What each place says, the strongest last; null says nothing. */
+/** What each place says, the strongest last; null says nothing, and an empty text takes back what a weaker one said. */
 export function layerOf(entries: Iterable<readonly [key: string, told: Told]>): Layer {
   const layer = new Map<string, Told>()
   for (const [key, told] of entries) {
-    if (told.value !== undefined && told.value !== null && told.value !== '') layer.set(key, told)
+    if (told.value === '') layer.delete(key)
+    else if (told.value !== undefined && told.value !== null) layer.set(key, told)
   }
   return inTodaysWords(layer)
 }

@@ -44,13 +44,15 @@ export class SettingsError extends Error {
   }
 }
 
+const DEFAULTS = layerOf([['interface', { value: 'public', name: 'the default interface' }]])
+
 /** Where the service logs in: `OS_*` beats the configuration, which beats the files of OpenStack's own clients. */
 export function cloudSettings(config: OpenStackConfig, env: Environment, files: Files = realFiles): CloudSettings {
   const problems: string[] = []
   const look: Look = { env, files, problems, hints: [] }
   const wish = wishOf(config, env)
   const weaker = wish ? [cloudLayer(wish, look)] : []
-  const said = new Said([...weaker, configLayer(config, problems), environmentLayer(env)], problems)
+  const said = new Said([DEFAULTS, ...weaker, configLayer(config, problems), environmentLayer(env)], problems)
   const settings = problems.length === 0 ? read(said, env, files) : undefined
   if (!settings || problems.length > 0) throw new SettingsError([...problems, ...look.hints])
   return settings
@@ -144,7 +146,7 @@ function blockStorageUrlOf(said: Said): string | undefined {
 
 function interfaceOf(said: Said): Interface {
   const key = said.ofBlockStorage('interface')
-  const name = (said.text(key) ?? 'public').replace(/URL$/, '')
+  const name = (said.text(key) ?? '').replace(/URL$/, '')
   if (name === 'public' || name === 'internal' || name === 'admin') return name
   said.refuse(key, `"${name}" is not one of public, internal, admin`)
   return 'public'

@@ -4,7 +4,7 @@ import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { createLog } from './log.ts'
 import { type DatabaseFacts, examine } from './operations/examine.ts'
-import type { Finding } from './pool/examination.ts'
+import { type Finding, warning } from './pool/examination.ts'
 import { findSecret } from './secret.ts'
 import { addressOf, connectCloud, type ServiceOptions, type Stops, settingsOf } from './service.ts'
 import { openDatabase } from './store/database.ts'
@@ -32,7 +32,8 @@ export async function examineConfig({ config, env = process.env, projectIds }: E
     secret: findSecret(config.secret_file, env)
   }
   try {
-    return await examine(examined, { requestId: `req-${newId()}` })
+    const findings = await examine(examined, { requestId: `req-${newId()}` })
+    return [...findings, ...cloud.warnings.map(({ found, advice }) => warning('settings', found, advice))]
   } finally {
     for (const end of stops.toReversed()) await end()
   }

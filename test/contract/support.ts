@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../src/clock.ts'
-import { type Environment, type Files, realFiles } from '../../src/openstack/clouds-yaml.ts'
+import { type Environment, type Files, realFiles } from '../../src/openstack/client-files.ts'
 import { connect, type OpenStack } from '../../src/openstack/openstack.ts'
 import { cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
 import type { Call, Clock, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'

@@ -203,7 +203,7 @@ function toQuotaOfLimits(body: Fields): Quota {
   ])
 }
 
-const roomOf = (limit: number, used: number): number | undefined => (limit < 0 ? undefined : Math.max(0, limit - used))
+const roomOf = (limit: number, used: number): number | undefined => (limit < 0 ? undefined : limit - used)
 
 function quotaOf(rooms: readonly (readonly [string, number | undefined])[]): Quota {
   return new Map(rooms.flatMap(([name, room]) => (room === undefined ? [] : [[name, room] as const])))

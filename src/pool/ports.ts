@@ -146,7 +146,7 @@ export interface Volumes {
 
 /**
  * How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`; and
- * `per_volume_gigabytes`, which is the most for one volume.
+ * `per_volume_gigabytes`, which is the most for one volume. Less than none where it has more than its limit.
  */
 export type Quota = ReadonlyMap<string, number>
 

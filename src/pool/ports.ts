@@ -61,6 +61,8 @@ export interface CloudFacts {
   microversion(call: Call): Promise<string>
   /** The projects in which the service's user has a role. */
   projects(call: Call): Promise<readonly { id: string; name: string }[]>
+  /** What Keystone's clock says, to a second. */
+  keystoneTime(call: Call): Promise<Date>
 }
 
 /** What Keystone says of a token. */

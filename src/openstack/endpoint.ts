@@ -1,4 +1,5 @@
 import { CloudError } from '../pool/errors.ts'
+import { MINOR_WANTED } from '../pool/release.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { Http, LimitedCall, Request } from './http.ts'
@@ -8,7 +9,6 @@ import { orAborted, Shared } from './waiting.ts'
 
 /** Names of the block storage service in the catalogue, the best first. */
 const SERVICE_TYPES = ['block-storage', 'volumev3', 'block-store', 'volume']
-const WANTED_MINOR = 60
 const NEEDED_MINOR = 55
 
 /** Cinder's address, without a project, and the microversion to ask for. */
@@ -97,7 +97,7 @@ function readHighestMinor(body: Fields): number {
 }
 
 function pinned(highest: number, root: string): number {
-  if (highest >= NEEDED_MINOR) return Math.min(highest, WANTED_MINOR)
+  if (highest >= NEEDED_MINOR) return Math.min(highest, MINOR_WANTED)
   const has = `Cinder at ${root} offers microversions up to 3.${highest}`
   throw new CloudError('failed', `${has}, but 3.${NEEDED_MINOR} (Rocky) is needed: use a newer Cinder.`)
 }

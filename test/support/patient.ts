@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config.ts'
 import { examineConfig } from '../../src/doctor.ts'
-import type { Finding, Verdict } from '../../src/pool/examination.ts'
+import type { Examination } from '../../src/operations/examine.ts'
+import type { Finding, Verdict } from '../../src/pool/finding.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import type { Cloud } from '../../src/sandbox/cloud.ts'
 import type { User } from '../../src/sandbox/model.ts'
@@ -19,28 +20,38 @@ export interface Patient {
   /** The configuration, with sections that differ. */
   document(changes?: Readonly<Record<string, object | string>>): Record<string, unknown>
   auth(changes?: Readonly<Record<string, string>>): object
-  examine(changes?: Readonly<Record<string, object | string>>, projectIds?: readonly string[]): Promise<Findings>
+  /** `machine`: the clock of the machine that doctor runs on. */
+  examine(
+    changes?: Readonly<Record<string, object | string>>,
+    projectIds?: readonly string[],
+    machine?: Clock
+  ): Promise<Findings>
   project(name: string): string
   user(name: string): User
 }
 
 export class Findings {
   readonly all: readonly Finding[]
+  readonly cinder: Examination['cinder']
 
-  constructor(all: readonly Finding[]) {
-    this.all = all
+  constructor({ findings, cinder }: Examination) {
+    this.all = findings
+    this.cinder = cinder
   }
 
-  /** The check with that name: its verdict, and all that is said of it. */
+  /** The check with that id, and of what it is after a blank: its verdict, and all that is said of it. */
   of(check: string): [verdict: Verdict | undefined, words: string] {
-    const found = this.all.filter(finding => finding.check === check)
+    const found = this.all.filter(finding => nameOf(finding) === check)
     return [found[0]?.verdict, found.map(one => `${one.verdict}: ${one.found} -> ${one.advice}`).join('\n')]
   }
 
   verdicts(verdict: Verdict): string[] {
-    return this.all.filter(finding => finding.verdict === verdict).map(({ check }) => check)
+    return this.all.filter(finding => finding.verdict === verdict).map(nameOf)
   }
 }
+
+const nameOf = ({ id, os, type, projectId }: Finding): string =>
+  [id, os, type, projectId].filter(part => part !== undefined).join(' ')
 
 /** A service's surroundings in which nothing is amiss. */
 export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise<Patient> {
@@ -73,9 +84,9 @@ export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise
     auth,
     project: name => named(cloud.projects.values(), name).id,
     user: name => named(cloud.users.values(), name),
-    async examine(changes = {}, projectIds = []) {
+    async examine(changes = {}, projectIds = [], machine = systemClock) {
       const config = parseConfig(document(changes), {}, 'the test')
-      return new Findings(await examineConfig({ config, env: {}, projectIds }))
+      return new Findings(await examineConfig({ config, env: {}, projectIds, clock: machine }))
     }
   }
 }

@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from '../clock.ts'
+import type { Locale } from '../sandbox/cloud.ts'
+import { RELEASES, type Release } from '../sandbox/releases.ts'
 import type { Sandbox, SandboxOptions } from '../sandbox/server.ts'
 
 interface Given {
@@ -10,6 +12,9 @@ interface Given {
   readonly seed: number
   readonly tokenSeconds: number
   readonly journalMax: number
+  readonly release: Release
+  readonly locale: Locale
+  readonly listMax: number
   readonly cloudsYaml?: string
 }
 
@@ -28,6 +33,9 @@ export function sandboxCommand(): Command {
         .choices(['measured', 'none'])
         .default('measured')
     )
+    .addOption(new Option('--release <name>', 'whose Cinder it imitates').choices(RELEASES).default('latest'))
+    .addOption(new Option('--locale <name>', 'the language of its errors').choices(['en', 'zh_CN']).default('en'))
+    .option('--list-max <number>', 'the most rows that a list’s page has', wholeNumber, 1000)
     .option('--seed <number>', 'decides all ids and the faults’ dice', wholeNumber, 1)
     .option('--token-seconds <number>', 'how long a token is good', wholeNumber, 3600)
     .option('--journal-max <number>', 'changes that the journal keeps; 0: none', wholeNumber, 100_000)

@@ -5,8 +5,12 @@ import { type Change, Journal } from './journal.ts'
 import type { ApplicationCredential, Caller, Message, Project, Snapshot, Token, User, VolumeType } from './model.ts'
 import { Random } from './random.ts'
 import { ConnectionReset, messageOf, Refusal } from './refusal.ts'
+import { checkVariant, type Release, type Traits, traitsOf, type Variant, variantOf } from './releases.ts'
 import { type Golden, seedCloud } from './seed.ts'
 import { TransferTable, Usage, VolumeTable } from './tables.ts'
+
+export const LOCALES = ['en', 'zh_CN'] as const
+export type Locale = (typeof LOCALES)[number]
 
 /** The only source of time: the machine's, or one that a test moves. */
 export interface Clock {
@@ -14,7 +18,8 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-export interface CloudOptions {
+/** What a release decides is in `releases.ts`; of a variant what is left out is usual. */
+export interface CloudOptions extends Partial<Variant> {
   readonly clock: Clock
   readonly delays?: DelayPreset | Partial<Delays>
   readonly seed?: number
@@ -23,6 +28,12 @@ export interface CloudOptions {
   readonly tokenSeconds?: number
   /** How many changes the journal keeps; 0: none. */
   readonly journalMax?: number
+  /** Whose Cinder and Keystone it imitates; the newest when left out. */
+  readonly release?: Release
+  /** The language of its errors. */
+  readonly locale?: Locale
+  /** The most rows that a list's page has: Cinder's `osapi_max_limit`. */
+  readonly listMax?: number
 }
 
 /** The whole cloud: what it holds, and its time, chance and faults. No I/O; the rules are in the files beside this one. */
@@ -43,23 +54,51 @@ export class Cloud {
   readonly faults: Faults
   readonly random: Random
   readonly tokenSeconds: number
+  readonly locale: Locale
+  readonly listMax: number
+  readonly variant: Variant
   delays: Delays
   /** A golden volume with its snapshot, as an operator would upload one. */
   readonly addSnapshot: (golden: Golden) => Snapshot
+  #release: Release
+  #traits: Traits
   readonly #clock: Clock
   readonly #stop = new AbortController()
 
   constructor(options: CloudOptions) {
     const { clock, delays = 'none', seed = 1, tokenSeconds = 3600, journalMax = 100_000 } = options
+    const { release = 'latest', locale = 'en', listMax = 1000 } = options
     setMaxListeners(0, this.#stop.signal) // One for each volume on its way.
     this.#clock = clock
     this.tokenSeconds = tokenSeconds
+    this.locale = locale
+    this.listMax = listMax
+    this.variant = variantOf(options)
+    checkVariant(release, this.variant)
+    this.#release = release
+    this.#traits = traitsOf(release)
     this.delays = typeof delays === 'string' ? PRESETS[delays] : changedDelays(PRESETS.measured, delays)
     this.random = new Random(seed, 'ids')
     this.faults = new Faults(new Random(seed, 'faults'))
     this.journal = new Journal(journalMax)
     this.addSnapshot = seedCloud(this)
     if (options.run !== undefined) this.random = new Random(seed, `ids of ${options.run}`)
+  }
+
+  get release(): Release {
+    return this.#release
+  }
+
+  /** As after an upgrade, or the way back: what the cloud holds stays. */
+  set release(release: Release) {
+    checkVariant(release, this.variant)
+    this.#release = release
+    this.#traits = traitsOf(release)
+  }
+
+  /** What the release does in its own way. */
+  get traits(): Traits {
+    return this.#traits
   }
 
   addFault(rule: FaultRule): void {

@@ -50,7 +50,7 @@ export function listVolumes(cloud: Cloud, viewer: Viewer, query: Query): Page<Vo
     return true
   }
   const column = (name: string): Column<Volume> | undefined => COLUMNS[name === 'display_name' ? 'name' : name]
-  return page(rows, matches, query, column, id => findVolume(cloud, caller, id))
+  return page(rows, matches, query, column, id => findVolume(cloud, caller, id), cloud.listMax)
 }
 
 /** An administrator may filter by anything, others by what is known: the rest is dropped here. */

@@ -5,9 +5,10 @@ import type { Operation } from './delays.ts'
 import { createApplicationCredential, login, ROLES, requireAdmin, requireToken, subjectToken } from './identity.ts'
 import type { Project, Token, User } from './model.ts'
 import { keystoneBody, Refusal } from './refusal.ts'
+import type { ApiVersion, CatalogEntry } from './releases.ts'
 import { authBody, credentialBody, projectBody } from './schemas.ts'
 import { addProject } from './seed.ts'
-import { type Answer, answerErrors, type Exchange, header, type Method, send, serve } from './wire.ts'
+import { type Answer, answerErrors, type Exchange, header, type Method, originOf, send, serve } from './wire.ts'
 
 /** Things that have no id of their own get one from their name. */
 const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 32)
@@ -33,13 +34,24 @@ interface Entity {
   readonly [more: string]: unknown
 }
 
+/** Block storage in the catalogue, by the type of its entry: its name, and the version that it leads to. */
+const STORAGE: Readonly<Record<CatalogEntry, readonly [name: string, version: ApiVersion]>> = {
+  volume: ['cinder', 'v1'],
+  volumev2: ['cinderv2', 'v2'],
+  volumev3: ['cinderv3', 'v3'],
+  'block-storage': ['cinder', 'v3']
+}
+
 /** The clients' way to everything. `compute` and `image` are there since `openstack` looks for them before it starts. */
-function catalog(host: string, project: Project): object[] {
-  const volumes = `${host}/volume/v3/${project.id}`
+function catalog({ traits, variant }: Cloud, host: string, project: Project): object[] {
+  const below = traits.catalogWithoutProject.includes(variant.catalog) ? '' : `/${project.id}`
+  const storage = (traits.catalogs[variant.catalog] ?? []).map(type => {
+    const [name, version] = STORAGE[type]
+    return [type, name, `${host}/volume/${version}${below}`] as const
+  })
   const services = [
-    ['block-storage', 'cinder', volumes],
+    ...storage,
     ['identity', 'keystone', `${host}/identity`],
-    ['volumev3', 'cinderv3', volumes],
     ['compute', 'nova', `${host}/compute/v2.1`],
     ['image', 'glance', `${host}/image`]
   ] as const
@@ -55,13 +67,13 @@ function catalog(host: string, project: Project): object[] {
   })
 }
 
-function tokenView(host: string, token: Token, withCatalog: boolean): object {
+function tokenView(cloud: Cloud, host: string, token: Token, withCatalog: boolean): object {
   const { user, project, methods } = token
   const roles = ROLE_VIEWS.filter(({ name }) => token.roles.includes(name)).map(({ id, name }) => ({ id, name }))
   const scope = project && { project: { domain: DOMAIN, id: project.id, name: project.name }, is_domain: false, roles }
   const person = { domain: DOMAIN, id: user.id, name: user.name, password_expires_at: null }
   const times = { expires_at: isoTime(token.expiresAt), issued_at: isoTime(token.issuedAt) }
-  const services = project && withCatalog ? { catalog: catalog(host, project) } : {}
+  const services = project && withCatalog ? { catalog: catalog(cloud, host, project) } : {}
   return { token: { methods, user: person, audit_ids: [idOf(token.id).slice(0, 22)], ...times, ...scope, ...services } }
 }
 
@@ -85,7 +97,7 @@ export function keystoneRoutes(app: FastifyInstance, cloud: () => Cloud): void {
         const { request, reply } = exchange
         reply.header('vary', 'X-Auth-Token')
         const caller = (): Token => requireToken(exchange.cloud, header(request, 'x-auth-token'))
-        return act({ ...exchange, host: `http://${request.host}`, caller, param: name => request.params[name] ?? '' })
+        return act({ ...exchange, host: originOf(request), caller, param: name => request.params[name] ?? '' })
       }
     )
   answerErrors(app, keystoneBody)
@@ -114,9 +126,9 @@ function versionRoutes(route: Route): void {
 
 function tokenRoutes(route: Route): void {
   const path = '/v3/auth/tokens'
-  const show = ({ reply, request, host }: Call, status: number, token: Token): Answer => {
+  const show = ({ cloud, reply, request, host }: Call, status: number, token: Token): Answer => {
     reply.header('x-subject-token', token.id)
-    return { status, body: tokenView(host, token, !('nocatalog' in request.query)) }
+    return { status, body: tokenView(cloud, host, token, !('nocatalog' in request.query)) }
   }
   const subject = ({ cloud, request, caller }: Call, action: string): Token =>
     subjectToken(cloud, caller(), header(request, 'x-subject-token'), action)

@@ -20,9 +20,6 @@ interface Order<T> {
   readonly descending: boolean
 }
 
-/** Cinder's `osapi_max_limit`. */
-const LIMIT_MAX = 1000
-
 /**
  * The page of the rows that match, as a query's `sort`, `marker`, `limit` and `offset` ask for. One pass that keeps the
  * first few and sorts only them: a project may hold a hundred thousand volumes.
@@ -32,9 +29,10 @@ export function page<T extends Row>(
   matches: (row: T) => boolean,
   query: Query,
   column: (name: string) => Column<T> | undefined,
-  find: (marker: string) => T
+  find: (marker: string) => T,
+  rowsMax: number
 ): Page<T> {
-  const limit = Math.min(wholeNumber('limit', query) ?? LIMIT_MAX, LIMIT_MAX)
+  const limit = Math.min(wholeNumber('limit', query) ?? rowsMax, rowsMax)
   const offset = wholeNumber('offset', query) ?? 0
   const { compare, descending } = order(query, column)
   const { marker } = query

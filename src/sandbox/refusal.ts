@@ -9,6 +9,25 @@ export class Refusal extends Error {
   }
 }
 
+/** One that is no JSON, since it comes from what stands before Cinder's own code. */
+export class PlainRefusal extends Refusal {
+  readonly contentType: string
+  readonly text: string
+
+  constructor(status: number, contentType: string, text: string) {
+    super(status, text)
+    this.contentType = contentType
+    this.text = text
+  }
+}
+
+/** Of a path that Cinder does not know, with or without a good token. */
+export const noSuchPath = (): Refusal => {
+  const title = '<title>404 Not Found</title>'
+  const page = `<html><head>${title}</head><body><h1>404 Not Found</h1>The resource could not be found.</body></html>`
+  return new PlainRefusal(404, 'text/html; charset=UTF-8', page)
+}
+
 /** The connection ends without an answer. */
 export class ConnectionReset extends Error {
   override readonly name = 'ConnectionReset'

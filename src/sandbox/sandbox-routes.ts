@@ -48,6 +48,8 @@ function stateView(cloud: Cloud): object {
   const name = (id: string): string | undefined => cloud.projects.get(id)?.name
   return {
     now: new Date(cloud.now()).toISOString(),
+    release: cloud.release,
+    locale: cloud.locale,
     projects: [...cloud.projects.values()].map(project => ({
       ...project,
       quota: Object.fromEntries(

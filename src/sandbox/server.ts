@@ -9,12 +9,14 @@ import { PASSWORD } from './seed.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
 import { transferRoutes } from './transfer-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
-import { send } from './wire.ts'
+import { originOf, send } from './wire.ts'
 
 export interface SandboxOptions extends CloudOptions {
   readonly host?: string
   /** 0, the default: any free one. */
   readonly port?: number
+  /** What the path begins with, as behind a proxy: `/srv1`. */
+  readonly pathPrefix?: string
 }
 
 export interface Sandbox {
@@ -30,15 +32,15 @@ export interface Sandbox {
 
 /** A Keystone and a Cinder over HTTP, with a cloud of their own behind them. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { host = '127.0.0.1', port = 0, ...rest } = options
+  const { host = '127.0.0.1', port = 0, pathPrefix = '', ...rest } = options
   const newCloud = (): Cloud => new Cloud(rest)
   let cloud = newCloud()
   const reset = (): void => {
     cloud.close()
     cloud = newCloud()
   }
-  const app = sandboxApp(() => cloud, reset)
-  const url = await app.listen({ host, port })
+  const app = sandboxApp(() => cloud, reset, pathPrefix)
+  const url = (await app.listen({ host, port })) + pathPrefix
   return {
     url,
     authUrl: `${url}/identity/v3`,
@@ -54,17 +56,18 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 }
 
 /** What answers for a cloud, whether it listens somewhere or requests are injected. */
-export function sandboxApp(cloud: () => Cloud, reset: () => void): FastifyInstance {
+export function sandboxApp(cloud: () => Cloud, reset: () => void, pathPrefix = ''): FastifyInstance {
   // A call that hangs must not keep the server from closing.
   const app = fastify({
     forceCloseConnections: true,
+    rewriteUrl: ({ url = '/' }) => (url.startsWith(`${pathPrefix}/`) ? url.slice(pathPrefix.length) : url),
     routerOptions: { querystringParser: text => Object.fromEntries(new URLSearchParams(text)) }
   })
   const mount = (prefix: string, define: (scope: FastifyInstance) => void): void => {
     const plugin: FastifyPluginCallback = (scope, _options, done) => {
       scope.removeAllContentTypeParsers()
       scope.addContentTypeParser('*', { parseAs: 'string' }, async (request: FastifyRequest, text: string) =>
-        parseBody(prefix, request.headers['content-type'], text)
+        parseBody(prefix === '/volume' ? cloud() : undefined, request.headers['content-type'], text)
       )
       define(scope)
       done()
@@ -82,8 +85,8 @@ const CINDER = [volumeRoutes, transferRoutes, snapshotRoutes, typeRoutes, quotaR
 
 /** `openstack` asks for images before it makes a volume, and Nova before it shows a quota: both are here, and empty. */
 function commandLineRoutes(app: FastifyInstance): void {
-  app.get('/image', ({ host }, reply) => {
-    const links = [{ rel: 'self', href: `http://${host}/image/v2/` }]
+  app.get('/image', (request, reply) => {
+    const links = [{ rel: 'self', href: `${originOf(request)}/image/v2/` }]
     return send(reply, 300, { versions: [{ id: 'v2.9', status: 'CURRENT', links }] })
   })
   app.get('/compute/v2.1/os-quota-sets/*', (_request, reply) => send(reply, 200, { quota_set: {} }))
@@ -91,19 +94,18 @@ function commandLineRoutes(app: FastifyInstance): void {
 }
 
 /** Each service refuses what is not JSON. Where the header is missing Cinder stumbles, and Keystone takes it for JSON. */
-function parseBody(prefix: string, type = '', text = ''): unknown {
+function parseBody(cinder: Cloud | undefined, type = '', text = ''): unknown {
   if (text === '') return undefined
-  const isCinders = prefix === '/volume'
-  if (type === '' && isCinders) throw new Refusal(500, INTERNAL)
+  if (type === '' && cinder) throw new Refusal(500, INTERNAL)
   if (type !== '' && !type.includes('json')) {
-    throw isCinders
-      ? new Refusal(415, 'Unsupported Content-Type')
+    throw cinder
+      ? new Refusal(cinder.traits.mediaTypeStatus, 'Unsupported Content-Type')
       : notExpected('application/json in Content-Type header')
   }
   try {
     return JSON.parse(text)
   } catch {
-    throw isCinders ? badRequest('Malformed request body') : notExpected('valid JSON in request body')
+    throw cinder ? badRequest('Malformed request body') : notExpected('valid JSON in request body')
   }
 }
 

@@ -15,7 +15,7 @@ export function snapshotRoutes(route: Route): void {
       const find = (id: string): Snapshot => findSnapshot(call.cloud, call.caller, id)
       const column = (name: string): Column<Snapshot> | undefined => COLUMNS[name]
       const fits = (snapshot: Snapshot): boolean => matches(call, snapshot)
-      const found = page(call.cloud.snapshots.values(), fits, call.query, column, find)
+      const found = page(call.cloud.snapshots.values(), fits, call.query, column, find, call.cloud.listMax)
       return listView(call, 'snapshots', path, call.query, found, snapshot => show(call, snapshot))
     })
   list('snapshots', snapshotView)

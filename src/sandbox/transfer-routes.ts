@@ -15,7 +15,7 @@ export function transferRoutes(route: Route): void {
         const query = { sort: 'created_at:asc', ...(isPaged(call, path) ? call.query : {}) }
         const find = (id: string): Transfer => findTransfer(call.cloud, call.caller, id)
         const column = (name: string): Column<Transfer> | undefined => COLUMNS[name]
-        const found = page(transfersFor(call, path), () => true, query, column, find)
+        const found = page(transfersFor(call, path), () => true, query, column, find, call.cloud.listMax)
         return listView(call, 'transfers', path + suffix, call.query, found, transfer => show(call, transfer))
       })
     list('', transferSummary)

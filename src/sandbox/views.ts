@@ -19,14 +19,15 @@ export interface Viewer {
   readonly minor: number
   /** `http://host/volume` */
   readonly base: string
+  readonly version: 'v2' | 'v3'
 }
 
 type Link = { rel: string; href: string }
 
-export function links({ base, caller }: Viewer, kind: string, id: string): Link[] {
+export function links({ base, version, caller }: Viewer, kind: string, id: string): Link[] {
   const path = `${caller.projectId}/${kind}/${id}`
   return [
-    { rel: 'self', href: `${base}/v3/${path}` },
+    { rel: 'self', href: `${base}/${version}/${path}` },
     { rel: 'bookmark', href: `${base}/${path}` }
   ]
 }
@@ -43,7 +44,7 @@ export function listView<T extends { id: string }>(
   const { with_count: withCount = '' } = query
   const last = rows.at(-1)
   const next = new URLSearchParams({ ...query, marker: last?.id ?? '' }).toString()
-  const href = `${viewer.base}/v3/${viewer.caller.projectId}/${path}?${next}`
+  const href = `${viewer.base}/${viewer.version}/${viewer.caller.projectId}/${path}?${next}`
   return {
     [kind]: rows.map(show),
     ...(full && last ? { [`${kind}_links`]: [{ rel: 'next', href }] } : {}),

@@ -3,7 +3,7 @@ import type { Cloud } from './cloud.ts'
 import type { Operation } from './delays.ts'
 import type { FaultKind } from './faults.ts'
 import type { Query } from './paging.ts'
-import { badRequest, ConnectionReset, INTERNAL, Refusal } from './refusal.ts'
+import { badRequest, ConnectionReset, INTERNAL, PlainRefusal, Refusal } from './refusal.ts'
 
 export type Request = FastifyRequest<{ Params: Record<string, string>; Querystring: Query }>
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -42,16 +42,25 @@ export function serve(
   app.route<{ Params: Record<string, string>; Querystring: Query }>({ method, url, handler })
 }
 
-/** Answers errors in the words of one service. */
-export function answerErrors(app: FastifyInstance, bodyOf: (refusal: Refusal) => object): void {
+/** Answers errors in the words of one service, which may put one refusal in the place of another. */
+export function answerErrors(
+  app: FastifyInstance,
+  bodyOf: (refusal: Refusal) => object,
+  inItsWords: (refusal: Refusal, request: FastifyRequest, reply: FastifyReply) => Refusal = refusal => refusal
+): void {
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof ConnectionReset) return cut(request, reply, error)
-    const refusal = error instanceof Refusal ? error : refusalFor(error)
-    if (refusal.status === 401) reply.header('www-authenticate', `Keystone uri="http://${request.host}/identity"`)
+    const refusal = inItsWords(error instanceof Refusal ? error : refusalFor(error), request, reply)
+    if (refusal.status === 401) reply.header('www-authenticate', `Keystone uri="${originOf(request)}/identity"`)
     if (refusal.status === 413) reply.header('retry-after', '0')
+    if (refusal instanceof PlainRefusal) return sendText(reply, refusal)
     send(reply, refusal.status, bodyOf(refusal))
   })
 }
+
+/** As bytes: what is text already keeps its type. */
+const sendText = (reply: FastifyReply, { status, contentType, text }: PlainRefusal): FastifyReply =>
+  reply.code(status).header('content-type', contentType).send(Buffer.from(text))
 
 /** As a network fails, without a word. What was injected has no socket that could be reset. */
 function cut({ raw: { socket } }: FastifyRequest, reply: FastifyReply, error: ConnectionReset): void {
@@ -67,6 +76,10 @@ function refusalFor(error: unknown): Refusal {
   console.error(error)
   return new Refusal(500, INTERNAL)
 }
+
+/** How the client reached the sandbox: with what a proxy before it would have taken off the path. */
+export const originOf = ({ host, url, originalUrl }: FastifyRequest): string =>
+  `http://${host}${originalUrl.slice(0, originalUrl.length - url.length)}`
 
 /** The one value of a header. */
 export function header(request: FastifyRequest, name: string): string | undefined {

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { type Answer, admin, assertFault, NOBODY, pool, send, tenant } from './support.ts'
+import { type Answer, admin, assertFault, type Body, NOBODY, pool, send, tenant } from './support.ts'
 
 const REFUSED = 'The request you have made requires authentication.'
 /** Cinder's address without a project, and without its version. */
 const V3 = pool.cinderUrl.replace(/\/[^/]+$/, '')
 const ROOT = V3.replace(/\/v3$/, '')
+
+/** The highest microversion there is. */
+const highest = (await send('GET', `${ROOT}/`)).body.versions.find(({ id }: Body) => id === 'v3.0').version
 
 const ask = (url: string, headers: object = {}): Promise<Answer> =>
   send('GET', url, { 'x-auth-token': pool.token, ...headers })
@@ -79,7 +82,7 @@ describe('the microversion', () => {
   })
 
   it('that is newer than Cinder is refused with 406', async () => {
-    const message = 'Version 3.99 is not supported by the API. Minimum is 3.0 and maximum is 3.70.'
+    const message = `Version 3.99 is not supported by the API. Minimum is 3.0 and maximum is ${highest}.`
     assertFault(await withVersion('volume 3.99'), 406, 'computeFault', message)
   })
 
@@ -90,7 +93,7 @@ describe('the microversion', () => {
 
   it('may be the latest, and stand among those of other services', async () => {
     const { status, headers } = await withVersion('compute 2.1, volume latest')
-    assert.deepEqual([status, headers['openstack-api-version']], [200, 'volume 3.70'])
+    assert.deepEqual([status, headers['openstack-api-version']], [200, `volume ${highest}`])
   })
 
   it('decides which keys a volume has', async () => {
@@ -113,11 +116,12 @@ describe('the list of versions', () => {
     const { status, body } = await send('GET', `${ROOT}/`)
     const [{ id, status: state, version, min_version: least }] = body.versions
     assert.equal(status, 300)
-    assert.deepEqual([id, state, version, least], ['v3.0', 'CURRENT', '3.70', '3.0'])
+    assert.match(version, /^3\.7[01]$/) // Zed's, or a newer one's.
+    assert.deepEqual([id, state, version, least], ['v3.0', 'CURRENT', highest, '3.0'])
   })
 
   it('is shown under /v3/ to those who have a token', async () => {
     const { status, body } = await ask(`${V3}/`)
-    assert.deepEqual([status, body.versions[0].id, body.versions[0].version], [200, 'v3.0', '3.70'])
+    assert.deepEqual([status, body.versions[0].id, body.versions[0].version], [200, 'v3.0', highest])
   })
 })

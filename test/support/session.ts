@@ -126,14 +126,16 @@ export class Session {
   }
 }
 
-/** The address ends in the project's id. */
+const STORAGE = ['block-storage', 'volumev3', 'volumev2', 'volume']
+
+/** The address ends in the project's id. Old clouds may have registered older versions alone, beside which v3 is. */
 function cinderOf(
   catalog: readonly { type: string; endpoints: readonly { interface: string; url: string }[] }[]
 ): string {
-  const cinder = catalog.find(({ type }) => type === 'block-storage')
+  const cinder = STORAGE.map(wanted => catalog.find(({ type }) => type === wanted)).find(entry => entry !== undefined)
   const url = cinder?.endpoints.find(endpoint => endpoint.interface === 'public')?.url
-  assert.ok(url, 'the catalogue has no public endpoint of block-storage')
-  return url
+  assert.ok(url, `the catalogue has no public endpoint of ${STORAGE.join(', ')}`)
+  return url.replace(/\/v[12]\//, '/v3/')
 }
 
 /** An answer is this refusal, to the letter. */

@@ -6,7 +6,7 @@ import { examineConfig } from '../../src/doctor.ts'
 import type { Examination } from '../../src/operations/examine.ts'
 import type { Finding, Verdict } from '../../src/pool/finding.ts'
 import type { Clock } from '../../src/pool/ports.ts'
-import type { Cloud } from '../../src/sandbox/cloud.ts'
+import type { Cloud, CloudOptions } from '../../src/sandbox/cloud.ts'
 import type { User } from '../../src/sandbox/model.ts'
 import { poolLogin } from '../../src/sandbox/seed.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
@@ -54,8 +54,12 @@ const nameOf = ({ id, os, type, projectId }: Finding): string =>
   [id, os, type, projectId].filter(part => part !== undefined).join(' ')
 
 /** A service's surroundings in which nothing is amiss. */
-export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise<Patient> {
-  const sandbox = await startSandbox({ clock, delays: 'none' })
+export async function aPatient(
+  t: Lifetime,
+  clock: Clock = systemClock,
+  options: Partial<CloudOptions> = {}
+): Promise<Patient> {
+  const sandbox = await startSandbox({ clock, delays: 'none', ...options })
   t.onTestFinished(() => sandbox.close())
   const { url: databaseUrl } = await aDatabaseAddress(t)
   const folder = aFolder(t)
@@ -97,7 +101,7 @@ export async function makeSpares(patient: Patient, count: number, deployment: st
   const url = authUrl.replace(/\/identity.*$/, '')
   const user = { name: 'pool-svc', password: 'sandbox', domain: { id: 'default' } }
   const scope = { project: { name: 'pool', domain: { id: 'default' } } }
-  const headers = { 'content-type': 'application/json' }
+  const headers = { 'content-type': 'application/json', 'openstack-api-version': 'volume 3.0' }
   const body = JSON.stringify({ auth: { identity: { methods: ['password'], password: { user } }, scope } })
   const login = await fetch(`${authUrl}/auth/tokens`, { method: 'POST', headers, body })
   const token = login.headers.get('x-subject-token') ?? ''
@@ -105,11 +109,22 @@ export async function makeSpares(patient: Patient, count: number, deployment: st
   for (let number = 1; number <= count; number += 1) {
     const metadata = { spare_pool: deployment, spare_id: String(number) }
     const volume = { name: `spare-${number}`, snapshot_id: snapshot?.id, size: 20, metadata }
-    const made = await fetch(`${url}/volume/v3/volumes`, {
+    const made = await fetch(`${url}/volume/v3/${patient.project('pool')}/volumes`, {
       method: 'POST',
       headers: { ...headers, 'x-auth-token': token },
       body: JSON.stringify({ volume })
     })
     assert.equal(made.status, 202)
+  }
+}
+
+/** Has all spares wait in transfers; the list of transfers leaves out so many of them. */
+export function armSpares({ cloud, project }: Patient, unlisted: number): void {
+  const spares = [...cloud.volumes.of()].filter(({ metadata }) => 'spare_id' in metadata)
+  for (const [index, volume] of spares.entries()) {
+    cloud.volumes.change(volume, { status: 'awaiting-transfer' })
+    if (index < unlisted) continue
+    const transfer = { id: cloud.random.uuid(), volumeId: volume.id, name: 'spare', authKey: 'x', noSnapshots: true }
+    cloud.transfers.add({ ...transfer, sourceProjectId: project('pool'), createdAt: cloud.now() })
   }
 }

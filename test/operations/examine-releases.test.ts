@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import type { Release } from '../../src/sandbox/releases.ts'
+import { aPatient, armSpares, makeSpares } from '../support/patient.ts'
+
+/** Each with how it is named, and what it makes doctor warn of where there is nothing else amiss. */
+const RELEASES: readonly (readonly [Release, words: RegExp, warnings: readonly string[]])[] = [
+  ['rocky', /Rocky \(microversions up to 3\.55; 3\.55 is asked\)/, []],
+  ['train', /Stein or Train \(microversions up to 3\.59; 3\.59 is asked\)/, []],
+  ['latest', /2024\.1 or newer \(microversions up to 3\.71; 3\.60 is asked\)/, []]
+]
+
+describe('doctor on another release of Cinder', () => {
+  it.for(RELEASES)('names %s, and what an operator should know of it', async ([release, words, warnings], t) => {
+    const patient = await aPatient(t, systemClock, { release })
+    const findings = await patient.examine()
+    assert.match(findings.of('cloud.release').join(), words)
+    assert.deepEqual(findings.verdicts('failed'), [])
+    assert.deepEqual(findings.verdicts('skipped'), [])
+    assert.deepEqual(findings.verdicts('warning'), warnings)
+    assert.match(findings.of('pools.image debian12 ssd').join(), /20 GiB of ceph-ssd/)
+  })
+
+  it('lets the roles of an older cloud pass', async t => {
+    const patient = await aPatient(t, systemClock, { release: 'rocky' })
+    patient.user('pool-svc').roles.set(patient.project('pool'), new Set(['service']))
+    const findings = await patient.examine({}, [patient.project('tenant-a')])
+    assert.match(findings.of('login.roles').join(), /ok.*service/)
+    assert.deepEqual(findings.verdicts('warning'), [])
+  })
+
+  it('sees that armed spares are missing from a list that cannot be asked for in order', async t => {
+    const patient = await aPatient(t, systemClock, { release: 'rocky' })
+    await makeSpares(patient, 3, 'default')
+    armSpares(patient, 0)
+    assert.match((await patient.examine()).of('cloud.transfer-list').join(), /ok.*in no order/)
+    const short = await aPatient(t, systemClock, { release: 'rocky' })
+    await makeSpares(short, 3, 'default')
+    armSpares(short, 1)
+    const finding = (await short.examine()).of('cloud.transfer-list').join()
+    assert.match(finding, /warning.*1 of 3 armed spares is missing from it.*osapi_max_limit in cinder\.conf raised/)
+  })
+})

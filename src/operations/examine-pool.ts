@@ -1,12 +1,13 @@
 import { type ImageFacts, imageOf, judgeImage, judgeSnapshots, judgeVolumes } from '../pool/examination.ts'
 import { type Finding, failed, skipped } from '../pool/finding.ts'
-import type { Image } from '../pool/image.ts'
+import { ENCRYPTED, type Image } from '../pool/image.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
 import { judgeQuota } from '../pool/quota-examination.ts'
 import { transferPaging } from '../pool/release.ts'
 import { type CinderFacts, judgeRelease, judgeTransferList, type TransferFacts } from '../pool/release-examination.ts'
-import { DEPLOYMENT_KEY } from '../pool/spare.ts'
+import { DEPLOYMENT_KEY, samePool } from '../pool/spare.ts'
 import type { StoredStock } from '../pool/stores.ts'
+import { cannotMove } from '../pool/verdict.ts'
 import { attempt } from './attempt.ts'
 import { cinderAdvice, type Examined } from './examined.ts'
 import { type ImagesInCinder, readAllImages } from './read-images.ts'
@@ -25,7 +26,7 @@ export async function examinePool(place: Place, call: Call): Promise<Finding[]> 
   const { examined, pool, cinder, stock } = place
   const { settings } = examined
   const snapshots = await attempt(() => pool.snapshots.list(call))
-  const images = await attempt(() => readAllImages(examined, call))
+  const images = await attempt(() => readImages(place, call))
   const facts = images instanceof Error || snapshots instanceof Error ? undefined : { ...images, snapshots }
   const known = facts && imageFacts(examined, facts, stock?.images)
   const ours = await attempt(() => listOurs(place, call))
@@ -43,17 +44,38 @@ export async function examinePool(place: Place, call: Call): Promise<Finding[]> 
   ]
 }
 
-const imageFacts = (
-  { settings }: Examined,
-  found: ImagesInCinder & Pick<ImageFacts, 'snapshots'>,
-  inTable: readonly Image[] | undefined
-): ImageFacts => ({
+type Images = ImagesInCinder & Pick<ImageFacts, 'encrypted'>
+
+async function readImages(place: Place, call: Call): Promise<Images> {
+  const found = await readAllImages(place.examined, call)
+  return { ...found, encrypted: await readEncrypted(place, found, call) }
+}
+
+/** Snapshots of which no disk can be handed over: those that were refused, and of table os what the naming rule does not choose. */
+async function readEncrypted(
+  { examined, pool, stock }: Place,
+  found: ImagesInCinder,
+  call: Call
+): Promise<Set<string>> {
+  const { targets, handover } = examined.settings
+  const encrypted = new Set(found.ignored.filter(({ reason }) => reason === ENCRYPTED).map(one => one.snapshotId))
+  const seen = new Set(found.images.map(({ snapshotId }) => snapshotId))
+  for (const image of stock?.images ?? []) {
+    if (seen.has(image.snapshotId) || !targets.some(target => samePool(target, image))) continue
+    const source = await pool.volumes.find(image.volumeId, call)
+    if (source && cannotMove(source, handover)) encrypted.add(image.snapshotId)
+  }
+  return encrypted
+}
+
+const imageFacts = ({ settings }: Examined, found: Images, inTable: readonly Image[] | undefined): ImageFacts => ({
   source: settings.imagesSource,
   rule: settings.snapshotName,
   inCinder: found.images,
   inTable,
   snapshots: found.snapshots,
-  ignored: found.ignored
+  ignored: found.ignored,
+  encrypted: found.encrypted
 })
 
 async function examineQuota(

@@ -92,6 +92,8 @@ export interface ImageFacts {
   readonly inTable: readonly Image[] | undefined
   readonly snapshots: readonly Snapshot[]
   readonly ignored: readonly IgnoredSnapshot[]
+  /** Snapshots whose source volume is encrypted, where disks are handed over by transfer. */
+  readonly encrypted: ReadonlySet<string>
 }
 
 /** The image that a pool's spares would be made from now. */
@@ -118,7 +120,7 @@ export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
   if (snapshot?.status !== 'available') {
     return failed(check, `${from}, which is ${snapshot ? snapshot.status : 'no longer there'}`, sync)
   }
-  if (isEncrypted(image.snapshotId, facts)) return failed(check, `${from}, encrypted`, ENCRYPTED_ADVICE)
+  if (facts.encrypted.has(image.snapshotId)) return failed(check, `${from}, encrypted`, ENCRYPTED_ADVICE)
   if (found && !snapshotIdsOf(found).includes(image.snapshotId)) {
     const newer = compareVersions(found.version, image.version) > 0 ? 'newer' : 'other'
     return warning(check, `${from}; Cinder has a ${newer} one, version ${found.version}`, sync)
@@ -131,9 +133,6 @@ export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
 }
 
 const ENCRYPTED_ADVICE = `${ENCRYPTED}; then run \`spare-pool sync\``
-
-const isEncrypted = (snapshotId: string, { ignored }: ImageFacts): boolean =>
-  ignored.some(one => one.snapshotId === snapshotId && one.reason === ENCRYPTED)
 
 function adviceWithoutImage({ os, type }: PoolName, facts: ImageFacts): string {
   const found = facts.inCinder.find(image => samePool(image, { os, type }))

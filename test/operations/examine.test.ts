@@ -261,19 +261,27 @@ describe('doctor, of images', () => {
     assert.match(findings.of('pools.snapshots')[1], /not now/)
   })
 
-  it('refuses one that table os has all the same', async t => {
+  it.for([
+    ['that the naming rule would choose too', 'debian12_ssd_20261101'],
+    ['under a name that the rule does not match', 'golden image of a friend']
+  ] as const)('refuses one that table os has all the same, %s', async ([, name], t) => {
     const patient = await aPatient(t)
-    const type = [...patient.cloud.types.values()].find(({ name }) => name === 'ceph-ssd')
-    const snapshot = [...patient.cloud.snapshots.values()].find(({ name }) => name === 'debian12_ssd_20261101')
-    assert.ok(type)
-    type.encrypted = true
+    addType(patient.cloud, 'luks', true, true)
+    const type = [...patient.cloud.types.values()].find(one => one.name === 'luks')
+    const [snapshot] = [...patient.cloud.snapshots.values()].filter(one => one.name === name)
+    const { id, volumeId } = snapshot ?? patient.cloud.addSnapshot({ name })
+    const source = patient.cloud.volumes.get(volumeId)
+    assert.ok(type && source)
+    patient.cloud.volumes.change(source, { type })
     await changeDatabase(
       patient.databaseUrl,
-      `insert into os select gen_random_uuid(), 'debian12', 'ssd', '${snapshot?.id}', '{}', 'v', 'ceph-ssd', 20, '20261101', now(), now()`
+      `insert into os select gen_random_uuid(), 'debian12', 'ssd', '${id}', '{}', '${volumeId}', 'luks', 20, '20261101', now(), now()`
     )
-    const [verdict, words] = (await patient.examine()).of('pools.image debian12 ssd')
+    const findings = await patient.examine()
+    const [verdict, words] = findings.of('pools.image debian12 ssd')
     assert.equal(verdict, 'failed')
     assert.match(words, /encrypted -> .*run `spare-pool sync`/)
+    assert.equal(findings.of('pools.image windows2022 ssd')[0], 'ok')
   })
 
   it('names a snapshot that nearly fits', async t => {

@@ -65,15 +65,17 @@ const isOk = ({ findings }: Examination): boolean => findings.every(({ verdict }
 /** The names are public, as the ids are: docs/operations.md. */
 function printAsJson(examination: Examination): void {
   const { cinder, findings } = examination
-  const release = cinder && {
-    name: cinder.release.name,
-    microversion_max: `3.${cinder.release.highestMinor}`,
-    microversion: `3.${cinder.askedMinor}`
-  }
   const checks = findings.map(({ id, os, type, projectId, snapshotId, verdict, found, advice }) => {
     return { id, group: groupOf(id), os, type, project_id: projectId, snapshot_id: snapshotId, verdict, found, advice }
   })
-  printJson({ ok: isOk(examination), release: release ?? null, checks })
+  printJson({ ok: isOk(examination), release: releaseView(cinder), checks })
+}
+
+function releaseView(cinder: Examination['cinder']) {
+  if (!cinder) return null
+  const { release, askedMinor } = cinder
+  if (askedMinor === undefined) return { name: null, microversion_max: null, microversion: null } // It is at /v2.
+  return { name: release.name, microversion_max: `3.${release.highestMinor}`, microversion: `3.${askedMinor}` }
 }
 
 /** An empty line before each group. */

@@ -118,7 +118,8 @@ async function readTransfers(place: Place, ours: readonly Volume[], call: Call):
   const { targets, handover, prearm } = place.examined.settings
   const wanted = handover === 'transfer' && prearm ? targets.reduce((sum, { target }) => sum + target, 0) : 0
   const waiting = ours.filter(isWaiting)
-  const isWhole = transferPaging(place.cinder.release, place.cinder.askedMinor) === 'in_order' || waiting.length === 0
+  const { release, askedMinor = 0 } = place.cinder
+  const isWhole = transferPaging(release, askedMinor) === 'in_order' || waiting.length === 0
   return { wanted, waiting: waiting.length, unlisted: isWhole ? 0 : await countUnlisted(place, waiting, call) }
 }
 

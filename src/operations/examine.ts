@@ -81,7 +81,8 @@ async function examineCloud(examined: Examined, stock: StoredStock | undefined, 
 
 async function askCinder({ cloud }: Examined, call: Call): Promise<CinderFacts> {
   const [release, asked] = [await cloud.release(call), await cloud.microversion(call)]
-  return { release, askedMinor: Number(asked.replace(/^3\./, '')) }
+  const minor = /^3\.(\d+)$/.exec(asked)?.[1]
+  return { release, askedMinor: minor === undefined ? undefined : Number(minor) }
 }
 
 const withoutCinder = (examined: Examined, error: Error): Finding[] => [

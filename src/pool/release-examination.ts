@@ -10,10 +10,11 @@ import {
   transferPaging
 } from './release.ts'
 
-/** Which Cinder it is, and N of the microversion 3.N that it is asked for. */
+/** Which Cinder it is, and how it is asked. */
 export interface CinderFacts {
   readonly release: Release
-  readonly askedMinor: number
+  /** N of the microversion 3.N. Undefined: only /v2 is to be had, which has none and does not tell the release. */
+  readonly askedMinor: number | undefined
 }
 
 /** What the judgement of a release depends on besides it. Undefined: it could not be read. */
@@ -44,6 +45,10 @@ export function judgeRelease(cinder: CinderFacts, use: UseFacts): Finding[] {
 }
 
 function judgeVersion({ release: { name, highestMinor }, askedMinor }: CinderFacts): Finding {
+  if (askedMinor === undefined) {
+    const found = `only /v2 is served, which does not tell the release: what holds for ${name} is taken to hold`
+    return warning('cloud.release', found, "have Cinder's api-paste.ini, or the proxy in front of it, serve /v3 too")
+  }
   const offered = `${name} (microversions up to 3.${highestMinor}; 3.${askedMinor} is asked`
   if (askedMinor >= Math.min(highestMinor, MINOR_WANTED)) return ok('cloud.release', `${offered})`)
   const advice = 'take that key out unless you need it: with the highest one Cinder tells more, and in fewer calls'
@@ -109,7 +114,7 @@ export function judgeTransferList(
 ): Finding {
   const check = 'cloud.transfer-list'
   if (wanted === 0 && waiting === 0) return ok(check, 'no spare waits in a transfer')
-  const paging = transferPaging(release, askedMinor)
+  const paging = transferPaging(release, askedMinor ?? 0)
   if (paging === 'in_order') return ok(check, 'read page by page, in order')
   const how =
     paging === 'by_offset'

@@ -46,6 +46,12 @@ describe('what doctor says of a release', () => {
     assert.doesNotMatch(named(judged('ocata'), 'cloud.release').found, /volume_api_version/)
   })
 
+  it('takes a Cinder that serves /v2 alone for the oldest, and says why', () => {
+    const findings = judgeRelease({ release: releaseOf(0), askedMinor: undefined }, USE)
+    assert.deepEqual(warnings(findings), ['cloud.release', 'cloud.flatten', 'cloud.double-accept'])
+    assert.match(named(findings, 'cloud.release').found, /only \/v2.*does not tell/)
+  })
+
   it.for([
     ['mitaka', ['cloud.flatten', 'cloud.double-accept', 'cloud.encryption']],
     ['newton', ['cloud.flatten', 'cloud.double-accept', 'cloud.encryption']],

@@ -119,12 +119,13 @@ export async function makeSpares(patient: Patient, count: number, deployment: st
 }
 
 /** Has all spares wait in transfers; the list of transfers leaves out so many of them. */
-export function armSpares({ cloud, project }: Patient, unlisted: number): void {
+export function armSpares(patient: Patient, unlisted: number): void {
+  const { cloud } = patient
   const spares = [...cloud.volumes.of()].filter(({ metadata }) => 'spare_id' in metadata)
   for (const [index, volume] of spares.entries()) {
     cloud.volumes.change(volume, { status: 'awaiting-transfer' })
     if (index < unlisted) continue
     const transfer = { id: cloud.random.uuid(), volumeId: volume.id, name: 'spare', authKey: 'x', noSnapshots: true }
-    cloud.transfers.add({ ...transfer, sourceProjectId: project('pool'), createdAt: cloud.now() })
+    cloud.transfers.add({ ...transfer, sourceProjectId: patient.project('pool'), createdAt: cloud.now() })
   }
 }

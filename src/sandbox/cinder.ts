@@ -5,6 +5,7 @@ import { requireToken } from './identity.ts'
 import type { Caller } from './model.ts'
 import type { Query } from './paging.ts'
 import { badRequest, cinderBody, noSuchPath, PlainRefusal, type Refusal } from './refusal.ts'
+import { once, type Stepwise } from './steps.ts'
 import { versionOf, versionRoutes } from './versions.ts'
 import type { Viewer } from './views.ts'
 import { answerErrors, type Exchange, header, type Method, originOf, type Request, serve } from './wire.ts'
@@ -43,8 +44,8 @@ export function cinderRoutes(
     ] as const
     for (const [version, prefix] of mounts) {
       serve(app, cloud, [method, prefix + path], named, exchange => {
-        const body = act(callOf(exchange, version))
-        return { status: statusOf(exchange.request.body), body }
+        const result: Stepwise<unknown> = act(callOf(exchange, version))
+        return once(result, body => ({ status: statusOf(exchange.request.body), body }))
       })
     }
   }

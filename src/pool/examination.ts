@@ -114,7 +114,7 @@ export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
   const snapshot = facts.snapshots.find(({ id }) => id === image.snapshotId)
   const replicas =
     image.replicaSnapshotIds.length > 0 ? ` and ${plural(image.replicaSnapshotIds.length, 'replica')}` : ''
-  const from = `version ${image.version}, ${image.sizeGib} GiB of ${image.volumeType}, from snapshot ${snapshot?.name ?? image.snapshotId}${replicas}`
+  const from = `version ${image.version}, ${image.sizeGib} GiB of ${image.volumeType || 'no volume type'}, from snapshot ${snapshot?.name ?? image.snapshotId}${replicas}`
   const found = facts.inCinder.find(one => samePool(one, pool))
   const sync = 'run `spare-pool sync`, which reads the snapshots again'
   if (snapshot?.status !== 'available') {

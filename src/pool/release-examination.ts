@@ -102,7 +102,11 @@ function judgeDefaultType(release: Release, { images }: UseFacts): Finding {
     const advice = 'give the source volume a type (openstack volume set --type), then take its snapshot anew'
     return warning(check, `${found}, and the source volume of ${few(untyped, 3)} has none to name`, advice)
   }
-  return ok(check, `${found}: the service names its image's each time`, 'whoever makes disks by hand must name it too')
+  return ok(
+    check,
+    `${found}: the service names its image's type each time`,
+    'whoever makes disks by hand must name it too'
+  )
 }
 
 /** Cinder's own `osapi_max_limit`, which is not to be asked for. */

@@ -23,11 +23,24 @@ describe('doctor on another release of Cinder', () => {
   })
 
   it('lets the roles of an older cloud pass', async t => {
-    const patient = await aPatient(t, systemClock, { release: 'rocky' })
-    patient.user('pool-svc').roles.set(patient.project('pool'), new Set(['service']))
+    const patient = await aPatient(t, systemClock, { release: 'rocky', memberRole: '_member_' })
     const findings = await patient.examine({}, [patient.project('tenant-a')])
-    assert.match(findings.of('login.roles').join(), /ok.*service/)
+    assert.match(findings.of('login.roles').join(), /ok.*_member_/)
     assert.deepEqual(findings.verdicts('warning'), [])
+    patient.cloud.release = 'xena'
+    assert.match((await patient.examine()).of('login.roles').join(), /warning.*_member_ -> see that Cinder's policy/)
+  })
+
+  it('names the images whose source volume has no type to be named, of a release that may take another', async t => {
+    const patient = await aPatient(t, systemClock, { release: 'stein' })
+    patient.cloud.addSnapshot({ name: 'plain_ssd_1', type: null })
+    const findings = await patient.examine({ pools: [{ os: 'plain', type: 'ssd', target: 1 }] })
+    assert.match(findings.of('pools.image plain ssd').join(), /20 GiB of no volume type/)
+    assert.match(
+      findings.of('cloud.default-type').join(),
+      /warning.*source volume of plain ssd has none to name -> give/
+    )
+    assert.deepEqual(findings.verdicts('failed'), [])
   })
 
   it('sees that armed spares are missing from a list that cannot be asked for in order', async t => {

@@ -42,6 +42,9 @@ export function releaseOf(highestMinor: number): Release {
  */
 export const mayRecoverFromError = ({ highestMinor }: Release): boolean => highestMinor <= 15
 
+/** Up to Newton: of two accepts of one transfer at once both may be carried out, and the project's quota is charged twice. */
+export const mayAcceptTwice = ({ highestMinor }: Release): boolean => highestMinor <= 15
+
 /**
  * Whether a snapshot's clone that is made flat keeps cinder-volume from all other work meanwhile: up to Newton, and with Ocata
  * before 10.0.3 (bug 1658037). The third number of a version cannot be asked for.
@@ -50,9 +53,6 @@ export function blocksWhileFlattening({ highestMinor }: Release): 'always' | 'be
   if (highestMinor <= 15) return 'always'
   return highestMinor <= 27 ? 'before_10.0.3' : 'never'
 }
-
-/** Up to Newton two accepts of one transfer at once both succeed, and whoever writes later owns the volume. */
-export const mayAcceptTwice = ({ highestMinor }: Release): boolean => highestMinor <= 15
 
 /** Up to Pike an encrypted volume is transferred, and the key that opens it stays the donor's (refused since 12.0.0, bug 1735285). */
 export const givesEncryptedAway = ({ highestMinor }: Release): boolean => highestMinor <= 43

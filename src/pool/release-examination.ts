@@ -59,7 +59,8 @@ function judgeFlatten(release: Release): Finding {
   const check = 'cloud.flatten'
   const blocks = blocksWhileFlattening(release)
   if (blocks === 'never') return ok(check, 'cinder-volume goes on with other work while it makes a clone flat')
-  const off = 'have rbd_flatten_volume_from_snapshot off and rbd_max_clone_depth not reached in cinder.conf'
+  const off =
+    'have rbd_flatten_volume_from_snapshot off in cinder.conf, and golden volumes that are fewer clones deep than its rbd_max_clone_depth'
   if (blocks === 'always') {
     const found = 'while cinder-volume makes a clone flat, claims and all its other work wait'
     return warning(check, found, `${off}; else keep limits.creating_max low, so that claims wait for few of them`)
@@ -73,7 +74,7 @@ function judgeDoubleAccept(release: Release, { handover }: UseFacts): Finding {
   if (handover === 'rename') return ok(check, 'a claim only renames: nothing is accepted')
   if (!mayAcceptTwice(release)) return ok(check, 'of two accepts of one transfer at once only one succeeds')
   const found =
-    'two accepts of one transfer at once may both succeed; the later one owns the disk, and both quotas count it'
+    'two accepts of one transfer at once may both succeed; the later one owns the disk, and the quota counts it twice'
   const advice =
     'the service sends no second one before it has seen what came of the first: let no proxy in front of Cinder repeat a POST'
   return warning(check, found, advice)

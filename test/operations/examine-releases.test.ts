@@ -54,4 +54,26 @@ describe('doctor on another release of Cinder', () => {
     const finding = (await short.examine()).of('cloud.transfer-list').join()
     assert.match(finding, /warning.*1 of 3 armed spares is missing from it.*osapi_max_limit in cinder\.conf raised/)
   })
+
+  it('does not miss a spare in that list which a claim has taken meanwhile', async t => {
+    const patient = await aPatient(t, systemClock, { release: 'rocky' })
+    await makeSpares(patient, 3, 'default')
+    armSpares(patient, 1)
+    const { transfers, volumes } = patient.cloud
+    const all = transfers.all.bind(transfers)
+    transfers.all = () => {
+      const listed = new Set([...all()].map(({ volumeId }) => volumeId))
+      for (const volume of volumes.of()) {
+        if (volume.status === 'awaiting-transfer' && !listed.has(volume.id))
+          volumes.change(volume, { status: 'in-use' })
+      }
+      return all()
+    }
+    const finding = (await patient.examine()).of('cloud.transfer-list').join()
+    assert.match(finding, /ok.*in no order/)
+    assert.ok(
+      [...volumes.of()].some(({ status }) => status === 'in-use'),
+      'the list was not asked for'
+    )
+  })
 })

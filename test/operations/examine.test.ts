@@ -465,9 +465,9 @@ describe('doctor, of clocks', () => {
     })
     assert.equal(judgeDatabaseClock(reading).verdict, 'ok')
     const set = await readClock(clock, async () => {
-      clock.jump(7200) // The machine's own clock is set meanwhile: how long the answer took does not go by it.
+      clock.jump(-7200) // The machine's own clock is set back meanwhile: how long the answer took does not go by it.
       clock.pass(1)
-      return new Date(clock.now().getTime() - 7_200_000)
+      return new Date(clock.now().getTime() + 7_200_000)
     })
     assert.equal(judgeDatabaseClock(set).verdict, 'ok')
   })

@@ -61,6 +61,8 @@ export interface CloudFacts {
   microversion(call: Call): Promise<string>
   /** The projects in which the service's user has a role. */
   projects(call: Call): Promise<readonly { id: string; name: string }[]>
+  /** What Keystone's clock says, to a second. */
+  keystoneTime(call: Call): Promise<Date>
 }
 
 /** What Keystone says of a token. */
@@ -146,7 +148,7 @@ export interface Volumes {
 
 /**
  * How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`; and
- * `per_volume_gigabytes`, which is the most for one volume.
+ * `per_volume_gigabytes`, which is the most for one volume. Less than none where it has more than its limit.
  */
 export type Quota = ReadonlyMap<string, number>
 

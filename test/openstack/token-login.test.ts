@@ -31,7 +31,7 @@ describe('a service that was given a token', () => {
     const auth = { auth_url: authUrl, token: await tokenOf(authUrl), project_name: 'pool', domain_name: 'Default' }
     const findings = await patient.examine({ openstack: { auth_type: 'token', auth } })
     assert.deepEqual(findings.verdicts('failed'), [])
-    assert.deepEqual(findings.verdicts('warning'), ['settings'])
-    assert.match(findings.of('settings')[1], /stops when that ends -> give it a user with a password/)
+    assert.deepEqual(findings.verdicts('warning'), ['configuration.login'])
+    assert.match(findings.of('configuration.login')[1], /stops when that ends -> give it a user with a password/)
   })
 })

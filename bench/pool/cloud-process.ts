@@ -11,7 +11,7 @@ import type { Caller, Project, User } from '../../src/sandbox/model.ts'
 import { setQuota } from '../../src/sandbox/quotas.ts'
 import { PASSWORD } from '../../src/sandbox/seed.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
-import { createTransfer } from '../../src/sandbox/transfers.ts'
+import { addTransfer } from '../../src/sandbox/transfers.ts'
 import { createVolume } from '../../src/sandbox/volumes.ts'
 
 export interface Facts {
@@ -70,8 +70,9 @@ const commands = {
   makeSpares: async (wish: Wish): Promise<Armed[]> => {
     const volumes = makeVolumes(wish)
     await setImmediate() // With a cloud without delays they are finished then.
-    return volumes.map(({ id, name }) => {
-      const transfer = createTransfer(cloud, byPool, { volumeId: id, name, noSnapshots: true })
+    return volumes.map(volume => {
+      const { id, name } = volume
+      const transfer = addTransfer(cloud, byPool, volume, { volumeId: id, name, noSnapshots: true })
       return { volumeId: id, transferId: transfer.id, authKey: transfer.authKey }
     })
   },

@@ -1,10 +1,12 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Cloud } from './cloud.ts'
 import type { Operation } from './delays.ts'
 import { requireToken } from './identity.ts'
+import { translated } from './languages.ts'
 import type { Caller } from './model.ts'
 import type { Query } from './paging.ts'
 import { badRequest, cinderBody, noSuchPath, PlainRefusal, type Refusal } from './refusal.ts'
+import { once, type Stepwise } from './steps.ts'
 import { versionOf, versionRoutes } from './versions.ts'
 import type { Viewer } from './views.ts'
 import { answerErrors, type Exchange, header, type Method, originOf, type Request, serve } from './wire.ts'
@@ -13,6 +15,7 @@ import { answerErrors, type Exchange, header, type Method, originOf, type Reques
 export interface Call extends Viewer {
   readonly cloud: Cloud
   readonly query: Query
+  readonly acceptLanguage: string | undefined
   readonly body: unknown
   readonly id: string
   readonly key: string
@@ -43,12 +46,12 @@ export function cinderRoutes(
     ] as const
     for (const [version, prefix] of mounts) {
       serve(app, cloud, [method, prefix + path], named, exchange => {
-        const body = act(callOf(exchange, version))
-        return { status: statusOf(exchange.request.body), body }
+        const result: Stepwise<unknown> = act(callOf(exchange, version))
+        return once(result, body => ({ status: statusOf(exchange.request.body), body }))
       })
     }
   }
-  answerErrors(app, cinderBody, (refusal, _request, reply) => inReleaseWords(cloud(), refusal, reply))
+  answerErrors(app, cinderBody, (refusal, request, reply) => inItsWords(cloud(), refusal, request, reply))
   app.setNotFoundHandler(request => {
     requireToken(cloud(), header(request, 'x-auth-token'))
     throw noSuchPath()
@@ -57,11 +60,12 @@ export function cinderRoutes(
   for (const define of parts) define(route)
 }
 
-/** Errors differ in more than their words. */
-function inReleaseWords({ traits }: Cloud, refusal: Refusal, reply: FastifyReply): Refusal {
+/** Releases differ in more than the words. */
+function inItsWords(cloud: Cloud, refusal: Refusal, request: FastifyRequest, reply: FastifyReply): Refusal {
+  const { traits } = cloud
   const said = reply.getHeader(MICROVERSION)
   if (typeof said === 'string' && !traits.namesServiceInErrors) reply.header(MICROVERSION, said.replace('volume ', ''))
-  if (refusal.status !== 401 || !traits.refusesTokensInPlainText) return refusal
+  if (refusal.status !== 401 || !traits.refusesTokensInPlainText) return translated(cloud, refusal, request)
   return new PlainRefusal(401, 'text/plain; charset=UTF-8', 'Authentication required')
 }
 
@@ -91,6 +95,7 @@ function callOf({ cloud, request, reply, requestId, strike }: Exchange, version:
     caller,
     minor,
     query: request.query,
+    acceptLanguage: header(request, 'accept-language'),
     body: request.body,
     id,
     key,

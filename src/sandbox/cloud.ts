@@ -7,7 +7,9 @@ import { Random } from './random.ts'
 import { ConnectionReset, messageOf, Refusal } from './refusal.ts'
 import { checkVariant, type Release, type Traits, traitsOf, type Variant, variantOf } from './releases.ts'
 import { type Golden, seedCloud } from './seed.ts'
+import { Later, type Stepwise } from './steps.ts'
 import { TransferTable, Usage, VolumeTable } from './tables.ts'
+import { VolumeService } from './volume-service.ts'
 
 export const LOCALES = ['en', 'zh_CN'] as const
 export type Locale = (typeof LOCALES)[number]
@@ -57,7 +59,10 @@ export class Cloud {
   readonly locale: Locale
   readonly listMax: number
   readonly variant: Variant
+  readonly volumeService: VolumeService = new VolumeService(this)
   delays: Delays
+  /** Decides the order of lists that have none: with another number rows stand elsewhere. */
+  listOrder: number
   /** A golden volume with its snapshot, as an operator would upload one. */
   readonly addSnapshot: (golden: Golden) => Snapshot
   #release: Release
@@ -73,6 +78,7 @@ export class Cloud {
     this.tokenSeconds = tokenSeconds
     this.locale = locale
     this.listMax = listMax
+    this.listOrder = seed
     this.variant = variantOf(options)
     checkVariant(release, this.variant)
     this.#release = release
@@ -121,21 +127,36 @@ export class Cloud {
 
   /**
    * Carries out one call the way a cloud does: after its delay, and with the fault that strikes it.
-   * `act` gets the fault that is for the cloud's own work; it runs without a pause, so no two calls mix.
+   * `act` gets the fault that is for the cloud's own work; it runs without a pause, so no two calls mix, but where it
+   * says that it waits.
    */
-  async perform<T>(operation: Operation, token: string | undefined, act: (strike?: FaultKind) => T): Promise<T> {
+  async perform<T>(
+    operation: Operation,
+    token: string | undefined,
+    act: (strike?: FaultKind) => Stepwise<T>
+  ): Promise<T> {
     const fault = this.faults.draw(operation)
-    const ms = this.delays[operation] + (fault?.ms ?? 0)
+    const delay = this.traits.writesBlindly.includes(operation) ? 0 : this.delays[operation] // It comes in the middle.
+    const ms = delay + (fault?.ms ?? 0)
     if (ms > 0) await this.#clock.sleep(ms, this.#stop.signal).catch(cut)
-    if (!fault) return act()
+    if (!fault) return await this.#toEnd(act())
     if (fault.kind === 'revoke_tokens') this.#revokeTokens(token)
     if (fault.kind === 'reset_before') throw new ConnectionReset()
     if (fault.kind === 'status' && !fault.acts) throw refusalOf(fault)
     if (fault.kind === 'hang' && !fault.acts) return await never()
-    const result = act(fault.kind)
+    const result = await this.#toEnd(act(fault.kind))
     if (fault.kind === 'reset_after') throw new ConnectionReset()
     if (fault.kind === 'status') throw refusalOf(fault)
     if (fault.kind === 'hang') return await never()
+    return result
+  }
+
+  async #toEnd<T>(begun: Stepwise<T>): Promise<T> {
+    let result = begun
+    while (result instanceof Later) {
+      if (result.ms > 0) await this.#clock.sleep(result.ms, this.#stop.signal).catch(cut)
+      result = result.act()
+    }
     return result
   }
 

@@ -39,7 +39,9 @@ const WORK = {
   extending: 134,
   deleting: 200,
   deleting_per_gib: 100,
-  snapshotting: 900
+  snapshotting: 900,
+  /** Between the two writes of a PUT, where a release makes two. */
+  renaming: 4
 }
 
 export type Delays = Readonly<Record<Operation | keyof typeof WORK, number>>

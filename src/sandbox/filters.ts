@@ -4,13 +4,10 @@ import { isAdmin, type Volume } from './model.ts'
 import { type Column, type Page, page, type Query } from './paging.ts'
 import { badRequest } from './refusal.ts'
 import type { Viewer } from './views.ts'
-import { findVolume } from './volumes.ts'
+import { findVolume } from './volume-record.ts'
 
 type Test = (volume: Volume) => boolean
 
-/** What anyone may filter by: before microversion 3.31, and since. */
-const BEFORE_331 = ['name', 'status', 'metadata', 'availability_zone', 'bootable', 'group_id']
-const SINCE_331 = [...BEFORE_331, 'migration_status', 'size', 'created_at', 'updated_at', 'consumes_quota']
 const NO_FILTERS = ['limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'all_tenants']
 
 /** Columns that are compared as they are. */
@@ -39,8 +36,9 @@ const seconds = (ms: number): number => Math.floor(ms / 1000) * 1000
 /** One page of the volumes that a query asks for, as this microversion understands it. */
 export function listVolumes(cloud: Cloud, viewer: Viewer, query: Query): Page<Volume> {
   const { caller, minor } = viewer
-  checkFilters(query, SINCE_331, viewer)
-  const filters = allowedFilters(query, minor, isAdmin(caller))
+  const { oldFilters, fileFilters } = cloud.traits
+  checkFilters(cloud, query, fileFilters, viewer)
+  const filters = filtersOf(query, minor, isAdmin(caller) ? undefined : minor >= 31 ? fileFilters : oldFilters)
   const { all_tenants: all } = query
   const everywhere = isAdmin(caller) && isTrue(all)
   const tests = Object.entries(filters).map(([name, value]) => testFor(name, value))
@@ -54,19 +52,22 @@ export function listVolumes(cloud: Cloud, viewer: Viewer, query: Query): Page<Vo
 }
 
 /** An administrator may filter by anything, others by what is known: the rest is dropped here. */
-function allowedFilters(query: Query, minor: number, admin: boolean): Record<string, string> {
+function filtersOf(query: Query, minor: number, allowed: readonly string[] | undefined): Record<string, string> {
   const filters = Object.entries(query).filter(([name]) => !othersAt(minor).includes(name))
-  if (admin) return Object.fromEntries(filters)
-  const allowed = minor >= 31 ? SINCE_331 : BEFORE_331
-  return Object.fromEntries(filters.filter(([name]) => allowed.includes(name)))
+  return Object.fromEntries(filters.filter(([name]) => allowed?.includes(name) ?? true))
 }
 
 const othersAt = (minor: number): readonly string[] => (minor >= 45 ? [...NO_FILTERS, 'with_count'] : NO_FILTERS)
 
-/** Unknown filters were dropped once, and are refused since 3.31, unless an administrator asks. */
-export function checkFilters(query: Query, allowed: readonly string[], { caller, minor }: Viewer): void {
+/** Unknown filters were dropped once, and are refused since 3.31, unless an administrator asks. A file says which are known. */
+export function checkFilters(
+  { variant }: Cloud,
+  query: Query,
+  inFile: readonly string[],
+  { caller, minor }: Viewer
+): void {
   if (minor < 31 || isAdmin(caller)) return
-  const known = [...allowed, ...othersAt(minor)]
+  const known = [...(variant.resourceFilters ? inFile : []), ...othersAt(minor)]
   const unknown = Object.keys(query).filter(name => !known.includes(name))
   if (unknown.length > 0) throw badRequest(`Invalid filters ${unknown.join(',')} are found in query options.`)
 }

@@ -3,9 +3,11 @@ import type { ApplicationCredential, Project, Token, User } from './model.ts'
 import { Refusal, unauthorized } from './refusal.ts'
 import type { Auth, Named } from './schemas.ts'
 
-/** What a role implies besides itself. */
+/** What a role implies besides itself; a role that operators made themselves has nothing to do with the others. */
 const IMPLIED: Record<string, readonly string[]> = { admin: ['member', 'reader'], member: ['reader'] }
-export const ROLES = ['reader', 'member', 'admin', 'service'] as const
+
+/** All roles there are, the weakest first. */
+export const rolesOf = ({ variant }: Cloud): string[] => ['reader', variant.memberRole, 'admin', 'service']
 
 /** Such a credential has its project already. */
 const BOUND = 'Error authenticating with application credential: Application credentials cannot request a scope.'
@@ -18,7 +20,7 @@ export function login(cloud: Cloud, { identity, scope }: Auth): Token {
   if (!found) throw unauthorized()
   if (found.project && scope !== undefined) throw unauthorized(BOUND)
   const project = found.project ?? scopedProject(cloud, scope)
-  const roles = project ? rolesIn(found.user, project) : []
+  const roles = project ? rolesIn(cloud, found.user, project) : []
   if (project && roles.length === 0) throw unauthorized()
   const methods = [...new Set([...identity.methods, ...(found.methods ?? [])])]
   return issueToken(cloud, { user: found.user, project, roles, methods })
@@ -40,6 +42,7 @@ const METHODS: Record<string, (cloud: Cloud, given: Auth['identity']) => Login |
     return known && { user: known.user, methods: known.methods }
   },
   application_credential: (cloud, { application_credential: given }) => {
+    if (!cloud.traits.hasApplicationCredentials) return undefined
     const owner = meant(cloud.users, given?.user)
     const credential = [...cloud.applicationCredentials.values()].find(({ id, name, userId }) =>
       given?.id === undefined ? name === given?.name && userId === owner?.id : id === given.id
@@ -67,20 +70,24 @@ function scopedProject(cloud: Cloud, scope: Auth['scope']): Project | undefined 
 }
 
 /** With what they imply, the weakest first. */
-export function rolesIn(user: User, project: Project): string[] {
+export function rolesIn(cloud: Cloud, user: User, project: Project): string[] {
   const assigned = [...(user.roles.get(project.id) ?? [])]
   const all = new Set(assigned.flatMap(role => [role, ...(IMPLIED[role] ?? [])]))
-  return ROLES.filter(role => all.has(role))
+  return rolesOf(cloud).filter(role => all.has(role))
 }
 
 function issueToken(cloud: Cloud, what: Pick<Token, 'user' | 'project' | 'roles' | 'methods'>): Token {
   dropExpired(cloud)
   const issuedAt = cloud.now()
-  const characters = Array.from({ length: 183 }, () => TOKEN_ALPHABET[Math.floor(cloud.random.fraction() * 64)])
-  const id = `gAAAAAB${characters.join('')}`
+  const id = cloud.traits.hasFernetTokens ? fernetToken(cloud) : cloud.random.hex(32)
   const token = { ...what, id, issuedAt, expiresAt: issuedAt + cloud.tokenSeconds * 1000 }
   cloud.tokens.set(id, token)
   return token
+}
+
+function fernetToken({ random }: Cloud): string {
+  const characters = Array.from({ length: 183 }, () => TOKEN_ALPHABET[Math.floor(random.fraction() * 64)])
+  return `gAAAAAB${characters.join('')}`
 }
 
 /** Tokens are in the order of their issue, so the expired ones come first. */

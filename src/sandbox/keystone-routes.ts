@@ -2,20 +2,22 @@ import { createHash } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Cloud } from './cloud.ts'
 import type { Operation } from './delays.ts'
-import { createApplicationCredential, login, ROLES, requireAdmin, requireToken, subjectToken } from './identity.ts'
+import { createApplicationCredential, login, requireAdmin, requireToken, rolesOf, subjectToken } from './identity.ts'
+import { translated } from './languages.ts'
 import type { Project, Token, User } from './model.ts'
 import { keystoneBody, Refusal } from './refusal.ts'
 import type { ApiVersion, CatalogEntry } from './releases.ts'
 import { authBody, credentialBody, projectBody } from './schemas.ts'
 import { addProject } from './seed.ts'
-import { type Answer, answerErrors, type Exchange, header, type Method, originOf, send, serve } from './wire.ts'
+import { type Answer, answerErrors, type Exchange, header, type Method, originOf, serve } from './wire.ts'
 
 /** Things that have no id of their own get one from their name. */
 const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 32)
 const isoTime = (ms: number): string => new Date(ms).toISOString().replace('Z', '000Z')
 
 const DOMAIN = { id: 'default', name: 'Default' }
-const ROLE_VIEWS = ROLES.map(name => ({ id: idOf(name), name, domain_id: null, options: {}, links: {} }))
+const roleViews = (cloud: Cloud): Entity[] =>
+  rolesOf(cloud).map(name => ({ id: idOf(name), name, domain_id: null, options: {}, links: {} }))
 const COMMON = { domain_id: DOMAIN.id, enabled: true, options: {}, links: {} }
 const projectView = ({ id, name }: Project): Entity => ({
   id,
@@ -69,7 +71,9 @@ function catalog({ traits, variant }: Cloud, host: string, project: Project): ob
 
 function tokenView(cloud: Cloud, host: string, token: Token, withCatalog: boolean): object {
   const { user, project, methods } = token
-  const roles = ROLE_VIEWS.filter(({ name }) => token.roles.includes(name)).map(({ id, name }) => ({ id, name }))
+  const roles = roleViews(cloud)
+    .filter(({ name }) => token.roles.includes(name))
+    .map(({ id, name }) => ({ id, name }))
   const scope = project && { project: { domain: DOMAIN, id: project.id, name: project.name }, is_domain: false, roles }
   const person = { domain: DOMAIN, id: user.id, name: user.name, password_expires_at: null }
   const times = { expires_at: isoTime(token.expiresAt), issued_at: isoTime(token.issuedAt) }
@@ -100,9 +104,9 @@ export function keystoneRoutes(app: FastifyInstance, cloud: () => Cloud): void {
         return act({ ...exchange, host: originOf(request), caller, param: name => request.params[name] ?? '' })
       }
     )
-  answerErrors(app, keystoneBody)
-  app.setNotFoundHandler((_request, reply) => {
-    send(reply, 404, keystoneBody(new Refusal(404, 'The resource could not be found.')))
+  answerErrors(app, keystoneBody, (refusal, request) => translated(cloud(), refusal, request))
+  app.setNotFoundHandler(() => {
+    throw new Refusal(404, 'The resource could not be found.')
   })
   versionRoutes(route)
   tokenRoutes(route)
@@ -175,11 +179,7 @@ function directoryRoutes(route: Route): void {
     ({ users }) => [...users.values()].map(userView),
     (id, caller) => id === caller.user.id
   )
-  list(
-    'role',
-    () => ROLE_VIEWS,
-    () => false
-  )
+  list('role', roleViews, () => false)
   list(
     'domain',
     () => [{ ...DOMAIN, enabled: true, description: '', links: {} }],
@@ -201,7 +201,7 @@ function grantRoutes(route: Route): void {
     route(method, '/v3/projects/:project/users/:user/roles/:role', 'identity', ({ cloud, caller, param }) => {
       requireAdmin(caller(), method === 'PUT' ? 'identity:create_grant' : 'identity:revoke_grant')
       const [user, project] = [cloud.users.get(param('user')), cloud.projects.get(param('project'))]
-      const role = ROLE_VIEWS.find(({ id }) => id === param('role'))?.name
+      const role = roleViews(cloud).find(({ id }) => id === param('role'))?.name
       if (!user || !project || !role) throw new Refusal(404, 'Could not find the user, the project or the role.')
       const roles = user.roles.get(project.id) ?? new Set<string>()
       if (method === 'PUT') roles.add(role)
@@ -211,10 +211,11 @@ function grantRoutes(route: Route): void {
     })
   }
   route('POST', '/v3/users/:user/application_credentials', 'identity', ({ cloud, request, caller, param }) => {
+    if (!cloud.traits.hasApplicationCredentials) throw new Refusal(404, 'The resource could not be found.')
     requireAdmin(caller(), 'identity:create_application_credential', caller().user.id === param('user'))
     const made = createApplicationCredential(cloud, caller(), credentialBody(request.body).application_credential)
     const { id, name, secret, projectId: project_id } = made
-    const roles = ROLE_VIEWS.filter(role => caller().roles.includes(role.name))
+    const roles = roleViews(cloud).filter(role => caller().roles.includes(role.name))
     const credential = { id, name, secret, project_id, roles, description: null, expires_at: null, unrestricted: false }
     return { status: 201, body: { application_credential: credential } }
   })

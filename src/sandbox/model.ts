@@ -35,7 +35,6 @@ export interface Token {
 
 export interface VolumeType {
   readonly id: string
-  /** Empty for volumes without a type, which clouds up to Stein may have. */
   readonly name: string
   isPublic: boolean
   /** Volumes of it are encrypted. */
@@ -43,6 +42,9 @@ export interface VolumeType {
   /** Who may use it while it is private. */
   readonly projectIds: Set<string>
 }
+
+/** Of volumes without a type. It is in no list of types. */
+export const UNTYPED: VolumeType = { id: '', name: '', isPublic: true, encrypted: false, projectIds: new Set() }
 
 export interface Attachment {
   readonly id: string

@@ -32,8 +32,7 @@ export function page<T extends Row>(
   find: (marker: string) => T,
   rowsMax: number
 ): Page<T> {
-  const limit = Math.min(wholeNumber('limit', query) ?? rowsMax, rowsMax)
-  const offset = wholeNumber('offset', query) ?? 0
+  const { limit, offset } = sliceOf(query, rowsMax)
   const { compare, descending } = order(query, column)
   const { marker } = query
   const previous = marker === undefined ? undefined : find(marker)
@@ -55,6 +54,12 @@ export function page<T extends Row>(
   const shown = best.toSorted(compare).slice(offset, wanted)
   return { rows: shown, count, full: limit > 0 && shown.length === limit }
 }
+
+/** Which part of a list a query asks for, and no more than a page may have. */
+export const sliceOf = (query: Query, rowsMax: number): { limit: number; offset: number } => ({
+  limit: Math.min(wholeNumber('limit', query) ?? rowsMax, rowsMax),
+  offset: wholeNumber('offset', query) ?? 0
+})
 
 function wholeNumber(name: string, { [name]: text }: Query): number | undefined {
   if (text === undefined) return undefined

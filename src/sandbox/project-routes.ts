@@ -1,8 +1,9 @@
 import type { Call, Route } from './cinder.ts'
 import { isTrue } from './filters.ts'
+import { inLanguage } from './languages.ts'
 import { type Caller, isAdmin, type VolumeType } from './model.ts'
 import { limitOf, mayUseType, resources, updateQuotas } from './quotas.ts'
-import { notFound, policyRefusal, Refusal } from './refusal.ts'
+import { noSuchPath, notFound, policyRefusal, Refusal } from './refusal.ts'
 import { accessBody, quotaBody, typeBody } from './schemas.ts'
 import { addType } from './seed.ts'
 import { messageView, typeView } from './views.ts'
@@ -19,13 +20,13 @@ export function typeRoutes(route: Route): void {
   route('GET', '/types/:id', 'type_show', 200, call => ({ volume_type: typeView(typeFor(call)) }))
   route('POST', '/types', 'type_show', 200, call => {
     requireAdmin(call.caller, 'volume_extension:type_create')
-    const { name = '', [IS_PUBLIC]: isPublic = true } = typeBody(call.body).volume_type
+    const { name = '', [IS_PUBLIC]: isPublic = true } = typeBody(call).volume_type
     return { volume_type: typeView(addType(call.cloud, name, isTrue(String(isPublic)))) }
   })
   route('PUT', '/types/:id', 'type_show', 200, call => {
     requireAdmin(call.caller, 'volume_extension:type_update')
     const type = typeFor(call)
-    const { is_public: isPublic = type.isPublic } = typeBody(call.body).volume_type
+    const { is_public: isPublic = type.isPublic } = typeBody(call).volume_type
     type.isPublic = isTrue(String(isPublic))
     call.cloud.record(call.caller, { change: 'type.visibility', from: type.name, to: type.isPublic })
     return { volume_type: typeView(type) }
@@ -38,7 +39,7 @@ export function typeRoutes(route: Route): void {
   route('POST', '/types/:id/action', 'type_show', 202, call => {
     requireAdmin(call.caller, 'volume_extension:volume_type_access:addProjectAccess')
     const change = actionOf(call.body)
-    const { addProjectAccess: added, removeProjectAccess: removed } = accessBody(call.body)
+    const { addProjectAccess: added, removeProjectAccess: removed } = accessBody(call)
     const type = typeFor(call)
     if (added) type.projectIds.add(added.project)
     if (removed) type.projectIds.delete(removed.project)
@@ -67,14 +68,16 @@ export function quotaRoutes(route: Route): void {
       maxTotalVolumeGigabytes: limit('gigabytes'),
       maxTotalSnapshots: limit('snapshots'),
       maxTotalBackups: limit('backups'),
-      maxTotalBackupGigabytes: limit('backup_gigabytes'),
+      maxTotalBackupGigabytes: limit('backup_gigabytes')
+    }
+    const usedLimits = {
       totalVolumesUsed: used('volumes'),
       totalGigabytesUsed: used('gigabytes'),
       totalSnapshotsUsed: used('snapshots'),
       totalBackupsUsed: 0,
       totalBackupGigabytesUsed: 0
     }
-    return { limits: { rate: [], absolute } }
+    return { limits: { rate: [], absolute: { ...absolute, ...(cloud.variant.usedLimits ? usedLimits : {}) } } }
   })
   const show = ({ cloud, id }: Call, usage: boolean): object => {
     const limits = resources(cloud).map(name => {
@@ -90,21 +93,26 @@ export function quotaRoutes(route: Route): void {
   })
   route('GET', '/os-quota-sets/:id/defaults', 'quota_show', 200, call => show({ ...call, id: 'default' }, false))
   route('PUT', '/os-quota-sets/:id', 'quota_update', 200, call => {
-    updateQuotas(call.cloud, call.caller, call.id, quotaBody(call.body).quota_set)
+    updateQuotas(call.cloud, call.caller, call.id, quotaBody(call).quota_set)
     return show(call, false)
   })
 }
 
-/** Why an asynchronous step failed; since 3.3. */
+/** Why an asynchronous step failed; since 3.3, of one volume since 3.5. */
 export function messageRoutes(route: Route): void {
   route('GET', '/messages', 'message_list', 200, call => {
+    if (!call.cloud.traits.hasMessages || call.version === 'v2') throw noSuchPath()
     if (call.minor < 3) throw new Refusal(404, 'The resource could not be found.')
-    const { resource_uuid: resource } = call.query
+    const { resource_uuid: resource } = call.minor < 5 ? {} : call.query
     const own = call.cloud.messages.filter(
       ({ projectId, resourceId }) =>
         projectId === call.caller.projectId && (resource === undefined || resourceId === resource)
     )
-    return { messages: own.map(message => messageView(call, message)) }
+    return {
+      messages: own.map(message =>
+        messageView(call, { ...message, text: inLanguage(call.cloud, call.acceptLanguage, message.text) })
+      )
+    }
   })
   // What the command line asks for before it works.
   route('GET', '/extensions', 'type_show', 200, () => ({ extensions: [] }))

@@ -5,6 +5,7 @@ import { limitOf, resources } from './quotas.ts'
 import { badRequest, keystoneBody, Refusal } from './refusal.ts'
 import { delaysBody, faultBody } from './schemas.ts'
 import { time } from './views.ts'
+import { restartVolumeService } from './volumes.ts'
 import { answerErrors, type Method, type Request, send } from './wire.ts'
 
 /** The sandbox's own side: look into the cloud, break it, and set it back. It asks nobody for a token. */
@@ -41,6 +42,9 @@ export function sandboxRoutes(app: FastifyInstance, cloud: () => Cloud, reset: (
     return cloud().delays
   })
   route('POST', '/reset', 204, reset)
+  route('POST', '/stop-volume-service', 204, () => cloud().volumeService.stop())
+  route('POST', '/start-volume-service', 204, () => cloud().volumeService.start())
+  route('POST', '/restart-volume-service', 204, () => restartVolumeService(cloud()))
 }
 
 /** All that the cloud holds, transfer keys and passwords included: it is a sandbox. */
@@ -50,6 +54,8 @@ function stateView(cloud: Cloud): object {
     now: new Date(cloud.now()).toISOString(),
     release: cloud.release,
     locale: cloud.locale,
+    list_max: cloud.listMax,
+    volume_service: cloud.volumeService.isDown ? 'down' : 'up',
     projects: [...cloud.projects.values()].map(project => ({
       ...project,
       quota: Object.fromEntries(

@@ -4,6 +4,7 @@ import { DELAY_NAMES, type DelayChange, OPERATIONS, type Operation } from './del
 import { FAULT_KINDS } from './faults.ts'
 import { python } from './literal.ts'
 import { badRequest, invalidInput } from './refusal.ts'
+import type { Traits } from './releases.ts'
 
 const UUID = '^[0-9a-fA-F-]{32,36}$'
 const UUID_OR_NULL = `(${UUID})`
@@ -66,8 +67,36 @@ function body<T extends TSchema>(schema: T, explain: (error: ErrorObject) => Err
     throw error ? explain(error) : badRequest('Malformed request body')
   }
 }
-/** One of Cinder's: a key that wraps the rest, and no others. */
-const cinder = <P extends TProperties>(properties: P) => body(Type.Object(properties, strict), pythonRefusal)
+/** A call with a body, and how it is checked. */
+interface Given {
+  readonly body: unknown
+  readonly cloud: { readonly traits: Pick<Traits, 'checksBodies'> }
+}
+
+/** One of Cinder's: a key that wraps the rest, and no others. Releases without schemas look only at what they need. */
+function cinder<P extends TProperties>(properties: P) {
+  const schema = Type.Object(properties, strict)
+  const check = body(schema, pythonRefusal)
+  let checkLoosely: typeof check | undefined
+  return ({ body: given, cloud }: Given) => {
+    if (cloud.traits.checksBodies) return check(given)
+    checkLoosely ??= body<typeof schema>(loosened(schema), looseRefusal)
+    return checkLoosely(given)
+  }
+}
+
+/** The same without what only schemas refuse: unknown keys, and ids that look like none. */
+function loosened<T>(schema: T): T {
+  if (Array.isArray(schema) || typeof schema !== 'object' || schema === null) return schema
+  const isObject = 'properties' in schema
+  const kept = Object.entries(schema).filter(
+    ([key, value]) =>
+      !(key === 'additionalProperties' && isObject) &&
+      !(key === 'pattern' && (value === UUID || value === UUID_OR_NULL)) &&
+      key !== 'anyOf'
+  )
+  return Object.fromEntries(kept.map(([key, value]) => [key, loosened(value)])) as T
+}
 
 /** Bodies as Cinder's own schemas describe them. From 3.53 on it refuses keys of a volume that it does not know. */
 export const newVolumeBody = cinder({ volume: Type.Object(newVolume), ...hints })
@@ -150,6 +179,15 @@ function plainRefusal({ instancePath, message = 'is not valid', params }: ErrorO
   const { allowedValues = [], additionalProperty = allowedValues }: Record<string, unknown> = params
   const hint = [additionalProperty].flat().map(String).join(', ')
   return badRequest(`${instancePath.slice(1) || 'body'}: ${message}${hint && `: ${hint}`}`)
+}
+
+function looseRefusal(error: ErrorObject): Error {
+  const { instancePath, keyword, params } = error
+  if (keyword !== 'required') return pythonRefusal(error)
+  const missing = String(Object(params).missingProperty)
+  return badRequest(
+    instancePath === '' ? `Missing required element '${missing}' in request body.` : 'Incorrect request body format'
+  )
 }
 
 /** In the words of Python's validator, as Cinder passes them on. */

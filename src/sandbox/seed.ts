@@ -1,12 +1,12 @@
 import type { Cloud } from './cloud.ts'
-import type { Caller, Project, Snapshot, User, Volume, VolumeType } from './model.ts'
+import { type Caller, type Project, type Snapshot, UNTYPED, type User, type Volume, type VolumeType } from './model.ts'
 import { setQuota } from './quotas.ts'
 
 /** A volume with an operating system on it, and its snapshot. */
 export interface Golden {
   readonly name: string
-  /** A volume type's name; one that is not there is made. */
-  readonly type?: string
+  /** A volume type's name; one that is not there is made. Null: it has none, where a release allows that. */
+  readonly type?: string | null
   readonly sizeGib?: number
   /** How much of it is written: decides how long a copy takes. */
   readonly dataGib?: number
@@ -37,8 +37,9 @@ export function seedCloud(cloud: Cloud): (golden: Golden) => Snapshot {
   const pool = addProject(cloud, 'pool')
   const tenants = [addProject(cloud, 'tenant-a'), addProject(cloud, 'tenant-b')]
   for (const resource of ['volumes', 'gigabytes', 'snapshots']) setQuota(cloud, pool.id, resource, -1)
-  const service = addUser(cloud, 'pool-svc', [pool, ...tenants], 'member')
-  for (const tenant of tenants) addUser(cloud, `${tenant.name}-user`, [tenant], 'member')
+  const { memberRole } = cloud.variant
+  const service = addUser(cloud, 'pool-svc', [pool, ...tenants], memberRole)
+  for (const tenant of tenants) addUser(cloud, `${tenant.name}-user`, [tenant], memberRole)
   const admin = addUser(cloud, 'admin', [pool, ...tenants], 'admin')
   const owner = { userId: service.id, projectId: pool.id }
   const credential = { id: cloud.random.hex(32), name: 'pool', secret: PASSWORD, ...owner }
@@ -70,10 +71,16 @@ export function addType(cloud: Cloud, name: string, isPublic = true, encrypted =
   return type
 }
 
+function typeOfGolden(cloud: Cloud, name: string | null): VolumeType {
+  if (name !== null) return [...cloud.types.values()].find(type => type.name === name) ?? addType(cloud, name)
+  if (cloud.traits.hasNullTypes) return UNTYPED
+  throw new RangeError(`type: null: no cloud of release ${cloud.release} has such volumes`)
+}
+
 function addGolden(cloud: Cloud, golden: Golden, by: Caller): Snapshot {
   const { name, type: typeName = 'ceph-ssd', sizeGib = 20, dataGib = 1.2, bootable = true } = golden
   const { projectId = by.projectId } = golden
-  const type = [...cloud.types.values()].find(type => type.name === typeName) ?? addType(cloud, typeName)
+  const type = typeOfGolden(cloud, typeName)
   const createdAt = cloud.now()
   const shared = { projectId, userId: by.userId, status: 'available', sizeGib, dataGib, type, metadata: {}, createdAt }
   const volume: Volume = {

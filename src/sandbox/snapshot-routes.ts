@@ -11,9 +11,10 @@ import { textOrNull } from './volume-routes.ts'
 export function snapshotRoutes(route: Route): void {
   const list = (path: string, show: (call: Call, snapshot: Snapshot) => object): void =>
     route('GET', `/${path}`, 'snapshot_list', 200, call => {
-      checkFilters(call.query, FILTERS, call)
+      checkFilters(call.cloud, call.query, FILTERS, call)
       const find = (id: string): Snapshot => findSnapshot(call.cloud, call.caller, id)
-      const column = (name: string): Column<Snapshot> | undefined => COLUMNS[name]
+      const column = (name: string): Column<Snapshot> | undefined =>
+        name === 'name' && call.minor < 30 ? undefined : COLUMNS[name]
       const fits = (snapshot: Snapshot): boolean => matches(call, snapshot)
       const found = page(call.cloud.snapshots.values(), fits, call.query, column, find, call.cloud.listMax)
       return listView(call, 'snapshots', path, call.query, found, snapshot => show(call, snapshot))
@@ -21,7 +22,7 @@ export function snapshotRoutes(route: Route): void {
   list('snapshots', snapshotView)
   list('snapshots/detail', snapshotDetail)
   route('POST', '/snapshots', 'snapshot_create', 202, call => {
-    const { snapshot: wish } = newSnapshotBody(call.body)
+    const { snapshot: wish } = newSnapshotBody(call)
     const snapshot = createSnapshot(call.cloud, call.caller, {
       volumeId: wish.volume_id,
       name: textOrNull(wish.name),
@@ -35,7 +36,7 @@ export function snapshotRoutes(route: Route): void {
     snapshot: snapshotDetail(call, findSnapshot(call.cloud, call.caller, call.id))
   }))
   route('PUT', '/snapshots/:id', 'snapshot_update', 200, call => {
-    const { name, description } = snapshotBody(call.body).snapshot
+    const { name, description } = snapshotBody(call).snapshot
     const snapshot = updateSnapshot(call.cloud, call.caller, call.id, {
       ...(name === undefined ? {} : { name: textOrNull(name) }),
       ...(description === undefined ? {} : { description: textOrNull(description) })
@@ -57,12 +58,12 @@ const COLUMNS: Record<string, Column<Snapshot>> = {
 
 const FILTERS = ['name', 'status', 'volume_id', 'metadata', 'availability_zone', 'consumes_quota']
 
-function matches({ caller, query }: Call, snapshot: Snapshot): boolean {
+function matches({ caller, minor, query }: Call, snapshot: Snapshot): boolean {
   const { all_tenants: all } = query
   const everywhere = isAdmin(caller) && isTrue(all)
   if (!everywhere && snapshot.projectId !== caller.projectId) return false
   const { name, status, volume_id: volumeId, metadata } = query
-  const wanted = metadata === undefined ? {} : literal(metadata)
+  const wanted = metadata === undefined || minor < 22 ? {} : literal(metadata)
   return (
     (name === undefined || snapshot.name?.toLowerCase() === name.toLowerCase()) &&
     (status === undefined || snapshot.status === status) &&

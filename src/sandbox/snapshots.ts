@@ -2,7 +2,7 @@ import type { Cloud } from './cloud.ts'
 import { type Caller, isAdmin, type Snapshot } from './model.ts'
 import { checkQuota } from './quotas.ts'
 import { badRequest, invalidVolume, notFound } from './refusal.ts'
-import { findVolume } from './volumes.ts'
+import { findVolume } from './volume-record.ts'
 
 export function findSnapshot(cloud: Cloud, caller: Caller, id: string): Snapshot {
   const snapshot = cloud.snapshots.get(id)
@@ -35,7 +35,7 @@ export function createSnapshot(cloud: Cloud, caller: Caller, wish: SnapshotWish)
   cloud.snapshots.set(snapshot.id, snapshot)
   cloud.usage.count('snapshots', snapshot, 1)
   cloud.record(caller, { change: 'snapshot.created', snapshot_id: snapshot.id, volume_id: volumeId, to: wish.name })
-  cloud.after(cloud.delays.snapshotting, () => setStatus(cloud, caller, snapshot, 'available'))
+  cloud.volumeService.work(cloud.delays.snapshotting, () => setStatus(cloud, caller, snapshot, 'available'))
   return snapshot
 }
 
@@ -58,12 +58,12 @@ export function deleteSnapshot(cloud: Cloud, caller: Caller, id: string): void {
     throw badRequest('Invalid snapshot: Snapshot status must be available or error and must not be part of a group.')
   }
   setStatus(cloud, caller, snapshot, 'deleting')
-  const wait = Math.max(0, snapshot.busyUntil - cloud.now())
-  cloud.after(wait + cloud.delays.snapshotting, () => {
+  const remove = (): void => {
     if (!cloud.snapshots.delete(id)) return
     cloud.usage.count('snapshots', snapshot, -1)
     cloud.record(caller, { change: 'snapshot.deleted', snapshot_id: id, from: snapshot.name })
-  })
+  }
+  cloud.volumeService.work(cloud.delays.snapshotting, remove, snapshot.busyUntil)
 }
 
 export function setStatus(cloud: Cloud, by: Caller, snapshot: Snapshot, status: string): void {

@@ -16,6 +16,7 @@ import {
   volumeBody,
   volumeBody353
 } from './schemas.ts'
+import { once, type Stepwise } from './steps.ts'
 import { listView, newVolumeView, volumeSummary, volumeView } from './views.ts'
 import {
   attachVolume,
@@ -24,6 +25,7 @@ import {
   detachVolume,
   extendVolume,
   findVolume,
+  putVolume,
   resetStatus,
   updateVolume
 } from './volumes.ts'
@@ -62,7 +64,7 @@ export function volumeRoutes(route: Route): void {
 }
 
 function create(call: Call): object {
-  const { volume: wish } = (call.minor >= 53 ? newVolumeBody353 : newVolumeBody)(call.body)
+  const { volume: wish } = (call.minor >= 53 ? newVolumeBody353 : newVolumeBody)(call)
   if (wish.imageRef || wish.image_id) throw badRequest('Invalid image identifier or unable to access requested image.')
   if (wish.multiattach === true) throw badRequest('multiattach parameter has been removed.')
   const volume = createVolume(call.cloud, call.caller, {
@@ -78,15 +80,15 @@ function create(call: Call): object {
   return { volume: newVolumeView(call, volume) }
 }
 
-function update(call: Call): object {
-  const { volume: wish } = (call.minor >= 53 ? volumeBody353 : volumeBody)(call.body)
+function update(call: Call): Stepwise<object> {
+  const { volume: wish } = (call.minor >= 53 ? volumeBody353 : volumeBody)(call)
   const { name = wish.display_name, description = wish.display_description, metadata } = wish
-  const volume = updateVolume(call.cloud, call.caller, call.id, {
+  const put = putVolume(call.cloud, call.caller, call.id, {
     ...(name === undefined ? {} : { name: textOrNull(name) }),
     ...(description === undefined ? {} : { description: textOrNull(description) }),
     ...(metadata ? { metadata } : {})
   })
-  return { volume: newVolumeView(call, volume, false) }
+  return once(put, volume => ({ volume: newVolumeView(call, volume, false) }))
 }
 
 function metadataRoutes(route: Route): void {
@@ -107,16 +109,16 @@ function metadataRoutes(route: Route): void {
     metadata: findVolume(call.cloud, call.caller, call.id).metadata
   }))
   route('POST', path, 'volume_metadata', 200, call => {
-    const { metadata: added } = metadataBody(call.body)
+    const { metadata: added } = metadataBody(call)
     return { metadata: change(call, old => ({ ...old, ...added })).metadata }
   })
   route('PUT', path, 'volume_metadata', 200, call => {
-    const { metadata } = metadataBody(call.body)
+    const { metadata } = metadataBody(call)
     return { metadata: change(call, () => metadata).metadata }
   })
   route('GET', `${path}/:key`, 'volume_metadata', 200, call => ({ meta: { [call.key]: value(call) } }))
   route('PUT', `${path}/:key`, 'volume_metadata', 200, call => {
-    const { meta } = metaBody(call.body)
+    const { meta } = metaBody(call)
     if (!(call.key in meta)) throw badRequest('Request body and URI mismatch')
     change(call, old => ({ ...old, ...meta }))
     return { meta }
@@ -136,26 +138,27 @@ const STATUSES = (
 
 /** `POST /volumes/{id}/action`, by the one key of its body. */
 const ACTIONS: Record<string, (call: Call) => void> = {
-  'os-extend': ({ cloud, caller, id, body, minor }) => {
-    const { 'os-extend': wish } = extendBody(body)
+  'os-extend': call => {
+    const { cloud, caller, id, minor } = call
+    const { 'os-extend': wish } = extendBody(call)
     extendVolume(cloud, caller, id, Number(wish.new_size), minor >= 42)
   },
-  'os-set_bootable': ({ cloud, caller, id, body }) => {
-    const { 'os-set_bootable': wish } = bootableBody(body)
-    updateVolume(cloud, caller, id, { bootable: isTrue(String(wish.bootable)) })
+  'os-set_bootable': call => {
+    const { 'os-set_bootable': wish } = bootableBody(call)
+    updateVolume(call.cloud, call.caller, call.id, { bootable: isTrue(String(wish.bootable)) })
   },
-  'os-reset_status': ({ cloud, caller, id, body }) => {
-    const { status = '' } = resetBody(body)['os-reset_status']
+  'os-reset_status': call => {
+    const { status = '' } = resetBody(call)['os-reset_status']
     if (status === '') throw badRequest(`Must specify 'status', 'attach_status' or 'migration_status' for update.`)
     if (!STATUSES.includes(status.toLowerCase())) {
       throw badRequest(`Volume status: ${status} is invalid, valid statuses are: (${STATUSES.map(python).join(', ')}).`)
     }
-    resetStatus(cloud, caller, id, status.toLowerCase())
+    resetStatus(call.cloud, call.caller, call.id, status.toLowerCase())
   },
   'os-force_delete': ({ cloud, caller, id }) => deleteVolume(cloud, caller, id, { force: true }),
-  'os-attach': ({ cloud, caller, id, body }) => {
-    const { instance_uuid: server, host_name: host, mountpoint: device } = attachBody(body)['os-attach']
-    attachVolume(cloud, caller, id, { serverId: server ?? null, hostName: host ?? null, device })
+  'os-attach': call => {
+    const { instance_uuid: server, host_name: host, mountpoint: device } = attachBody(call)['os-attach']
+    attachVolume(call.cloud, call.caller, call.id, { serverId: server ?? null, hostName: host ?? null, device })
   },
   'os-detach': ({ cloud, caller, id }) => detachVolume(cloud, caller, id)
 }

@@ -4,6 +4,7 @@ import type { Operation } from './delays.ts'
 import type { FaultKind } from './faults.ts'
 import type { Query } from './paging.ts'
 import { badRequest, ConnectionReset, INTERNAL, PlainRefusal, Refusal } from './refusal.ts'
+import type { Stepwise } from './steps.ts'
 
 export type Request = FastifyRequest<{ Params: Record<string, string>; Querystring: Query }>
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -29,13 +30,13 @@ export function serve(
   cloud: () => Cloud,
   [method, url]: readonly [Method, string],
   operation: (body: unknown) => Operation,
-  act: (exchange: Exchange) => Answer
+  act: (exchange: Exchange) => Stepwise<Answer>
 ): void {
   const handler = async (request: Request, reply: FastifyReply): Promise<FastifyReply> => {
     const current = cloud()
     const requestId = `req-${current.random.uuid()}`
     reply.header('x-openstack-request-id', requestId)
-    const run = (strike?: FaultKind): Answer => act({ cloud: current, request, reply, requestId, strike })
+    const run = (strike?: FaultKind): Stepwise<Answer> => act({ cloud: current, request, reply, requestId, strike })
     const { status, body } = await current.perform(operation(request.body), header(request, 'x-auth-token'), run)
     return send(reply, status, body)
   }

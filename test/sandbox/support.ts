@@ -58,8 +58,13 @@ export async function aCloud(t: TestContext, options: Omit<SandboxOptions, 'cloc
   t.onTestFinished(() => sandbox.close())
   const delays = sandbox.cloud.delays
   sandbox.cloud.delays = { ...delays, token_issue: 0 }
-  const login = async (user: string, project: string): Promise<Session> =>
-    new Session(await send('POST', `${sandbox.authUrl}/auth/tokens`, {}, passwordAuth(user, project)))
+  const login = async (user: string, project: string): Promise<Session> => {
+    const session = new Session(await send('POST', `${sandbox.authUrl}/auth/tokens`, {}, passwordAuth(user, project)))
+    const { maxMinor, hasNewTransferPath } = sandbox.cloud.traits
+    session.minor = Math.min(session.minor, maxMinor)
+    if (!hasNewTransferPath) session.transfersPath = '/os-volume-transfer'
+    return session
+  }
   const [pool, tenant, rival, admin] = await Promise.all([
     login('pool-svc', 'pool'),
     login('tenant-a-user', 'tenant-a'),

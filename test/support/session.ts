@@ -72,6 +72,10 @@ export class Session {
   readonly userId: string
   /** Cinder's address in the project. */
   readonly cinderUrl: string
+  /** The microversion that it asks for unless told otherwise: 3.60 at most. */
+  minor = 60
+  /** Where transfers are; before Rocky there is only `/os-volume-transfer`. */
+  transfersPath = '/volume-transfers'
   readonly #authUrl: string
 
   /** From Keystone's answer to a login. */
@@ -88,8 +92,8 @@ export class Session {
     return send(method, this.#authUrl + path, { 'x-auth-token': this.token, 'x-subject-token': subject }, body)
   }
 
-  /** A call to Cinder, at microversion 3.60 unless told otherwise; 0: without the header. */
-  call(method: Method, path: string, body?: unknown, minor = 60): Promise<Answer> {
+  /** A call to Cinder; microversion 0: without the header. */
+  call(method: Method, path: string, body?: unknown, minor = this.minor): Promise<Answer> {
     const version = minor === 0 ? {} : { 'openstack-api-version': `volume 3.${minor}` }
     return send(method, this.cinderUrl + path, { 'x-auth-token': this.token, ...version }, body)
   }
@@ -112,13 +116,13 @@ export class Session {
   }
 
   async arm(volumeId: string, more: Json = {}): Promise<Body> {
-    const answer = await this.call('POST', '/volume-transfers', { transfer: { volume_id: volumeId, ...more } })
+    const answer = await this.call('POST', this.transfersPath, { transfer: { volume_id: volumeId, ...more } })
     assert.equal(answer.status, 202, answer.text)
     return answer.body.transfer
   }
 
   accept(transfer: { id: string; auth_key: string }): Promise<Answer> {
-    return this.call('POST', `/volume-transfers/${transfer.id}/accept`, { accept: { auth_key: transfer.auth_key } })
+    return this.call('POST', `${this.transfersPath}/${transfer.id}/accept`, { accept: { auth_key: transfer.auth_key } })
   }
 
   action(volumeId: string, name: string, wish: Json = {}): Promise<Answer> {

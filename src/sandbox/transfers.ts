@@ -109,12 +109,13 @@ export function acceptTransfer(cloud: Cloud, caller: Caller, id: string, authKey
 
 /** cinder-volume is asked before the database is written, and waited for. */
 function throughVolumeService<T>(cloud: Cloud, write: () => T): Stepwise<T> {
-  const waitMs = cloud.volumeService.waitMs()
-  if (waitMs <= RPC_TIMEOUT_MS) {
-    const writing = (): Stepwise<T> => written(cloud, 'transfer_accept', write)
-    return waitMs > 0 ? new Later(waitMs, writing) : writing()
-  }
+  const { volumeService } = cloud
+  const waitMs = volumeService.waitMs()
+  const writing = (): Stepwise<T> => written(cloud, 'transfer_accept', write)
+  if (waitMs <= RPC_TIMEOUT_MS) return waitMs > 0 ? new Later(waitMs, writing) : writing()
+  const wasDown = volumeService.isDown
   return new Later(RPC_TIMEOUT_MS, () => {
+    if (wasDown && !volumeService.isDown) return writing() // It came back in time, though we answer no earlier.
     throw new Refusal(500, INTERNAL)
   })
 }

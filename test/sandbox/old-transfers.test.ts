@@ -87,9 +87,13 @@ describe('the list of transfers up to Rocky', () => {
     assert.equal((await tenant.call('GET', '/os-volume-transfer?limit=x')).status, 400)
   })
 
-  it('has no next link while all of it fits', async t => {
+  it('has a next link as soon as it is as long as the page may be', async t => {
     const { tenant } = await armed(t, 'mitaka', 3)
-    assert.deepEqual(Object.keys((await tenant.call('GET', '/os-volume-transfer')).body), ['transfers'])
+    const keys = async (query: string): Promise<string[]> =>
+      Object.keys((await tenant.call('GET', `/os-volume-transfer${query}`)).body)
+    assert.deepEqual(await keys(''), ['transfers'])
+    assert.deepEqual(await keys('?limit=4'), ['transfers'])
+    assert.deepEqual(await keys('?limit=3'), ['transfers', 'transfers_links'])
   })
 })
 

@@ -1,14 +1,39 @@
 import { defineConfig } from 'vitest/config'
 
+/** The contract is held against the sandbox at each of them: where something changed that concerns us, and the newest. */
+const RELEASES = ['mitaka', 'ocata', 'queens', 'rocky', 'train', 'latest']
+
+const TIMES = { testTimeout: 30_000, hookTimeout: 60_000 }
+
+/** What tests of the service need. */
+export const SERVICE = {
+  globalSetup: ['test/support/build.ts', 'test/support/postgres.ts'],
+  setupFiles: ['test/support/seed.ts'],
+  isolate: false, // Modules keep no state that one file could leave to the next, and loading them takes half of the time.
+  ...TIMES
+}
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/end-to-end/**'], // They need a real cloud: `npm run test:openstack`.
-    globalSetup: ['test/support/build.ts', 'test/support/postgres.ts'],
-    setupFiles: ['test/support/seed.ts'],
-    isolate: false, // Modules keep no state that one file could leave to the next, and loading them takes half of the time.
     maxWorkers: 2, // Each file has a database of its own, so that they run side by side.
-    testTimeout: 30_000,
-    hookTimeout: 60_000
+    projects: [
+      {
+        test: {
+          ...SERVICE,
+          name: 'service',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/end-to-end/**', 'test/contract/**'] // The former need a real cloud: `npm run test:openstack`.
+        }
+      },
+      ...RELEASES.map(release => ({
+        test: {
+          name: `contract ${release}`,
+          include: ['test/contract/**/*.test.ts'],
+          env: { CONTRACT_RELEASE: release },
+          isolate: false,
+          ...TIMES
+        }
+      }))
+    ]
   }
 })

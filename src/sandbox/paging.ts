@@ -68,8 +68,13 @@ function wholeNumber(name: string, { [name]: text }: Query): number | undefined 
   return Number(text)
 }
 
+export const isSortedOldWay = (query: Query): boolean => 'sort_key' in query || 'sort_dir' in query
+
 /** `sort=created_at:asc,id:asc`; the newest first without it. The id decides between equals. */
 function order<T extends Row>(query: Query, column: (name: string) => Column<T> | undefined): Order<T> {
+  if ('sort' in query && isSortedOldWay(query)) {
+    throw badRequest("The 'sort_key' and 'sort_dir' parameters cannot be used with the 'sort' parameter.")
+  }
   const { sort_key: key = 'created_at', sort_dir: direction = 'desc', sort = `${key}:${direction}` } = query
   const keys = sort.split(',').map(part => part.trim().split(':'))
   const [, first = 'desc'] = keys[0] ?? []

@@ -1,7 +1,7 @@
 import type { Call, Route } from './cinder.ts'
 import { isTrue } from './filters.ts'
 import { isAdmin, type Transfer } from './model.ts'
-import { type Column, type Page, page, sliceOf } from './paging.ts'
+import { type Column, isSortedOldWay, type Page, page, sliceOf } from './paging.ts'
 import { invalidInput, noSuchPath } from './refusal.ts'
 import { acceptBody, transferBody, transferBody355 } from './schemas.ts'
 import { once } from './steps.ts'
@@ -72,7 +72,8 @@ function sliced(call: Call): Page<Transfer> {
 /** Since lists know filters; since 3.59 they have pages. */
 function sorted(call: Call, path: string): Page<Transfer> {
   const { cloud, caller } = call
-  const query = { sort: 'created_at:asc', ...(isPaged(call, path) ? call.query : {}) }
+  const asked = isPaged(call, path) ? call.query : {}
+  const query = isSortedOldWay(asked) ? asked : { sort: 'created_at:asc', ...asked }
   const find = (id: string): Transfer => findTransfer(cloud, caller, id)
   const column = (name: string): Column<Transfer> | undefined => COLUMNS[name]
   return page(transfersFor(call, path), () => true, query, column, find, cloud.listMax)

@@ -87,7 +87,7 @@ export function acceptTransfer(cloud: Cloud, caller: Caller, id: string, authKey
   if (authKey !== transfer.authKey) {
     throw badRequest(`Invalid auth key: Attempt to transfer ${id} with invalid auth key.`)
   }
-  const { type, sizeGib } = volume
+  const { type, sizeGib, projectId: donorId } = volume
   const { limitsEachVolume, snapshotsMove } = cloud.traits
   if (limitsEachVolume) checkVolumeSize(cloud, caller, sizeGib)
   checkTypeVisible(caller, type)
@@ -102,28 +102,35 @@ export function acceptTransfer(cloud: Cloud, caller: Caller, id: string, authKey
     throw invalidVolume(`Transfer ${id}: Volume id ${volume.id} expected in awaiting-transfer state.`)
   }
   return throughVolumeService(cloud, () => {
-    move(cloud, caller, transfer, volume)
+    move(cloud, caller, transfer, { volume, donorId })
     return transfer
   })
 }
 
 /** cinder-volume is asked before the database is written, and waited for. */
 function throughVolumeService<T>(cloud: Cloud, write: () => T): Stepwise<T> {
-  const waitMs = cloud.volumeService.waitMs()
-  if (waitMs <= RPC_TIMEOUT_MS) {
-    const writing = (): Stepwise<T> => written(cloud, 'transfer_accept', write)
-    return waitMs > 0 ? new Later(waitMs, writing) : writing()
-  }
+  const { volumeService } = cloud
+  const waitMs = volumeService.waitMs()
+  const writing = (): Stepwise<T> => written(cloud, 'transfer_accept', write)
+  if (waitMs <= RPC_TIMEOUT_MS) return waitMs > 0 ? new Later(waitMs, writing) : writing()
+  const wasDown = volumeService.isDown
   return new Later(RPC_TIMEOUT_MS, () => {
+    if (wasDown && !volumeService.isDown) return writing() // It came back in time, though we answer no earlier.
     throw new Refusal(500, INTERNAL)
   })
 }
 
-function move(cloud: Cloud, caller: Caller, transfer: Transfer, volume: Volume): void {
+/** `donorId` had the volume when the accept was checked. */
+function move(
+  cloud: Cloud,
+  caller: Caller,
+  transfer: Transfer,
+  { volume, donorId }: { volume: Volume; donorId: string }
+): void {
   const { projectId, userId } = caller
   const { acceptMovesUpdatedAt, givesEncryptedAway } = cloud.traits
   if (cloud.volumes.get(volume.id) !== volume) throw notFound('Volume', volume.id)
-  countTwice(cloud, transfer, volume)
+  if (volume.projectId !== donorId) countTwice(cloud, donorId, volume)
   for (const snapshot of snapshotsThatMove(cloud, transfer, volume)) {
     cloud.usage.count('snapshots', snapshot, -1)
     Object.assign(snapshot, { projectId, userId })
@@ -132,17 +139,16 @@ function move(cloud: Cloud, caller: Caller, transfer: Transfer, volume: Volume):
   cloud.transfers.remove(transfer)
   cloud.record(caller, { change: 'transfer.accepted', transfer_id: transfer.id, volume_id: volume.id })
   if (volume.type.encrypted && givesEncryptedAway) {
-    cloud.record(caller, { change: 'volume.key_left', volume_id: volume.id, from: transfer.sourceProjectId })
+    cloud.record(caller, { change: 'volume.key_left', volume_id: volume.id, from: donorId })
   }
   const updatedAt = acceptMovesUpdatedAt ? cloud.now() : volume.updatedAt
   changeVolume(cloud, caller, volume, { status: 'available', projectId, userId, updatedAt })
 }
 
 /** Where another accept was quicker, each has reserved and given back what it believed to move. */
-function countTwice(cloud: Cloud, { sourceProjectId }: Transfer, volume: Volume): void {
-  if (volume.projectId === sourceProjectId) return
+function countTwice(cloud: Cloud, donorId: string, volume: Volume): void {
   cloud.usage.count('volumes', volume, 1)
-  cloud.usage.count('volumes', { ...volume, projectId: sourceProjectId }, -1)
+  cloud.usage.count('volumes', { ...volume, projectId: donorId }, -1)
 }
 
 /** Only a volume that still waits for it becomes available again: after a reset of its status it is left alone. */

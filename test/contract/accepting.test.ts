@@ -5,8 +5,10 @@ import {
   admin,
   anArmedVolume,
   aSnapshot,
+  asked,
   assertFault,
   aVolume,
+  type Body,
   becomes,
   golden,
   hideType,
@@ -17,7 +19,9 @@ import {
   rival,
   type Session,
   shown,
+  TRANSFERS,
   tenant,
+  traits,
   unique,
   usageOf,
   vanishes
@@ -25,13 +29,19 @@ import {
 
 const notFound = (id: string): string => `Transfer ${id} could not be found.`
 const acceptWith = (session: Session, id: string, accept: object): Promise<Answer> =>
-  session.call('POST', `/volume-transfers/${id}/accept`, { accept })
+  session.call('POST', `${TRANSFERS}/${id}/accept`, { accept })
+
+/** The transfers of a volume, from a list that may have others in it too. */
+const waitingFor = async (volumeId: string): Promise<Body[]> => {
+  const { transfers } = await pool.get(`${TRANSFERS}/detail?volume_id=${volumeId}`)
+  return transfers.filter((transfer: Body) => transfer.volume_id === volumeId)
+}
 
 describe('accepting a transfer', () => {
   it("moves the volume to the token's project and user, and changes nothing else", async t => {
     const { id: snapshotId, size } = await golden()
     const { id } = await aVolume(t, pool, { size, snapshot_id: snapshotId, name: unique('web'), metadata: { a: 'b' } })
-    const transfer = await pool.arm(id, { name: 'handover', no_snapshots: true })
+    const transfer = await pool.arm(id, { name: 'handover', ...(asked >= 55 && { no_snapshots: true }) })
     const before = await shown(pool, id)
     const answer = await tenant.accept(transfer)
     assert.equal(answer.status, 202)
@@ -52,13 +62,13 @@ describe('accepting a transfer', () => {
     for (const session of [tenant, rival]) {
       assertFault(await session.accept(transfer), 404, 'itemNotFound', notFound(transfer.id))
     }
-    const gone = await pool.call('GET', `/volume-transfers/${transfer.id}`)
+    const gone = await pool.call('GET', `${TRANSFERS}/${transfer.id}`)
     assertFault(gone, 404, 'itemNotFound', notFound(transfer.id))
     const id = transfer.volume_id
     assertFault(await pool.call('GET', `/volumes/${id}`), 404, 'itemNotFound', `Volume ${id} could not be found.`)
     const renamed = await pool.call('PUT', `/volumes/${id}`, { volume: { name: 'late' } })
     assertFault(renamed, 404, 'itemNotFound', `Volume ${id} could not be found.`)
-    assert.deepEqual((await pool.get(`/volume-transfers/detail?volume_id=${id}`)).transfers, [])
+    assert.deepEqual(await waitingFor(id), [])
   })
 
   it('moves what the volume counts for', async t => {
@@ -112,12 +122,13 @@ describe('accepting a transfer', () => {
     await vanishes(`/volumes/${id}`)
   })
 
-  it('takes snapshots along, unless its maker said not to', async t => {
-    for (const stays of [false, true]) {
+  it('takes snapshots along since Rocky, unless its maker said not to', async t => {
+    for (const wish of [{}, ...(asked < 55 ? [] : [{ no_snapshots: true }])]) {
       const { id } = await aVolume(t, pool)
       const snapshot = await aSnapshot(t, pool, id)
-      assert.equal((await tenant.accept(await pool.arm(id, { no_snapshots: stays }))).status, 202)
-      assert.equal((await tenant.call('GET', `/snapshots/${snapshot.id}`)).status, stays ? 404 : 200)
+      assert.equal((await tenant.accept(await pool.arm(id, wish))).status, 202)
+      const moves = traits.snapshotsMove && !('no_snapshots' in wish)
+      assert.equal((await tenant.call('GET', `/snapshots/${snapshot.id}`)).status, moves ? 200 : 404)
     }
   })
 })
@@ -136,7 +147,7 @@ describe('a transfer is not accepted', () => {
   it('without a key', async t => {
     const { id } = await anArmedVolume(t, pool)
     const answer = await acceptWith(tenant, id, {})
-    assertFault(answer, 400, 'badRequest', /'auth_key' is a required property$/)
+    assertFault(answer, 400, 'badRequest', traits.checksBodies ? /'auth_key' is a required property$/ : /./)
   })
 
   it('where there is none', async () => {
@@ -145,7 +156,7 @@ describe('a transfer is not accepted', () => {
 
   it('by a tenant who cannot see it either', async t => {
     const { id } = await anArmedVolume(t, pool)
-    assertFault(await tenant.call('GET', `/volume-transfers/${id}`), 404, 'itemNotFound', notFound(id))
+    assertFault(await tenant.call('GET', `${TRANSFERS}/${id}`), 404, 'itemNotFound', notFound(id))
   })
 
   it('over the number of volumes allowed, and once more are, it is', async t => {
@@ -188,17 +199,15 @@ describe('a transfer is not accepted', () => {
     assertFault(await rival.accept(transfer), 413, 'overLimit', ofSize)
   })
 
-  it('over the size of one volume allowed', async t => {
+  it('over the size of one volume allowed, which Mitaka does not look at', async t => {
     const { id } = await aVolume(t, pool, { size: 2 })
     const transfer = await pool.arm(id)
     const limit = await limiterOf(t, rival)
     await limit({ per_volume_gigabytes: 1 })
-    assertFault(
-      await rival.accept(transfer),
-      413,
-      'overLimit',
-      /Requested volume size 2G is larger than maximum allowed limit 1G\.$/
-    )
+    const answer = await rival.accept(transfer)
+    const message = /Requested volume size 2G is larger than maximum allowed limit 1G\.$/
+    if (traits.limitsEachVolume) assertFault(answer, 413, 'overLimit', message)
+    else assert.equal(answer.status, 202)
   })
 
   it('where the volume type is hidden, until it is shown', async t => {
@@ -222,7 +231,7 @@ describe('a transfer is not accepted', () => {
       `Invalid volume: Transfer ${first.id}: Volume id ${id} expected in awaiting-transfer state.`
     )
     const second = await pool.arm(id)
-    assert.equal((await pool.get(`/volume-transfers/detail?volume_id=${id}`)).transfers.length, 2)
+    assert.equal((await waitingFor(id)).length, 2)
     assert.equal((await tenant.accept(first)).status, 202)
     assert.equal((await shown(tenant, id)).status, 'available')
     assert.notEqual(first.id, second.id)
@@ -233,7 +242,7 @@ describe('a transfer is not accepted', () => {
     assert.equal((await admin.action(transfer.volume_id, 'os-force_delete')).status, 202)
     await vanishes(`/volumes/${transfer.volume_id}`)
     assertFault(await tenant.accept(transfer), 404, 'itemNotFound', notFound(transfer.id))
-    const shown = await pool.call('GET', `/volume-transfers/${transfer.id}`)
+    const shown = await pool.call('GET', `${TRANSFERS}/${transfer.id}`)
     assertFault(shown, 404, 'itemNotFound', notFound(transfer.id))
   })
 })
@@ -242,19 +251,23 @@ describe('a transfer whose volume was reset', () => {
   it('can still be deleted, and leaves the status alone', async t => {
     const transfer = await anArmedVolume(t, pool)
     await admin.action(transfer.volume_id, 'os-reset_status', { status: 'error' })
-    assert.equal((await pool.call('DELETE', `/volume-transfers/${transfer.id}`)).status, 202)
+    assert.equal((await pool.call('DELETE', `${TRANSFERS}/${transfer.id}`)).status, 202)
     assert.equal((await shown(pool, transfer.volume_id)).status, 'error')
   })
 })
 
 describe('accepting beside something else', () => {
-  it('lets exactly one of two rivals win, and neither of their quotas is off afterwards', async t => {
+  it('lets one of two rivals own the volume, exactly one win and no quota be off since Ocata', async t => {
     for (let round = 0; round < 3; round += 1) {
       const transfer = await anArmedVolume(t, pool)
       const rivals = [tenant, rival]
       const before = await Promise.all(rivals.map(usageOf))
       const answers = await Promise.all(rivals.map(session => session.accept(transfer)))
       const winners = rivals.filter((_session, index) => answers[index]?.status === 202)
+      const owner = await shown(admin, transfer.volume_id)
+      assert.equal(owner.status, 'available')
+      assert.ok(winners.some(({ projectId }) => projectId === owner['os-vol-tenant-attr:tenant_id']))
+      if (traits.writesBlindly.includes('transfer_accept')) continue
       assert.equal(winners.length, 1, answers.map(({ text }) => text).join('\n'))
       const [lost] = answers.filter(({ status }) => status !== 202)
       assert.match(
@@ -267,8 +280,6 @@ describe('accepting beside something else', () => {
         after.map(({ volumes }) => volumes),
         before.map(({ volumes }, index) => volumes + (won[index] ?? 0))
       )
-      const volume = await shown(admin, transfer.volume_id)
-      assert.deepEqual([volume.status, volume['os-vol-tenant-attr:tenant_id']], ['available', winners[0]?.projectId])
     }
   })
 

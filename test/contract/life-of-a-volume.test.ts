@@ -14,14 +14,16 @@ import {
   pool,
   type Session,
   shown,
+  TRANSFERS,
   tenant,
+  traits,
   usageOf,
   vanishes,
   whileWorkRests
 } from './support.ts'
 
 const NOT_DELETABLE =
-  'Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing ' +
+  `Invalid volume: Volume status must be ${traits.deletable.join(' or ')} ` +
   'and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated ' +
   'from snapshots after volume transfer.'
 
@@ -41,7 +43,7 @@ describe('a volume that is creating', () => {
         const volume = await newVolume(t, pool, wish)
         const { id, size } = volume
         assert.deepEqual([volume.status, await statusOf(id)], ['creating', 'creating'])
-        const transfer = await pool.call('POST', '/volume-transfers', { transfer: { volume_id: id } })
+        const transfer = await pool.call('POST', TRANSFERS, { transfer: { volume_id: id } })
         assertFault(transfer, 400, 'badRequest', 'Invalid volume: status must be available')
         assertFault(await extend(pool, id, size + 1), 400, 'badRequest', notExtendable(id, 'creating'))
         assertFault(await remove(pool, id), 400, 'badRequest', NOT_DELETABLE)
@@ -116,7 +118,7 @@ describe('a volume that is deleted', () => {
       const { status, text } = await remove(pool, id)
       assert.deepEqual([status, text, await statusOf(id)], [202, '', 'deleting'])
       assertFault(await remove(pool, id), 400, 'badRequest', NOT_DELETABLE)
-      const transfer = await pool.call('POST', '/volume-transfers', { transfer: { volume_id: id } })
+      const transfer = await pool.call('POST', TRANSFERS, { transfer: { volume_id: id } })
       assertFault(transfer, 400, 'badRequest', 'Invalid volume: status must be available')
       assert.equal((await pool.call('PUT', `/volumes/${id}`, { volume: { name: 'renamed' } })).status, 200)
     })

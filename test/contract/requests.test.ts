@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { type Answer, admin, assertFault, type Body, NOBODY, pool, send, tenant } from './support.ts'
+import {
+  type Answer,
+  admin,
+  asked,
+  assertFault,
+  assertUnauthenticated,
+  type Body,
+  NOBODY,
+  pool,
+  send,
+  tenant,
+  traits
+} from './support.ts'
 
-const REFUSED = 'The request you have made requires authentication.'
 /** Cinder's address without a project, and without its version. */
 const V3 = pool.cinderUrl.replace(/\/[^/]+$/, '')
 const ROOT = V3.replace(/\/v3$/, '')
@@ -17,7 +28,7 @@ describe('a request to Cinder', () => {
   it.for(['', 'bad', `${tenant.token.slice(0, -4)}AAAA`])('needs a good token: not %j', async token => {
     for (const path of ['/volumes', '/nothing']) {
       const answer = await ask(pool.cinderUrl + path, { 'x-auth-token': token === '' ? undefined : token })
-      assertFault(answer, 401, 'error', REFUSED)
+      assertUnauthenticated(answer)
       assert.match(answer.headers['www-authenticate'] ?? '', /^Keystone uri="http:\/\/[^"]+"$/)
     }
   })
@@ -29,8 +40,8 @@ describe('a request to Cinder', () => {
     }
   })
 
-  it('may name no project at all', async () => {
-    assert.equal((await ask(`${V3}/volumes`)).status, 200)
+  it('may name no project at all, since Yoga', async () => {
+    assert.equal((await ask(`${V3}/volumes`)).status, traits.projectMayBeLeftOut ? 200 : 404)
   })
 
   it('has an id in the answer, also in that to a mistake', async () => {
@@ -54,11 +65,15 @@ describe('a request to Cinder', () => {
   it('sends JSON and says so', async () => {
     const post = (type: string | undefined, body: string) =>
       send('POST', `${pool.cinderUrl}/volumes`, { 'x-auth-token': pool.token, 'content-type': type }, body)
-    assertFault(await post('text/plain', '{}'), 415, 'badMediaType', 'Unsupported Content-Type')
+    const [status, fault] = traits.mediaTypeStatus === 415 ? [415, 'badMediaType'] : [400, 'badRequest']
+    assertFault(await post('text/plain', '{}'), status, fault, 'Unsupported Content-Type')
     assertFault(await post(undefined, '{}'), 500, 'computeFault', /^The server has either erred/)
     assertFault(await post('application/json', '{'), 400, 'badRequest', 'Malformed request body')
-    assertFault(await post('application/json', '[]'), 400, 'badRequest', "[] is not of type 'object'")
-    assertFault(await post('application/json', '{"volum": {}}'), 400, 'badRequest', "'volume' is a required property")
+    const [noObject, noVolume] = traits.checksBodies
+      ? ["[] is not of type 'object'", "'volume' is a required property"]
+      : [/./, /./]
+    assertFault(await post('application/json', '[]'), 400, 'badRequest', noObject)
+    assertFault(await post('application/json', '{"volum": {}}'), 400, 'badRequest', noVolume)
   })
 
   it('asks for an action that there is', async () => {
@@ -71,8 +86,8 @@ describe('the microversion', () => {
   const withVersion = (version: string) => ask(`${pool.cinderUrl}/volumes`, { 'openstack-api-version': version })
 
   it.for<[number, string]>([
-    [60, 'volume 3.60'],
-    [55, 'volume 3.55'],
+    [asked, `volume 3.${asked}`],
+    [Math.min(traits.maxMinor, 55), `volume 3.${Math.min(traits.maxMinor, 55)}`],
     [0, 'volume 3.0']
   ])('3.%i is repeated in the answer', async ([minor, said]) => {
     const { headers } = await pool.call('GET', '/volumes', undefined, minor)
@@ -104,20 +119,26 @@ describe('the microversion', () => {
       const before = await keys(minor - 1)
       return (await keys(minor)).filter(key => !before.includes(key)).toSorted()
     }
-    assert.deepEqual(await added(13), ['group_id'])
-    assert.deepEqual(await added(48), ['service_uuid', 'shared_targets'])
-    assert.deepEqual(await added(63), ['volume_type_id'])
-    assert.deepEqual(await added(65), ['consumes_quota'])
+    const keysSince: [number, string[]][] = [
+      [13, ['group_id']],
+      [48, ['service_uuid', 'shared_targets']],
+      [63, ['volume_type_id']],
+      [65, ['consumes_quota']]
+    ]
+    const there = keysSince.filter(([minor]) => minor <= traits.maxMinor)
+    for (const [minor, expected] of there) assert.deepEqual(await added(minor), expected)
+    if (there.length === 0) assert.equal((await keys(0)).includes('group_id'), false)
   })
 })
 
 describe('the list of versions', () => {
   it('is shown without a token, with 300', async () => {
     const { status, body } = await send('GET', `${ROOT}/`)
-    const [{ id, status: state, version, min_version: least }] = body.versions
-    assert.equal(status, 300)
-    assert.match(version, /^3\.7[01]$/) // Zed's, or a newer one's.
+    const [{ id, status: state, version, min_version: least }, ...older] = body.versions.toReversed()
+    assert.deepEqual([status, highest], [300, `3.${traits.maxMinor}`])
     assert.deepEqual([id, state, version, least], ['v3.0', 'CURRENT', highest, '3.0'])
+    const served = traits.oldVersions.map(name => `${name}.0`)
+    assert.deepEqual(older.map((one: Body) => one.id).toReversed(), served)
   })
 
   it('is shown under /v3/ to those who have a token', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
 import {
   aSnapshot,
+  asked,
   assertFault,
   aVolume,
   type Body,
@@ -16,6 +17,7 @@ import {
   slowly,
   spoil,
   tenant,
+  traits,
   unique,
   vanishes,
   whileWorkRests
@@ -49,12 +51,13 @@ describe('volumes made at the same time', () => {
     assert.ok(second - first >= first / 2 && third - second >= first / 2, times.join(', '))
   })
 
-  it('from several snapshots of one disk are made side by side', async t => {
+  it('from several snapshots of one disk are made side by side, where a copy does not stop all else', async t => {
     const snapshot = await golden()
     const others = [await aSnapshot(t, pool, snapshot.volume_id), await aSnapshot(t, pool, snapshot.volume_id)]
     await slowly(t)
     const times = await createTimes(t, [snapshot, ...others])
-    assert.ok((times.at(-1) ?? 0) / (times[0] ?? 0) < 1.8, times.join(', '))
+    const areSideBySide = (times.at(-1) ?? 0) / (times[0] ?? 0) < 1.8
+    assert.equal(areSideBySide, !traits.flattenBlocks, times.join(', '))
   })
 })
 
@@ -66,14 +69,20 @@ describe('a volume whose snapshot cannot be copied', () => {
     const { id } = await newVolume(t, pool, { snapshot_id: snapshot.id })
     await becomes(pool, id, 'error')
     const { volumes } = await clientOf(t, 'pool-svc').pool(CALL)
-    assert.equal(
-      await volumes.faultOf(id, CALL),
-      'schedule allocate volume:Could not find any available weighted backend.'
-    )
-    const { messages } = await pool.get(`/messages?resource_uuid=${id}`)
-    const [{ message_level: level, resource_type: type, resource_uuid: resource, event_id: event }] = messages
-    assert.deepEqual([level, type, resource, event], ['ERROR', 'VOLUME', id, 'VOLUME_VOLUME_001_003'])
-    assert.equal((await pool.call('GET', '/messages', undefined, 2)).status, 404)
+    const reason = await volumes.faultOf(id, CALL)
+    assert.equal((await pool.call('GET', '/messages', undefined, Math.min(asked, 2))).status, 404)
+    if (asked < 5) assert.equal(reason, undefined)
+    else {
+      const { messages } = await pool.get(`/messages?resource_uuid=${id}`)
+      const [
+        { message_level: level, resource_type: type, resource_uuid: resource, event_id: event, user_message: text }
+      ] = messages
+      assert.deepEqual([level, type, resource, reason], ['ERROR', 'VOLUME', id, text])
+      if (traits.tellsReasons) {
+        assert.equal(event, 'VOLUME_VOLUME_001_003')
+        assert.equal(reason, 'schedule allocate volume:Could not find any available weighted backend.')
+      }
+    }
     await volumes.delete(id, CALL)
     await vanishes(`/volumes/${id}`)
     assert.equal(await volumes.find(id, CALL), undefined)
@@ -111,8 +120,9 @@ describe('a snapshot', () => {
     assert.deepEqual(await found(`volume_id=${volumeId}`), [id])
     assert.deepEqual(await found(`name=${name}&status=error`), [])
     assert.deepEqual(await found(`name=${name}&volume_id=${(await golden()).volume_id}`), [])
-    const refused = await pool.call('GET', '/snapshots/detail?color=red')
-    assertFault(refused, 400, 'badRequest', 'Invalid filters color are found in query options.')
+    const unknown = await pool.call('GET', '/snapshots/detail?color=red')
+    if (asked > 30) assertFault(unknown, 400, 'badRequest', 'Invalid filters color are found in query options.')
+    else assert.equal(unknown.status, 200)
   })
 
   it('of another project is not there', async () => {

@@ -1,18 +1,13 @@
-/** The cloud that the contract is tested on: the sandbox, or the real one that `test/openstack/up` has brought up. Only this file knows which. */
+/** What tests of the contract ask of the cloud, whichever it is. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { systemClock } from '../../src/clock.ts'
-import { type Environment, type Files, realFiles } from '../../src/openstack/client-files.ts'
 import { connect, type OpenStack } from '../../src/openstack/openstack.ts'
 import { cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
-import type { Call, Clock, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'
-import type { StopSignal } from '../../src/pool/stop.ts'
-import { type Delays, PRESETS } from '../../src/sandbox/delays.ts'
-import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
-import { CLOUDS_YAML, cloudsEntry, ctl } from '../openstack/cloud.ts'
+import type { Call, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'
 import { type HiddenType, hideType as hideTypeAs, type ProjectQuota, quotaOf } from '../support/administration.ts'
 import { eventually } from '../support/eventually.ts'
-import { type Body, logIn, type Session } from '../support/session.ts'
+import { type Answer, assertFault, type Body, logIn, type Session } from '../support/session.ts'
+import { ground, RestingClock } from './grounds.ts'
 
 export { eventually } from '../support/eventually.ts'
 export {
@@ -28,115 +23,26 @@ export interface Test {
   onTestFinished(end: () => Promise<void>): void
 }
 
-/** What a test may ask of the cloud besides its own calls. */
-interface Ground {
-  readonly authUrl: string
-  readonly password: string
-  /** Where our client finds its clouds.yaml. */
-  readonly environment: Environment
-  readonly files: Files
-  /** Creates, extensions and deletions get no further until the function it gives is called. */
-  rest(): Promise<() => Promise<unknown>>
-  /** Copies take much longer until the function it gives is called. */
-  slowDown(): Promise<() => Promise<unknown>>
-  /** What a snapshot holds is lost, though Cinder still lists it: no volume can be made from it any more. */
-  spoil(snapshot: Body): Promise<unknown>
-}
-
-/** It does everything at once, so that only `rest` and `slowDown` take time. */
-async function sandboxGround(): Promise<Ground> {
-  const clock = new RestingClock()
-  const sandbox = await startSandbox({ clock, delays: 'none' })
-  const delayed = async (delays: Partial<Delays>, end: () => void): Promise<() => Promise<void>> => {
-    sandbox.cloud.delays = { ...PRESETS.none, ...delays }
-    return async () => {
-      sandbox.cloud.delays = PRESETS.none
-      end()
-    }
-  }
-  return {
-    authUrl: sandbox.authUrl,
-    password: 'sandbox',
-    environment: {},
-    files: { home: '/', read: path => (path === 'clouds.yaml' ? cloudsYaml(sandbox) : undefined) },
-    rest: () => delayed({ creating: 1, creating_empty: 1, extending: 1, deleting: 1, snapshotting: 1 }, clock.rest()),
-    slowDown: () => delayed({ creating: 800 }, () => undefined),
-    spoil: async () => sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 })
-  }
-}
-
-/** The machine's time, but whoever sleeps does not wake while it rests. */
-class RestingClock implements Clock {
-  #awake: Promise<void> = Promise.resolve()
-
-  now(): Date {
-    return new Date()
-  }
-
-  monotonicMs(): number {
-    return performance.now()
-  }
-
-  async sleep(ms: number, signal?: StopSignal): Promise<void> {
-    await systemClock.sleep(ms, signal)
-    await this.#awake
-  }
-
-  timeout(ms: number): AbortSignal {
-    return AbortSignal.timeout(ms)
-  }
-
-  limit(ms: number, onLimit: (reason: Error) => void): () => void {
-    return systemClock.limit(ms, onLimit)
-  }
-
-  every(ms: number, act: () => Promise<void>): () => void {
-    return systemClock.every(ms, act)
-  }
-
-  rest(): () => void {
-    let wake: (() => void) | undefined
-    this.#awake = new Promise(resolve => {
-      wake = resolve
-    })
-    return () => wake?.()
-  }
-}
-
-/** Each operation of the OSD takes that much longer. */
-const SLOW_MS = 10
-
-async function realGround(): Promise<Ground> {
-  const { authUrl, password } = cloudsEntry('pool-svc')
-  return {
-    authUrl,
-    password,
-    environment: { OS_CLIENT_CONFIG_FILE: CLOUDS_YAML },
-    files: realFiles,
-    rest: async () => {
-      await ctl('pause', 'cinder-volume')
-      return () => ctl('resume', 'cinder-volume')
-    },
-    slowDown: async () => {
-      await ctl('slow', String(SLOW_MS))
-      return () => ctl('slow', '0')
-    },
-    spoil: async ({ id, volume_id: volumeId }) => {
-      const image = `volumes-ssd/volume-${volumeId}@snapshot-${id}`
-      await ctl('rbd', 'snap', 'unprotect', image)
-      await ctl('rbd', 'snap', 'rm', '--no-progress', image)
-    }
-  }
-}
-
-/** One for all files of a worker, as the real one is. */
-const ground = await (process.env['CONTRACT_CLOUD'] === 'openstack' ? realGround() : sandboxGround())
-
 // ---- Who there is ---------------------------------------------------------------------------------------------------
 
 export const { authUrl, password } = ground
 
-export const loginAs = (user: string, project: string): Promise<Session> => logIn({ authUrl, user, password, project })
+/** What the release of the cloud does in its own way. A test says which of it it depends on, and what holds without. */
+export const { traits, storageTypes } = ground
+
+/** N of the microversion 3.N that the cloud is asked for: the pinned one, or the newest that is of use. */
+export const asked =
+  ground.volumeApiVersion === 'auto'
+    ? Math.min(traits.maxMinor, 60)
+    : Number(ground.volumeApiVersion.replace(/^3\./, ''))
+
+/** Where transfers are, at the microversion that the cloud is asked for. */
+export const TRANSFERS = asked < 55 ? '/os-volume-transfer' : '/volume-transfers'
+
+export async function loginAs(user: string, project: string): Promise<Session> {
+  const session = await logIn({ authUrl, user, password, project })
+  return Object.assign(session, { minor: asked, transfersPath: TRANSFERS })
+}
 
 /** The pool's user, those of two tenants, and an administrator in the pool's project. */
 export const [pool, tenant, rival, admin] = await Promise.all([
@@ -150,8 +56,8 @@ export const [pool, tenant, rival, admin] = await Promise.all([
 export const clientOf = (t: Test, user: string): OpenStack => clientWith(t, { cloud: user })
 
 export function clientWith(t: Test, config: OpenStackConfig): OpenStack {
-  const { environment, files } = ground
-  const settings = cloudSettings(config, environment, files)
+  const { environment, files, volumeApiVersion: volume_api_version } = ground
+  const settings = cloudSettings({ volume_api_version, ...config }, environment, files)
   const client = connect({ settings, clock: new RestingClock() })
   t.onTestFinished(() => client.close())
   return client
@@ -167,6 +73,13 @@ export async function listed(volumes: Volumes, filter: VolumeFilter): Promise<Vo
 }
 
 // ---- What there is, while a test runs ------------------------------------------------------------------------------
+
+/** By the middleware in front of Cinder. */
+export function assertUnauthenticated(answer: Answer): void {
+  const message = 'The request you have made requires authentication.'
+  if (!traits.refusesTokensInPlainText) assertFault(answer, 401, 'error', message)
+  else assert.deepEqual([answer.status, answer.body, answer.text], [401, undefined, 'Authentication required'])
+}
 
 export const NOBODY = '00000000-0000-4000-8000-000000000000'
 

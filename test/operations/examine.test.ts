@@ -135,13 +135,14 @@ describe('doctor', () => {
     assert.match((await patient.examine()).of('login.roles').join(), /warning.*service -> see that Cinder's policy/)
   })
 
-  it('sees that nothing at the address is a Cinder', async t => {
+  it('sees a Cinder whose API is neither of those that the service speaks', async t => {
     const patient = await aPatient(t)
     const url = await aServerAnswering(t, 404, {})
     const findings = await patient.examine({
       openstack: { auth: patient.auth(), block_storage_endpoint_override: url }
     })
     assert.deepEqual(findings.verdicts('failed'), ['cloud.release'])
+    assert.match(findings.of('cloud.release')[1], /neither at http:\S+\/v3\/ nor at http:\S+\/v2\//)
     assert.match(findings.of('pools.volumes').join(), /skipped.*Cinder cannot be used/)
     assert.match(findings.of('cloud.flatten').join(), /skipped.*Cinder cannot be used/)
   })

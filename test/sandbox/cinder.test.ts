@@ -20,6 +20,16 @@ describe('a request to Cinder', () => {
   })
 })
 
+describe("a client's own request id", () => {
+  it('is ignored up to Ocata', async t => {
+    const { sandbox, pool } = await aCloud(t, { release: 'ocata' })
+    const global = 'req-11111111-2222-4333-8444-555555555555'
+    const headers = { 'x-auth-token': pool.token, 'x-openstack-request-id': global }
+    await send('POST', `${pool.cinderUrl}/volumes`, headers, { volume: { size: 1 } })
+    assert.equal(sandbox.cloud.journal.after().at(-1)?.global_request_id, undefined)
+  })
+})
+
 describe('snapshots', () => {
   it('are made, renamed and deleted, the deletion after the creates that wait for them', async t => {
     const { sandbox, clock, pool } = await aCloud(t)

@@ -40,6 +40,15 @@ describe('filtering volumes', () => {
 })
 
 describe('paging and sorting', () => {
+  it('asked for in the old way and the new one at once is refused', async t => {
+    const { tenant } = await aCloud(t)
+    for (const path of ['/volumes', '/snapshots', '/volume-transfers']) {
+      const old = 'sort_key=created_at&sort_dir=asc'
+      assert.equal((await tenant.call('GET', `${path}?${old}`)).status, 200)
+      assert.equal((await tenant.call('GET', `${path}?${old}&sort=created_at:asc`)).status, 400)
+    }
+  })
+
   it('gives every volume once, page by page, among many of the same second', async t => {
     const { tenant, admin } = await aCloud(t)
     await admin.call('PUT', `/os-quota-sets/${tenant.projectId}`, { quota_set: { volumes: -1 } })

@@ -87,9 +87,13 @@ describe('the list of transfers up to Rocky', () => {
     assert.equal((await tenant.call('GET', '/os-volume-transfer?limit=x')).status, 400)
   })
 
-  it('has no next link while all of it fits', async t => {
+  it('has a next link as soon as it is as long as the page may be', async t => {
     const { tenant } = await armed(t, 'mitaka', 3)
-    assert.deepEqual(Object.keys((await tenant.call('GET', '/os-volume-transfer')).body), ['transfers'])
+    const keys = async (query: string): Promise<string[]> =>
+      Object.keys((await tenant.call('GET', `/os-volume-transfer${query}`)).body)
+    assert.deepEqual(await keys(''), ['transfers'])
+    assert.deepEqual(await keys('?limit=4'), ['transfers'])
+    assert.deepEqual(await keys('?limit=3'), ['transfers', 'transfers_links'])
   })
 })
 
@@ -140,6 +144,36 @@ describe('an accept', () => {
     assert.deepEqual(moves.map(({ to }) => String(to)).toSorted(), [tenant.projectId, rival.projectId].toSorted())
     assert.equal(sandbox.cloud.volumes.get(id)?.projectId, moves.at(-1)?.to)
     assert.deepEqual(await used(cloud), [1, 1])
+  })
+
+  it('that began before the transfer was deleted succeeds all the same up to Newton', async t => {
+    const { sandbox, clock, pool, tenant } = await aCloud(t, { release: 'newton' })
+    const { id } = await pool.create()
+    const transfer = await pool.arm(id)
+    sandbox.cloud.delays = { ...sandbox.cloud.delays, ...racing }
+    const accepting = tenant.accept(transfer)
+    await clock.asleep(1)
+    assert.equal((await pool.call('DELETE', `${pool.transfersPath}/${transfer.id}`)).status, 202)
+    assert.equal((await pool.get(`/volumes/${id}`)).volume.status, 'available')
+    await clock.advance(500)
+    assert.equal((await accepting).status, 202)
+    assert.equal((await tenant.get(`/volumes/${id}`)).volume.status, 'available')
+  })
+
+  it('of a second transfer after the first moved the volume counts it once', async t => {
+    const cloud = await aCloud(t)
+    const { pool, tenant, rival, admin } = cloud
+    const { id } = await pool.create()
+    const [first, second] = [await pool.arm(id), await rearmed()]
+    assert.equal((await tenant.accept(first)).status, 202)
+    await admin.action(id, 'os-reset_status', { status: 'awaiting-transfer' })
+    assert.equal((await rival.accept(second)).status, 202)
+    assert.deepEqual(await used(cloud), [0, 1])
+
+    async function rearmed(): Promise<Body> {
+      await admin.action(id, 'os-reset_status', { status: 'available' })
+      return await pool.arm(id)
+    }
   })
 
   it('beside another finds nothing from Ocata on', async t => {

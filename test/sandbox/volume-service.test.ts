@@ -105,6 +105,15 @@ describe('while cinder-volume is down', () => {
     }
   })
 
+  it('an accept is done where it comes back within that minute', async t => {
+    const { sandbox, clock, tenant, transfer } = await down(t, 'latest')
+    const accepting = tenant.accept(transfer)
+    await clock.asleep(1)
+    sandbox.cloud.volumeService.start()
+    await clock.advance(60_000)
+    assert.equal((await accepting).status, 202)
+  })
+
   it('deletions and extensions wait', async t => {
     const cloud = await aCloud(t)
     const [{ id: shrunk }, { id: grown }] = [await cloud.pool.create(), await cloud.pool.create()]

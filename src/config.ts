@@ -66,6 +66,8 @@ export const ConfigSchema = Type.Object(
         shutdown_seconds: Seconds(20),
         claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 }),
         allowed_hosts: Type.Array(Type.String({ maxLength: 255, pattern: HOSTNAME }), { default: [] }),
+        trusted_proxies: Type.Array(Type.String(), { default: [] }),
+        keep_alive_seconds: Seconds(72),
         rate_limit: Type.Optional(Type.Object({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict))
       },
       section

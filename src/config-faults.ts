@@ -77,6 +77,13 @@ const TYPES: Record<string, string> = {
   string: 'a text; put quotes around it'
 }
 
+/** The same, of a problem found elsewhere that begins with its key. */
+export function withVariable(problem: string, variables: ReadonlyMap<string, string>): string {
+  const [path = ''] = problem.split(':', 1)
+  const variable = variables.get(path)
+  return variable ? problem.replace(path, `${path} (from ${variable})`) : problem
+}
+
 /** A name or an address alone, an IPv6 one with brackets or without. */
 export const HOSTNAME = '^([\\w.-]+|\\[[0-9a-fA-F:.]+\\]|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$'
 
@@ -88,7 +95,7 @@ const PATTERNS: Record<string, string> = {
 }
 
 /** Whether the schema found nothing wrong at a path, above it or below it. */
-type IsSound = (path: string) => boolean
+export type IsSound = (path: string) => boolean
 
 export function soundness(errors: readonly ErrorObject[]): IsSound {
   // What is unknown is no fault of what is beside it.

@@ -2,7 +2,17 @@ import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { type Static, Type } from 'typebox'
 import { parseDocument } from 'yaml'
-import { ConfigError, explain, explainYaml, HOSTNAME, inconsistencies, isRecord, soundness } from './config-faults.ts'
+import {
+  ConfigError,
+  explain,
+  explainYaml,
+  HOSTNAME,
+  type IsSound,
+  inconsistencies,
+  isRecord,
+  soundness,
+  withVariable
+} from './config-faults.ts'
 import { PURGES } from './pool/stores.ts'
 import { oneOf } from './schema.ts'
 
@@ -147,8 +157,8 @@ export { ConfigError }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Finds what is wrong beyond the file itself, such as a login that is incomplete; asked only if its sections are sound. */
-type FurtherCheck = (config: Config) => readonly string[]
+/** Finds what is wrong beyond the file itself, such as a login that is incomplete; may look only at sections that are sound. */
+type FurtherCheck = (config: Config, isSound: IsSound) => readonly string[]
 
 /** Reads a YAML file; environment variables beat it. Throws a ConfigError that names all that is wrong at once. */
 export function readConfig(file: string, env: Environment, further?: FurtherCheck): Config {
@@ -189,7 +199,7 @@ export function parseConfig(document: unknown, env: Environment, source: string,
     ...errors.map(error => explain(error, fromEnvironment)),
     ...inconsistencies(filled, isSound),
     ...later,
-    ...(isSound('openstack') && isSound('secret_file') ? (further?.(filled) ?? []) : [])
+    ...(further?.(filled, isSound) ?? []).map(problem => withVariable(problem, fromEnvironment))
   ]
   if (problems.length > 0 || !isWhole) throw new ConfigError(source, problems)
   for (const pool of filled.pools) pool.type = pool.type.toLowerCase()

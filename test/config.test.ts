@@ -35,7 +35,7 @@ const problems = (document: object, env: Record<string, string> = {}): readonly 
 
 /** As a service that is about to start reads it: with its login and its secret. */
 const startProblems = (document: object, env: Record<string, string> = {}): readonly string[] =>
-  problemsOf(() => parseConfig(document, env, 'the test', config => serviceProblems(config, env)))
+  problemsOf(() => parseConfig(document, env, 'the test', (config, isSound) => serviceProblems(config, env, isSound)))
 
 function aFile(t: TestContext, text: string, name = 'config.yaml'): string {
   const folder = mkdtempSync(join(tmpdir(), 'config-'))
@@ -359,7 +359,7 @@ describe('a file', () => {
     'access: { tokens: [ { name: a, sha256: hunter2, role: service } ] }'
   ])('never has a secret repeated in what is wrong with it: %s', (text, t) => {
     const file = aFile(t, `${text}\n`)
-    const found = problemsOf(() => readConfig(file, {}, config => serviceProblems(config, {})))
+    const found = problemsOf(() => readConfig(file, {}, (config, isSound) => serviceProblems(config, {}, isSound)))
     assert.notDeepEqual(found, [])
     assert.doesNotMatch(found.join('\n'), /hunter2/)
   })

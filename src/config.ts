@@ -53,7 +53,7 @@ const OpenstackSchema = Type.Object(
     auth_type: Type.Optional(Name),
     auth: Type.Optional(Type.Record(Type.String(), Type.String())),
     region_name: Type.Optional(Name),
-    interface: oneOf(['public', 'internal', 'admin'], 'public'),
+    interface: Type.Optional(oneOf(['public', 'internal', 'admin'])),
     cacert: Type.Optional(Name),
     cert: Type.Optional(Name),
     key: Type.Optional(Name),

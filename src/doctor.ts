@@ -3,28 +3,30 @@ import { join } from 'node:path'
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { createLog } from './log.ts'
-import { type DatabaseFacts, examine } from './operations/examine.ts'
-import type { Finding } from './pool/examination.ts'
+import { type Examination, examine } from './operations/examine.ts'
+import type { DatabaseFacts } from './operations/examined.ts'
+import { warning } from './pool/finding.ts'
 import { findSecret } from './secret.ts'
 import { addressOf, connectCloud, type ServiceOptions, type Stops, settingsOf } from './service.ts'
 import { openDatabase } from './store/database.ts'
 import { inspectDatabase } from './store/inspect.ts'
 
-export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env'> {
+export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env' | 'clock'> {
   /** Projects that disks are to go to. */
   readonly projectIds: readonly string[]
 }
 
 /** Looks at all that a configuration names, for `doctor`; makes and changes nothing. */
-export async function examineConfig({ config, env = process.env, projectIds }: ExamineOptions): Promise<Finding[]> {
+export async function examineConfig(options: ExamineOptions): Promise<Examination> {
+  const { config, env = process.env, clock = systemClock, projectIds } = options
   const stops: Stops = []
-  const cloud = connectCloud(config, env, systemClock, () => undefined)
+  const cloud = connectCloud(config, env, clock, () => undefined)
   stops.push(() => cloud.close())
   const tokenProjects = config.access.tokens.flatMap(({ project_id: id }) => id ?? [])
   const examined = {
     cloud,
     settings: settingsOf(config),
-    clock: systemClock,
+    clock,
     newId,
     callersAccept: config.access.mode === 'keystone',
     projectIds: [...new Set([...projectIds, ...(config.access.mode === 'token' ? tokenProjects : [])])],
@@ -32,7 +34,9 @@ export async function examineConfig({ config, env = process.env, projectIds }: E
     secret: findSecret(config.secret_file, env)
   }
   try {
-    return await examine(examined, { requestId: `req-${newId()}` })
+    const { cinder, findings } = await examine(examined, { requestId: `req-${newId()}` })
+    const warnings = cloud.warnings.map(({ found, advice }) => warning('configuration.login', found, advice))
+    return { cinder, findings: [...warnings, ...findings] }
   } finally {
     for (const end of stops.toReversed()) await end()
   }

@@ -6,7 +6,7 @@ import type { CloudState } from './http/views.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
-import { cloudSettings, settingsProblems } from './openstack/settings.ts'
+import { type CloudSettings, cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { checkState } from './operations/check-state.ts'
 import { type Deps, RUN_SECONDS, type Settings, type TickName } from './operations/deps.ts'
 import { LEASE_MS } from './operations/lease.ts'
@@ -77,6 +77,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const metrics = createMetrics(version)
   const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report), log)
   stops.push(() => cloud.close())
+  for (const warning of cloud.warnings) log.warn(warning, 'OpenStack settings will not work for long')
   const { db, tickDb } = await openStore(config, clock, log, stops)
   const endAligning = await clock.keepAligned(options.sharedTime ?? (() => databaseTime(tickDb)), log)
   stops.push(async () => endAligning())
@@ -204,7 +205,7 @@ export function connectCloud(
   clock: Clock,
   onRequest: (report: CloudRequest) => void,
   log?: Log
-): Cloud & CloudFacts & { close(): Promise<void>; state(): CloudState } {
+): Cloud & CloudFacts & { close(): Promise<void>; state(): CloudState; warnings: CloudSettings['warnings'] } {
   const settings = cloudSettings(config.openstack, env)
   let state: CloudState = { reachable: true, lastError: undefined }
   const openstack = connect({
@@ -223,7 +224,7 @@ export function connectCloud(
       state = { reachable: false, lastError: error instanceof Error ? error.message : String(error) }
       throw error
     })
-  return Object.assign(openstack, { pool, state: () => state })
+  return Object.assign(openstack, { pool, state: () => state, warnings: settings.warnings })
 }
 
 /** A refusal is an answer too; only the service's own login must not be refused, which `pool` sees. */

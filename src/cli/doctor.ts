@@ -1,5 +1,7 @@
 import { Command } from 'commander'
-import type { Finding } from '../pool/examination.ts'
+import { ConfigError } from '../config.ts'
+import type { Examination } from '../operations/examine.ts'
+import { type Finding, failed, groupOf } from '../pool/finding.ts'
 import { configOption, requireServiceConfig } from './config.ts'
 import { printJson } from './request.ts'
 import { printTable } from './table.ts'
@@ -11,16 +13,15 @@ interface Options {
 }
 
 const HELP = `
-It changes nothing, and runs every check that can be run:
-  database      reachable, writable, migrations (it runs none)
-  secret        where transfer keys are encrypted with it (it makes none)
-  login, roles  the service's user in the pool's project
-  microversion  Cinder new enough
-  snapshots     what matches images.snapshot_name, and what nearly does
-  image         each pool's, with its source volume
-  quota         room for all targets; limits.budget_gib
-  volumes       what carries this deployment's metadata
-  handover      where disks can go; with --project-id, role and quota there
+It changes nothing, and runs every check that can be run, in groups:
+  configuration  what the file says, and where the secret is (it makes none)
+  database       reachable, writable, migrations (it runs none), its clock
+  login          the service's user in the pool's project, Keystone's clock
+  cloud          Cinder's release and what follows from it
+  pools          snapshots and what nearly matches images.snapshot_name, each pool's
+                 image, quota and limits.budget_gib for all targets, volumes
+  hand-over      where disks can go; with --project-id, role and quota there
+docs/operations.md explains each check under its id, which does not change.
 
 Exit codes: 0 all would work (there may be warnings), 1 something would not, 2 wrong usage or configuration.`
 
@@ -31,28 +32,67 @@ export function doctorCommand(): Command {
     .description('check a configuration against its database and cloud, without changing anything')
     .addOption(configOption())
     .option('--project-id <id>', 'also check that disks can go to this project; may be repeated', collect, [])
-    .option('--json', 'the findings as JSON')
+    .option('--json', 'the checks as JSON; a wrong configuration too')
     .addHelpText('after', HELP)
-    .action(async ({ config: file, projectId, json }: Options) => {
-      const config = await requireServiceConfig(file, process.env)
-      const { examineConfig } = await import('../doctor.ts')
-      const findings = await examineConfig({ config, projectIds: projectId })
-      const ok = findings.every(({ verdict }) => verdict !== 'failed')
-      if (json) printJson({ ok, findings })
-      else printFindings(findings)
-      if (!ok) process.exitCode = 1
+    .action(async (options: Options) => {
+      const print = options.json ? printAsJson : printAsTable
+      const examination = await examineFile(options)
+      print(examination)
+      if (!isOk(examination)) process.exitCode = examination.isWrongConfiguration ? 2 : 1
     })
 }
 
-function printFindings(findings: readonly Finding[]): void {
+interface Result extends Examination {
+  readonly isWrongConfiguration?: true
+}
+
+async function examineFile({ config: file, projectId, json }: Options): Promise<Result> {
+  try {
+    const config = await requireServiceConfig(file, process.env)
+    const { examineConfig } = await import('../doctor.ts')
+    return await examineConfig({ config, projectIds: projectId })
+  } catch (error) {
+    if (!json || !(error instanceof ConfigError)) throw error
+    const findings = error.problems.map(problem =>
+      failed('configuration.file', problem, 'correct it and run this again')
+    )
+    return { cinder: undefined, findings, isWrongConfiguration: true }
+  }
+}
+
+const isOk = ({ findings }: Examination): boolean => findings.every(({ verdict }) => verdict !== 'failed')
+
+/** The names are public, as the ids are: docs/operations.md. */
+function printAsJson(examination: Examination): void {
+  const { cinder, findings } = examination
+  const checks = findings.map(({ id, os, type, projectId, snapshotId, verdict, found, advice }) => {
+    return { id, group: groupOf(id), os, type, project_id: projectId, snapshot_id: snapshotId, verdict, found, advice }
+  })
+  printJson({ ok: isOk(examination), release: releaseView(cinder), checks })
+}
+
+function releaseView(cinder: Examination['cinder']) {
+  if (!cinder) return null
+  const { release, askedMinor } = cinder
+  if (askedMinor === undefined) return { name: null, microversion_max: null, microversion: null } // It is at /v2.
+  return { name: release.name, microversion_max: `3.${release.highestMinor}`, microversion: `3.${askedMinor}` }
+}
+
+/** An empty line before each group. */
+function printAsTable({ findings }: Examination): void {
   printTable(
     ['CHECK', 'RESULT', 'FOUND, AND WHAT TO DO'],
-    findings.map(({ check, verdict, found, advice }) => [
-      check,
-      verdict === 'failed' ? 'FAILED' : verdict,
-      (advice ? `${found} -> ${advice}` : found).replace(/\s+/g, ' ')
-    ])
+    findings.flatMap((finding, index) => {
+      const before = findings[index - 1]
+      return before && groupOf(before.id) !== groupOf(finding.id) ? [[], rowOf(finding)] : [rowOf(finding)]
+    })
   )
   const count = (wanted: string): number => findings.filter(({ verdict }) => verdict === wanted).length
   process.stdout.write(`\n${count('failed')} failed, ${count('warning')} warnings, ${count('skipped')} skipped\n`)
 }
+
+const rowOf = ({ id, os, type, projectId, verdict, found, advice }: Finding): string[] => [
+  [id, os, type, projectId].filter(part => part !== undefined).join(' '),
+  verdict === 'failed' ? 'FAILED' : verdict,
+  (advice ? `${found} -> ${advice}` : found).replace(/\s+/g, ' ')
+]

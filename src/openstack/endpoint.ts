@@ -1,4 +1,5 @@
 import { CloudError } from '../pool/errors.ts'
+import { MINOR_WANTED } from '../pool/release.ts'
 import { chosenUrl } from './catalog.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
@@ -7,7 +8,6 @@ import { type Keystone, type Token, withRenewal } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
 import { orAborted, Shared } from './waiting.ts'
 
-const WANTED_MINOR = 60
 /** The last microversion at which Cinder filters lists by what it was built with, and not by a file of the operator's. */
 export const BUILT_IN_FILTERS_MINOR = 30
 
@@ -132,7 +132,7 @@ function readHighestMinor(body: Fields): number {
 }
 
 function minorOf(highest: number, pinned: number | undefined, cinder: string): number {
-  if (pinned === undefined) return Math.min(highest, WANTED_MINOR)
+  if (pinned === undefined) return Math.min(highest, MINOR_WANTED)
   if (pinned <= highest) return pinned
   const offered = highest === 0 ? '3.0 only' : `3.0 to 3.${highest}`
   const asked = `openstack.volume_api_version (or OS_VOLUME_API_VERSION) asks for 3.${pinned}`

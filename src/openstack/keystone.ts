@@ -4,6 +4,7 @@ import { type CatalogEndpoint, toCatalog } from './catalog.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { Http, LimitedCall, Request } from './http.ts'
+import { endOf, type Login, loginBody, secretOf } from './login.ts'
 import type { CloudSettings } from './settings.ts'
 import { orAborted, Shared } from './waiting.ts'
 
@@ -88,6 +89,11 @@ export class Keystone {
     })
   }
 
+  /** By a token that is issued for this and not used: a proxy in front of Keystone would put its own time into a header. */
+  async time(call: LimitedCall): Promise<Date> {
+    return await this.#http.ask(this.#loginRequest('own'), call, body => body.object('token').time('issued_at'))
+  }
+
   /** What Keystone says of one token when it is shown another. */
   async describe<T>(shown: string, subject: string, call: LimitedCall, read: (token: Fields) => T): Promise<T> {
     const request: Request = {
@@ -126,16 +132,7 @@ export class Keystone {
     return this.#logins.join(keyOf(scope), () =>
       this.#http
         .within({ requestId }, async call => {
-          const { login } = this.#settings
-          const request: Request = {
-            service: 'keystone',
-            operation: 'token_issue',
-            method: 'POST',
-            url: `${this.#settings.authUrl}/auth/tokens`,
-            body: { auth: this.#credentials(scope) },
-            idempotent: true,
-            secrets: [login.kind === 'password' ? login.password : login.secret]
-          }
+          const request = this.#loginRequest(scope)
           const askedAt = this.#clock.monotonicMs()
           return await this.#http.ask(request, call, (body, answer) => {
             const token = body.object('token')
@@ -143,21 +140,29 @@ export class Keystone {
           })
         })
         .catch((error: unknown) => {
-          throw refusalOf(scope, error)
+          throw refusalOf(scope, error, this.#settings.login)
         })
     )
   }
 
+  #loginRequest(scope: Scope): Request {
+    const { login, authUrl } = this.#settings
+    return {
+      service: 'keystone',
+      operation: 'token_issue',
+      method: 'POST',
+      url: `${authUrl}/auth/tokens`,
+      body: { auth: this.#credentials(scope) },
+      idempotent: true,
+      secrets: [secretOf(login)]
+    }
+  }
+
   #credentials(scope: Scope): unknown {
     const { login } = this.#settings
-    if (login.kind === 'password') {
-      const { user, password } = login
-      const identity = { methods: ['password'], password: { user: { ...user, password } } }
-      return { identity, scope: scope === 'own' ? login.scope : { project: { id: scope.projectId } } }
-    }
-    if (scope !== 'own') throw boundToOneProject(scope.projectId)
-    const { credential, secret } = login
-    return { identity: { methods: ['application_credential'], application_credential: { ...credential, secret } } }
+    if (scope === 'own') return loginBody(login)
+    if (login.kind === 'application_credential') throw boundToOneProject(scope.projectId)
+    return loginBody(login, { project: { id: scope.projectId } })
   }
 
   /** Counts from our own clock, so that it need not agree with Keystone's. */
@@ -177,12 +182,14 @@ export class Keystone {
  * Of a login, so that nobody takes it for one of a caller's token, or, where Keystone does not find an application credential
  * or a trust that was deleted, for a volume's being gone.
  */
-function refusalOf(scope: Scope, error: unknown): unknown {
+function refusalOf(scope: Scope, error: unknown, login: Login): unknown {
   if (!(error instanceof CloudError && isCloudError(error, 'unauthenticated', 'not_found'))) return error
   const { message, status } = error
-  return scope === 'own'
-    ? new CloudError('login_refused', `The service's own login is refused. ${message}`, { status, cause: error })
-    : new CloudError('project_refused', message, { status, cause: error })
+  if (scope !== 'own') return new CloudError('project_refused', message, { status, cause: error })
+  const end = endOf(login)
+  const advice = end ? ` Note that ${end.found}: ${end.advice}.` : ''
+  const words = `The service's own login is refused. ${message}${advice}`
+  return new CloudError('login_refused', words, { status, cause: error })
 }
 
 /**

@@ -98,6 +98,10 @@ export class OpenStack implements Cloud, CloudFacts {
     return await this.#http.within(call, limited => this.#keystone.projects(limited))
   }
 
+  async keystoneTime(call: Call): Promise<Date> {
+    return await this.#http.within(call, limited => this.#keystone.time(limited))
+  }
+
   /** To be called once no operation is under way any more; cuts the connections. */
   async close(): Promise<void> {
     await this.#http.close()

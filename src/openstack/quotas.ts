@@ -41,7 +41,7 @@ function toQuotaOfLimits(body: Fields): Quota {
   return quotaWith(known.map(([name, limit, used]) => [name, roomOf(body.number(limit), body.number(used))] as const))
 }
 
-const roomOf = (limit: number, used: number): number | undefined => (limit < 0 ? undefined : Math.max(0, limit - used))
+const roomOf = (limit: number, used: number): number | undefined => (limit < 0 ? undefined : limit - used)
 
 function quotaWith(rooms: readonly (readonly [string, number | undefined])[]): Quota {
   return new Map(rooms.flatMap(([name, room]) => (room === undefined ? [] : [[name, room] as const])))

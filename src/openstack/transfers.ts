@@ -42,13 +42,15 @@ export class CinderTransfers implements Transfers {
     await this.#cinder.order(request, call)
   }
 
-  async delete(transferId: string, call: Call): Promise<void> {
+  async delete(transferId: string, call: Call): Promise<boolean> {
     const request = (endpoint: Endpoint) =>
       ({ operation: 'transfer_delete', method: 'DELETE', path: pathAt(endpoint, transferId) }) as const
     try {
       await this.#cinder.order(request, call)
+      return true
     } catch (error) {
       if (!isCloudError(error, 'not_found')) throw error
+      return false
     }
   }
 

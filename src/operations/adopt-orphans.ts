@@ -113,7 +113,8 @@ function fits(deps: Deps, volume: Volume, stock: StoredStock, image: Image | und
   if (volume.status !== 'available' && volume.status !== 'awaiting-transfer') return false
   if (cannotMove(volume, deps.settings.handover)) return false
   const target = image && deps.settings.targets.find(one => samePool(one, image))
-  if (!image || !target || volume.sizeGib !== Math.max(target.sizeGib ?? 0, image.sizeGib)) return false
+  if (!image || !target || volume.volumeType !== image.volumeType) return false
+  if (volume.sizeGib !== Math.max(target.sizeGib ?? 0, image.sizeGib)) return false
   const held = stock.holdings.filter(
     holding => samePool(holding, target) && (isInFlight(holding) || isHeld(holding, image))
   )

@@ -14,7 +14,7 @@ export async function arm(
   return { id, sealedKey: deps.keyring.seal(authKey) }
 }
 
-/** Takes back whatever transfer waits for a volume, one with a lost key too: then nobody can accept it any more. */
+/** Takes back whatever transfers wait for a volume, those with a lost key too: then nobody can accept it any more. */
 export async function disarm(pool: Project, volumeId: string, call: Call): Promise<void> {
   for (const { id } of await pool.transfers.ofVolume(volumeId, call)) await pool.transfers.delete(id, call)
 }

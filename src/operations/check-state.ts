@@ -159,7 +159,7 @@ async function checkOne(deps: Deps, look: Look, spare: Spare): Promise<void> {
   if (volume && !isReserved && cannotMove(volume, deps.settings.handover)) {
     return fail(() => retireEncrypted(deps, known))
   }
-  switch (verdictOnCreating(volume)) {
+  switch (verdictOnCreating(spare, volume)) {
     case 'keep':
       if (look.overdue.has(spare)) fail(() => giveUp(deps, pool, known, volume, run))
       return

@@ -1,7 +1,7 @@
 import { type Claim, type ClaimRequest, type ClaimResult, differsFrom, fingerprintOf } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
-import { DEPLOYMENT_KEY } from '../pool/spare.ts'
+import { lacksItsName } from '../pool/verdict.ts'
 import type { Deps } from './deps.ts'
 import { destinationOf } from './destination.ts'
 import { refuseUnusable, resultOf, stillCreating } from './give-disk.ts'
@@ -114,7 +114,7 @@ async function answerAgain(
   requireSameDisk(request, claim)
   if (claim.source === 'existing') refuseUnusable(claim, volume)
   // Settled by a reconcile that could not see it, after it was moved and before it was renamed.
-  if (claim.source === 'pool' && volume.metadata[DEPLOYMENT_KEY] === deps.settings.deployment) {
+  if (claim.source === 'pool' && lacksItsName(volume, deps.settings.deployment)) {
     await completeName(deps, { destination, volumeId, claim, call })
   }
   return resultOf(claim, volume.status)

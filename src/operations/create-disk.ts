@@ -147,7 +147,7 @@ export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked
   const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
   for (let asked = justAsked; ; asked = false) {
     const volume = asked ? undefined : await pool.volumes.find(volumeId, call)
-    const verdict = asked ? 'keep' : verdictOnCreating(volume)
+    const verdict = asked ? 'keep' : verdictOnCreating(spare, volume)
     if (verdict === 'stock' || verdict === 'rearm') return await handOverFinished(deps, work, spare)
     if (!asked && !volume && (await whereIs(handoverOf(work, spare))) === 'destination') {
       await requireItsOwn(deps, claim, spare)
@@ -190,7 +190,7 @@ export async function giveUp(
   call: Work['call']
 ): Promise<void> {
   const isLeft =
-    verdictOnCreating(volume) === 'drop'
+    verdictOnCreating(spare, volume) === 'drop'
       ? await deps.spares.drop(spare.id, spare.status)
       : await deps.spares.retireUnfinished(spare.id, deps.clock.now(), endOfArming(deps))
   if (!isLeft) return // Somebody else has done it, and noted why.
@@ -199,11 +199,14 @@ export async function giveUp(
   await notePoolFailure(deps, spare, `volume ${spare.volumeId} ${faultIn(spare, volume)}${fault ? `: ${fault}` : ''}`)
 }
 
-function faultIn({ createdAt }: Spare, volume: Volume | undefined): string {
+function faultIn(spare: Spare, volume: Volume | undefined): string {
   if (!volume) return 'is gone'
-  if (verdictOnCreating(volume) !== 'keep') return `is in status ${volume.status}`
+  if (volume.volumeType !== spare.volumeType) {
+    return `is of volume type "${volume.volumeType}", though "${spare.volumeType}" was asked for`
+  }
+  if (verdictOnCreating(spare, volume) !== 'keep') return `is in status ${volume.status}`
   return (
-    `has been in status ${volume.status} since ${createdAt.toISOString()}, and was given up. It is deleted when Cinder is ` +
+    `has been in status ${volume.status} since ${spare.createdAt.toISOString()}, and was given up. It is deleted when Cinder is ` +
     'done with it; where Cinder never is, an admin must reset its state to error'
   )
 }

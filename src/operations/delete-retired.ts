@@ -1,6 +1,7 @@
 import type { Call, Project } from '../pool/ports.ts'
+import { mayRecoverFromError } from '../pool/release.ts'
 import type { Spare } from '../pool/spare.ts'
-import { isOurs } from '../pool/verdict.ts'
+import { isOurs, patienceSeconds } from '../pool/verdict.ts'
 import { disarm } from './arm.ts'
 import { concurrently } from './concurrently.ts'
 import type { Deps } from './deps.ts'
@@ -35,10 +36,24 @@ async function deleteOne(deps: Deps, pool: Project, spare: Spare, call: Call): P
     await deps.spares.drop(id, 'retiring')
     return false
   }
-  if (volume.status === 'awaiting-transfer') await disarm(pool, volumeId, call)
+  if (volume.status === 'error' && (await mayRecover(deps, spare, call))) return false
+  if (volume.status === 'awaiting-transfer') await takeOutOfTransfer(pool, spare, volumeId, call)
   if (DELETABLE.has(volume.status)) await pool.volumes.delete(volumeId, call)
   else if (volume.status === 'error_deleting') deps.log.error(fields, 'volume not deleted: an admin must force it')
   return false
+}
+
+/** By its id where that is known: up to Rocky the way by the volume reads the list of all. */
+async function takeOutOfTransfer(pool: Project, { transfer }: Spare, volumeId: string, call: Call): Promise<void> {
+  if (transfer && (await pool.transfers.delete(transfer.id, call))) return
+  await disarm(pool, volumeId, call)
+}
+
+/** Deleted too early, it would be made behind our back, and its image in Ceph belong to nobody. */
+async function mayRecover({ clock, cloud }: Deps, { createdAt, availableAt }: Spare, call: Call): Promise<boolean> {
+  if (availableAt) return false // It was made long ago, and failed since.
+  const seconds = (clock.now().getTime() - createdAt.getTime()) / 1000
+  return seconds < patienceSeconds() && mayRecoverFromError(await cloud.release(call))
 }
 
 /** Cinder refuses all others: those on their way are looked at again by the next tick. */

@@ -1,13 +1,21 @@
 import { CloudError } from '../pool/errors.ts'
-import { type Finding, failed, few, judgeRoles, ok, warning } from '../pool/examination.ts'
+import { judgeRoles } from '../pool/examination.ts'
+import { type Check, type Finding, failed, few, ok, warning } from '../pool/finding.ts'
 import type { Call, Project } from '../pool/ports.ts'
+import type { Release } from '../pool/release.ts'
 import { attempt } from './attempt.ts'
-import type { Examined } from './examine.ts'
+import type { Examined } from './examined.ts'
 
-const CHECK = 'handover'
+const CHECK = 'hand-over.reach'
+
+/** Where disks come from. `release` undefined: Cinder could not be asked. */
+interface Source {
+  readonly pool: Project
+  readonly release: Release | undefined
+}
 
 /** Whether a transfer could be accepted, as far as that shows without making one: by who may log in where, and as what. */
-export async function examineHandover(examined: Examined, pool: Project, call: Call): Promise<Finding[]> {
+export async function examineHandover(examined: Examined, source: Source, call: Call): Promise<Finding[]> {
   const { settings, callersAccept } = examined
   if (settings.handover === 'rename') {
     const advice = settings.prearm ? 'claims.prearm has no effect with it' : ''
@@ -15,9 +23,9 @@ export async function examineHandover(examined: Examined, pool: Project, call: C
   }
   const how = settings.prearm ? 'each transfer is made ahead of time' : 'a claim makes its transfer itself'
   const projects = []
-  for (const projectId of examined.projectIds) projects.push(await examineProject(examined, pool, projectId, call))
+  for (const projectId of examined.projectIds) projects.push(await examineProject(examined, source, projectId, call))
   if (projects.length > 0) return [ok(CHECK, how), ...projects]
-  return [await examineReach(callersAccept, how, () => examined.cloud.projects(call), pool)]
+  return [await examineReach(callersAccept, how, () => examined.cloud.projects(call), source.pool)]
 }
 
 /** Without a project to try: which ones the service's user reaches by itself. */
@@ -43,8 +51,13 @@ async function examineReach(
   return warning(CHECK, `${found}, and callers bring no Keystone token`, remedy)
 }
 
-async function examineProject(examined: Examined, pool: Project, projectId: string, call: Call): Promise<Finding> {
-  const check = `project ${projectId}`
+async function examineProject(
+  examined: Examined,
+  { pool, release }: Source,
+  projectId: string,
+  call: Call
+): Promise<Finding> {
+  const check: Check = { id: 'hand-over.project', projectId }
   if (projectId === pool.id) return ok(check, "the pool's own: a claim only renames there")
   const project = await attempt(() => examined.cloud.project(projectId, call))
   if (project instanceof Error) {
@@ -55,7 +68,7 @@ async function examineProject(examined: Examined, pool: Project, projectId: stri
       : 'see that Keystone can be reached'
     return failed(check, `the service's user cannot log in there: ${project.message}`, advice)
   }
-  const roles = judgeRoles(check, project.roles, `project ${projectId}`)
+  const roles = judgeRoles(check, project.roles, `project ${projectId}`, release)
   if (roles.verdict !== 'ok') return roles
   const quota = await attempt(() => project.volumes.quota(call))
   if (quota instanceof Error)

@@ -1,6 +1,7 @@
 import type { Claim } from '../pool/claim.ts'
 import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call, Project, Volume } from '../pool/ports.ts'
+import { mayAcceptTwice } from '../pool/release.ts'
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import { isInHand, isOurs, verdictOnAvailable } from '../pool/verdict.ts'
 import { arm, disarm } from './arm.ts'
@@ -191,7 +192,7 @@ async function extensionFailed({ pool, volumeId, call }: Handover, sizeGib: numb
   return new PoolError('cloud_error', `Cinder could not extend a disk to ${sizeGib} GiB: ${words}`)
 }
 
-/** Tries of one accept whose outcome is unclear. The same key serves for all of them: it works at most once. */
+/** Tries of one accept whose outcome is unclear. The same key serves for all of them: it works at most once, since Ocata. */
 const ACCEPT_TRIES = 2
 
 /**
@@ -216,7 +217,8 @@ export async function accept(deps: Deps, handover: Handover, { waiting }: Prepar
       if (place === 'destination') return
       if (place === 'nowhere') throw new UnfitSpare(`volume ${handover.volumeId} is gone`, { cause: error })
       if (unclear === 0) throw (await hiddenType(handover, waiting.transferId, error)) ?? unfitIfRefused(error)
-      if (!error.mayHaveActed || unclear === ACCEPT_TRIES) throw unsettled(error.message)
+      const isLast = unclear === ACCEPT_TRIES || (error.mayStillAct && mayAcceptTwice(await deps.cloud.release(call)))
+      if (!error.mayHaveActed || isLast) throw unsettled(error.message)
     }
   }
 }
@@ -258,8 +260,7 @@ async function hiddenType(
   { code, message }: CloudError
 ): Promise<PoolError | undefined> {
   if (code !== 'not_found') return undefined
-  const waits = await pool.transfers.ofVolume(volumeId, call)
-  if (!waits.some(({ id }) => id === transferId)) return undefined
+  if ((await pool.transfers.find(transferId, call))?.volumeId !== volumeId) return undefined
   return typeHidden(claim, spare.volumeType, message)
 }
 

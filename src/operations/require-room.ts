@@ -56,9 +56,10 @@ export const typeHidden = ({ projectId }: Claim, volumeType: string, why = ''): 
   )
 
 function noRoom({ projectId }: Claim, [name, need]: [string, number], quota: Quota): PoolError {
+  const left = Math.max(0, quota.get(name) ?? 0)
   return new PoolError(
     'quota_exceeded',
-    `Project ${projectId} has no quota left for this disk: it takes ${need} of ${name}, and ${quota.get(name)} are left. ` +
+    `Project ${projectId} has no quota left for this disk: it takes ${need} of ${name}, and ${left} are left. ` +
       'Raise its quota or delete disks, then claim again.'
   )
 }

@@ -149,9 +149,8 @@ async function lookAt(deps: Deps, review: Review, spare: Spare): Promise<boolean
   const volume = await pool.volumes.find(volumeId, run)
   let verdict = verdictOn(deps, review, spare, volume)
   if (verdict === 'keep' && transfer) {
-    const waiting = await pool.transfers.ofVolume(volumeId, run)
     // Two that armed it at once: the transfer that waits is the other one's.
-    if (!waiting.some(({ id }) => id === transfer.id)) verdict = 'rearm'
+    if ((await pool.transfers.find(transfer.id, run))?.volumeId !== volumeId) verdict = 'rearm'
   }
   return await carryOut(deps, spare, volumeId, verdict, volume?.status ?? 'gone')
 }

@@ -1,5 +1,6 @@
 import { CloudError, PoolError } from '../pool/errors.ts'
-import { DEPLOYMENT_KEY, type Spare } from '../pool/spare.ts'
+import type { Spare } from '../pool/spare.ts'
+import { lacksItsName } from '../pool/verdict.ts'
 import type { Deps } from './deps.ts'
 import { accept, type Handover, lookAt, needsExtension, rename, unsettled, waitingTransfer } from './hand-over.ts'
 import { requireLease } from './lease.ts'
@@ -31,8 +32,8 @@ function worse(refusal: unknown, failure: unknown): unknown {
 }
 
 /**
- * Cinder has moved the volume before it was renamed, or it is not known whether it was: then it carries our metadata still. What
- * does not succeed now is done by the claim's next repeat.
+ * For where Cinder has moved the volume before it was renamed, or it is not known whether it was. What does not succeed now is
+ * done by the claim's next repeat.
  */
 export async function completeName(
   deps: Deps,
@@ -40,7 +41,7 @@ export async function completeName(
 ): Promise<void> {
   try {
     const volume = await destination.volumes.find(volumeId, call)
-    if (volume?.metadata[DEPLOYMENT_KEY] !== deps.settings.deployment) return
+    if (!volume || !lacksItsName(volume, deps.settings.deployment)) return
     await destination.volumes.update(volumeId, { name: claim.name, metadata: {} }, call)
   } catch (error) {
     if (!(error instanceof CloudError)) throw error

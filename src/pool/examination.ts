@@ -1,57 +1,80 @@
+import { type Check, type Finding, failed, few, ok, plural, skipped, warning } from './finding.ts'
 import { compareVersions, ENCRYPTED, type IgnoredSnapshot, type Image, NO_MATCH, snapshotIdsOf } from './image.ts'
-import type { Quota, Snapshot, Volume } from './ports.ts'
-import { type PoolTarget, resourcesOf } from './replenishment.ts'
+import { CLOCKS_APART_SECONDS } from './lease.ts'
+import type { Snapshot, Volume } from './ports.ts'
+import { anyRoleWrites, type Release } from './release.ts'
+import type { PoolTarget } from './replenishment.ts'
 import { type PoolName, samePool } from './spare.ts'
 
-export const VERDICTS = ['ok', 'warning', 'failed', 'skipped'] as const
-export type Verdict = (typeof VERDICTS)[number]
-
-/** One line of `spare-pool doctor`. */
-export interface Finding {
-  readonly check: string
-  readonly verdict: Verdict
-  readonly found: string
-  /** What to do about it; empty where nothing is to be done. */
-  readonly advice: string
+/** Another clock's time, and this machine's before it was asked and after it had answered. */
+export interface ClockReading {
+  readonly askedAt: Date
+  readonly time: Date
+  readonly answeredAt: Date
 }
 
-export const ok = (check: string, found: string, advice = ''): Finding => ({ check, verdict: 'ok', found, advice })
-export const warning = (check: string, found: string, advice: string): Finding => ({
-  check,
-  verdict: 'warning',
-  found,
-  advice
-})
-export const failed = (check: string, found: string, advice: string): Finding => ({
-  check,
-  verdict: 'failed',
-  found,
-  advice
-})
-export const skipped = (check: string, found: string): Finding => ({ check, verdict: 'skipped', found, advice: '' })
+/** How far the other clock is ahead for certain: it was read at some moment between question and answer. */
+export function secondsAhead({ askedAt, time, answeredAt }: ClockReading): number {
+  const [least, most] = [time.getTime() - answeredAt.getTime(), time.getTime() - askedAt.getTime()]
+  return (least > 0 ? least : Math.min(0, most)) / 1000
+}
 
-const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
+const SET_BOTH = 'set both machines by one time server (NTP)'
 
-/** A list that is short enough for a line. */
-export const few = (names: readonly string[], max = 10): string =>
-  names.slice(0, max).join(', ') + (names.length > max ? ` and ${names.length - max} more` : '')
+export function judgeDatabaseClock(reading: ClockReading): Finding {
+  const advice = `${SET_BOTH}: the service goes by the database's, but its ticks fall due, and its log is written, by this machine's`
+  return judgeClock('database.clock', "the database's", reading, () => advice)
+}
+
+export function judgeKeystoneClock(reading: ClockReading): Finding {
+  const costs = (seconds: number): string =>
+    seconds > 0
+      ? "a caller's token may be let in for up to five minutes after it has expired"
+      : "a caller's token is looked up anew with each request before it has expired"
+  return judgeClock('login.clock', "Keystone's", reading, seconds => `${SET_BOTH}: ${costs(seconds)}`)
+}
+
+function judgeClock(
+  check: 'database.clock' | 'login.clock',
+  whose: string,
+  reading: ClockReading,
+  advice: (seconds: number) => string
+): Finding {
+  const seconds = secondsAhead(reading)
+  if (Math.abs(seconds) <= CLOCKS_APART_SECONDS) {
+    return ok(check, `${whose} clock and this machine's are not more than ${CLOCKS_APART_SECONDS} s apart`)
+  }
+  const apart = `${Math.round(Math.abs(seconds))} s ${seconds > 0 ? 'ahead of' : 'behind'} this machine's`
+  return warning(check, `${whose} clock is ${apart}`, advice(seconds))
+}
 
 /** In the pool's project: works, but a member can do no harm elsewhere, whatever happens. */
-export function judgePoolRoles(check: string, roles: readonly string[]): Finding {
-  const where = "the pool's project"
-  if (!roles.includes('admin')) return judgeRoles(check, roles, where)
+export function judgePoolRoles(roles: readonly string[], release: Release | undefined): Finding {
+  const [check, where] = ['login.roles', "the pool's project"] as const
+  if (!roles.includes('admin')) return judgeRoles({ id: check }, roles, where, release)
   const advice =
     "give the service's user the role member there instead: Cinder lets an admin change every project's volumes, so the " +
     'service looks once more before each change, and hands over in one step less at a time'
   return warning(check, `in ${where}: ${roles.join(', ')}`, advice)
 }
 
-/** Which roles let a user make, rename and hand over volumes. Policies older than Xena's take any role. */
-export function judgeRoles(check: string, roles: readonly string[], where: string): Finding {
+/** Which roles let a user make, rename and hand over volumes. `release` undefined: Cinder could not be asked. */
+export function judgeRoles(
+  check: Check,
+  roles: readonly string[],
+  where: string,
+  release: Release | undefined
+): Finding {
   const found = `in ${where}: ${roles.join(', ') || 'none'}`
   const advice = `give the service's user the role member in ${where}`
-  if (roles.includes('member') || roles.includes('admin')) return ok(check, found)
-  if (roles.every(role => role === 'reader')) return failed(check, found, advice)
+  const has = (name: string): boolean => roles.some(role => role.toLowerCase() === name)
+  if (has('member') || has('admin')) return ok(check, found)
+  const isReader = roles.every(role => role.toLowerCase() === 'reader')
+  if (roles.length > 0 && release && anyRoleWrites(release)) {
+    const later = `${advice}: Cinder lets any role write up to Wallaby, and refuses a reader from Xena on`
+    return isReader ? warning(check, found, later) : ok(check, found)
+  }
+  if (isReader) return failed(check, found, advice)
   return warning(
     check,
     found,
@@ -69,6 +92,8 @@ export interface ImageFacts {
   readonly inTable: readonly Image[] | undefined
   readonly snapshots: readonly Snapshot[]
   readonly ignored: readonly IgnoredSnapshot[]
+  /** Snapshots whose source volume is encrypted, where disks are handed over by transfer. */
+  readonly encrypted: ReadonlySet<string>
 }
 
 /** The image that a pool's spares would be made from now. */
@@ -79,21 +104,23 @@ export function imageOf(pool: PoolName, { source, inCinder, inTable = [] }: Imag
   return source === 'os_table' ? known : (known ?? found)
 }
 
+export const checkOf = ({ os, type }: PoolName): Check => ({ id: 'pools.image', os, type })
+
 export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
-  const check = `image ${pool.os} ${pool.type}`
+  const check = checkOf(pool)
   if (facts.source === 'os_table' && !facts.inTable) return skipped(check, 'table os could not be read')
   const image = imageOf(pool, facts)
   if (!image) return failed(check, 'no image', adviceWithoutImage(pool, facts))
   const snapshot = facts.snapshots.find(({ id }) => id === image.snapshotId)
   const replicas =
     image.replicaSnapshotIds.length > 0 ? ` and ${plural(image.replicaSnapshotIds.length, 'replica')}` : ''
-  const from = `version ${image.version}, ${image.sizeGib} GiB of ${image.volumeType}, from snapshot ${snapshot?.name ?? image.snapshotId}${replicas}`
+  const from = `version ${image.version}, ${image.sizeGib} GiB of ${image.volumeType || 'no volume type'}, from snapshot ${snapshot?.name ?? image.snapshotId}${replicas}`
   const found = facts.inCinder.find(one => samePool(one, pool))
   const sync = 'run `spare-pool sync`, which reads the snapshots again'
   if (snapshot?.status !== 'available') {
     return failed(check, `${from}, which is ${snapshot ? snapshot.status : 'no longer there'}`, sync)
   }
-  if (isEncrypted(image.snapshotId, facts)) return failed(check, `${from}, encrypted`, ENCRYPTED_ADVICE)
+  if (facts.encrypted.has(image.snapshotId)) return failed(check, `${from}, encrypted`, ENCRYPTED_ADVICE)
   if (found && !snapshotIdsOf(found).includes(image.snapshotId)) {
     const newer = compareVersions(found.version, image.version) > 0 ? 'newer' : 'other'
     return warning(check, `${from}; Cinder has a ${newer} one, version ${found.version}`, sync)
@@ -106,9 +133,6 @@ export function judgeImage(pool: PoolTarget, facts: ImageFacts): Finding {
 }
 
 const ENCRYPTED_ADVICE = `${ENCRYPTED}; then run \`spare-pool sync\``
-
-const isEncrypted = (snapshotId: string, { ignored }: ImageFacts): boolean =>
-  ignored.some(one => one.snapshotId === snapshotId && one.reason === ENCRYPTED)
 
 function adviceWithoutImage({ os, type }: PoolName, facts: ImageFacts): string {
   const found = facts.inCinder.find(image => samePool(image, { os, type }))
@@ -128,7 +152,7 @@ function adviceWithoutImage({ os, type }: PoolName, facts: ImageFacts): string {
 /** What the naming rule finds, and a line for each snapshot that is probably meant for us and is not used. */
 export function judgeSnapshots(facts: ImageFacts): Finding[] {
   const { rule, snapshots, ignored } = facts
-  const check = 'snapshots'
+  const check = 'pools.snapshots'
   const matching = snapshots.filter(({ name }) => rule.test(name))
   const found = `${matching.length} of ${plural(snapshots.length, 'snapshot')} match images.snapshot_name`
   const lost = ignored.filter(one => isLost(one, facts))
@@ -136,9 +160,10 @@ export function judgeSnapshots(facts: ImageFacts): Finding[] {
     matching.length > 0
       ? ok(check, found)
       : failed(check, found, `name one so that it matches ${rule.source}, or change images.snapshot_name`),
-    ...lost.map(({ name, reason }) => {
+    ...lost.map(({ snapshotId, name, reason }) => {
+      const unused: Check = { id: 'pools.unused-snapshot', snapshotId }
       const judge = reason === ENCRYPTED ? failed : warning
-      return judge(check, `"${name}" is not used: ${reason}`, 'mend it if it is meant for a pool, else leave it')
+      return judge(unused, `"${name}" is not used: ${reason}`, 'mend it if it is meant for a pool, else leave it')
     })
   ]
 }
@@ -153,7 +178,7 @@ function isLost({ snapshotId, name, reason }: IgnoredSnapshot, { rule, snapshots
 
 /** Volumes in the pool's project that carry this deployment's metadata. `rows`: what the database knows; undefined: unread. */
 export function judgeVolumes(deployment: string, ours: readonly Volume[], rows: number | undefined): Finding {
-  const check = 'volumes'
+  const check = 'pools.volumes'
   const counts = new Map<string, number>()
   for (const { status } of ours) counts.set(status, (counts.get(status) ?? 0) + 1)
   const statuses = [...counts].map(([status, count]) => `${count} ${status}`).join(', ')
@@ -174,50 +199,4 @@ export function judgeVolumes(deployment: string, ours: readonly Volume[], rows: 
   return broken.length > 0
     ? warning(check, found, 'see why Cinder failed; the service deletes these itself')
     : ok(check, found)
-}
-
-export interface QuotaFacts {
-  readonly targets: readonly PoolTarget[]
-  /** The pool's image, where it has one. */
-  readonly imageOf: (pool: PoolName) => Image | undefined
-  readonly ours: readonly Pick<Volume, 'volumeType' | 'sizeGib'>[]
-  /** What the project may still have. */
-  readonly quota: Quota
-  readonly budgetGib: number | undefined
-}
-
-/** Whether all targets fit into what the project has room for, what exists already included. */
-export function judgeQuota(facts: QuotaFacts): Finding[] {
-  const check = 'quota'
-  const wanted = new Map<string, number>()
-  const have = new Map<string, number>()
-  const add = (to: Map<string, number>, volumeType: string, sizeGib: number, count: number): void => {
-    for (const [name, need] of resourcesOf(volumeType, sizeGib)) to.set(name, (to.get(name) ?? 0) + need * count)
-  }
-  for (const pool of facts.targets) {
-    const image = facts.imageOf(pool)
-    if (image) add(wanted, image.volumeType, Math.max(pool.sizeGib ?? 0, image.sizeGib), pool.target)
-  }
-  for (const { volumeType, sizeGib } of facts.ours) add(have, volumeType, sizeGib, 1)
-  const of = (counts: Map<string, number>, name: string): number => counts.get(name) ?? 0
-  const short = [...wanted].flatMap(([name, need]) => {
-    const missing = need - of(have, name) - (facts.quota.get(name) ?? Number.POSITIVE_INFINITY)
-    return missing > 0 ? [`${name} by ${missing}`] : []
-  })
-  const room = (name: string): string => String(facts.quota.get(name) ?? 'no limit')
-  const needed = `the targets need ${plural(of(wanted, 'volumes'), 'volume')} of ${of(wanted, 'gigabytes')} GiB in all`
-  const there = `there are ${of(have, 'volumes')} of ${of(have, 'gigabytes')} GiB; room for more: volumes ${room('volumes')}, gigabytes ${room('gigabytes')}`
-  const blind = facts.targets.filter(pool => !facts.imageOf(pool)).map(({ os, type }) => `${os} ${type}`)
-  const uncounted = blind.length > 0 ? `; not counted, for want of an image: ${few(blind)}` : ''
-  const found = `${needed}; ${there}${uncounted}`
-  const advice = `raise the pool project's quota of ${short.join(', of ')}, or lower the targets`
-  const quota = short.length > 0 ? failed(check, found, advice) : ok(check, found)
-  return [quota, ...judgeBudget(of(wanted, 'gigabytes'), facts.budgetGib)]
-}
-
-function judgeBudget(neededGib: number, budgetGib: number | undefined): Finding[] {
-  if (budgetGib === undefined) return []
-  const found = `limits.budget_gib is ${budgetGib}; the targets need ${neededGib} GiB`
-  if (neededGib <= budgetGib) return [ok('budget', found)]
-  return [warning('budget', found, 'raise limits.budget_gib or lower the targets: the pools will not fill')]
 }

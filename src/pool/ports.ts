@@ -61,6 +61,8 @@ export interface CloudFacts {
   microversion(call: Call): Promise<string>
   /** The projects in which the service's user has a role. */
   projects(call: Call): Promise<readonly { id: string; name: string }[]>
+  /** What Keystone's clock says, to a second. */
+  keystoneTime(call: Call): Promise<Date>
 }
 
 /** What Keystone says of a token. */
@@ -146,7 +148,7 @@ export interface Volumes {
 
 /**
  * How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`; and
- * `per_volume_gigabytes`, which is the most for one volume.
+ * `per_volume_gigabytes`, which is the most for one volume. Less than none where it has more than its limit.
  */
 export type Quota = ReadonlyMap<string, number>
 
@@ -167,8 +169,8 @@ export interface Transfers {
   create(volumeId: string, name: string, call: Call): Promise<ArmedTransfer>
   /** The volume goes to the project and user of this token. A repeat does no harm, so the client repeats nothing by itself. */
   accept(transferId: string, authKey: string, call: Call): Promise<void>
-  /** One that this project lists. Deleting what is gone already is success. */
-  delete(transferId: string, call: Call): Promise<void>
+  /** One that this project lists. False: it was gone already, which is success too. */
+  delete(transferId: string, call: Call): Promise<boolean>
   /** Undefined: it does not wait in this project, or not any more. One request, whatever the release and the size of the stock. */
   find(transferId: string, call: Call): Promise<Transfer | undefined>
   /** Those that a volume waits in: one, unless somebody has reset its status meanwhile. Up to Rocky the whole list is read. */

@@ -9,6 +9,9 @@ export interface Release {
   readonly highestMinor: number
 }
 
+/** N of the highest microversion 3.N that the service asks for: it has all that is of use to it. */
+export const MINOR_WANTED = 60
+
 /** The highest microversion of each release, the oldest first. */
 const RELEASES: readonly (readonly [highestMinor: number, name: string])[] = [
   [0, 'Mitaka'],
@@ -38,3 +41,33 @@ export function releaseOf(highestMinor: number): Release {
  * which are then made all the same.
  */
 export const mayRecoverFromError = ({ highestMinor }: Release): boolean => highestMinor <= 15
+
+/** Up to Newton: of two accepts of one transfer at once both may be carried out, and the project's quota is charged twice. */
+export const mayAcceptTwice = ({ highestMinor }: Release): boolean => highestMinor <= 15
+
+/**
+ * Whether a snapshot's clone that is made flat keeps cinder-volume from all other work meanwhile: up to Newton, and with Ocata
+ * before 10.0.3 (bug 1658037). The third number of a version cannot be asked for.
+ */
+export function blocksWhileFlattening({ highestMinor }: Release): 'always' | 'before_10.0.3' | 'never' {
+  if (highestMinor <= 15) return 'always'
+  return highestMinor <= 27 ? 'before_10.0.3' : 'never'
+}
+
+/** Up to Pike an encrypted volume is transferred, and the key that opens it stays the donor's (refused since 12.0.0, bug 1735285). */
+export const givesEncryptedAway = ({ highestMinor }: Release): boolean => highestMinor <= 43
+
+/** Train before 15.4.0 and Ussuri before 16.2.0 make a volume of the default type where none is named (bug 1879578). */
+export const mayTakeDefaultType = ({ highestMinor }: Release): boolean => highestMinor === 59 || highestMinor === 60
+
+/** Up to Wallaby Cinder's default policy lets any role in a project change its volumes; since Xena, member. */
+export const anyRoleWrites = ({ highestMinor }: Release): boolean => highestMinor <= 64
+
+/**
+ * How a list of transfers that is longer than Cinder's page is read. Up to Rocky by offsets, in no order; since Stein in order when
+ * asked with 3.59, and below that no further than its first page.
+ */
+export function transferPaging({ highestMinor }: Release, askedMinor: number): 'in_order' | 'by_offset' | 'first_page' {
+  if (askedMinor >= 59) return 'in_order'
+  return highestMinor < 59 ? 'by_offset' : 'first_page'
+}

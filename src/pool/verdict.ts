@@ -1,5 +1,5 @@
 import type { Volume } from './ports.ts'
-import { DEPLOYMENT_KEY, isSize, isSpareId, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
+import { DEPLOYMENT_KEY, isSize, isSpareId, isSpareName, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
 
 /**
  * What a look at a spare's volume means for it.
@@ -8,9 +8,13 @@ import { DEPLOYMENT_KEY, isSize, isSpareId, SPARE_ID_KEY, type Spare, spareName 
  */
 export type Verdict = 'keep' | 'stock' | 'rearm' | 'retire' | 'drop'
 
-/** A spare that is being made. `available` means that Cinder has finished with it, flatten and all. */
-export function verdictOnCreating(volume: Volume | undefined): Verdict {
+/**
+ * A spare that is being made. `available` means that Cinder has finished with it, flatten and all. One of another volume type
+ * than was asked for, since Cinder took the default one or an admin has changed it, is nobody's disk.
+ */
+export function verdictOnCreating({ volumeType }: Pick<Spare, 'volumeType'>, volume: Volume | undefined): Verdict {
   if (!volume) return 'drop'
+  if (volume.volumeType !== volumeType && !volume.attached) return 'retire'
   switch (volume.status) {
     case 'creating':
     case 'downloading':
@@ -49,6 +53,13 @@ export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, arm
       return isFault(volume) ? 'retire' : 'drop'
   }
 }
+
+/**
+ * A volume that was handed over and not renamed, or by half: Cinder writes the metadata first and the name after that, and up
+ * to Newton finds the volume no more for the second where it was accepted in between.
+ */
+export const lacksItsName = ({ name, metadata }: Volume, deployment: string): boolean =>
+  metadata[DEPLOYMENT_KEY] === deployment || (metadata[DEPLOYMENT_KEY] === undefined && isSpareName(name))
 
 const isFault = (volume: Volume): boolean => volume.status.startsWith('error') || volume.status === 'deleting'
 

@@ -1,4 +1,5 @@
 import { type Database, query } from './database.ts'
+import { databaseTime } from './database-time.ts'
 import { pendingMigrations, whyRefused } from './migrate.ts'
 import { stock } from './stock.ts'
 
@@ -21,6 +22,7 @@ export async function inspectDatabase(db: Database) {
     isStandby: server?.standby ?? false,
     pending,
     refused,
-    stock: isReadable ? await stock(db) : undefined
+    stock: isReadable ? await stock(db) : undefined,
+    time: () => databaseTime(db)
   }
 }

@@ -1,6 +1,6 @@
 /** The clouds that the contract is tested on: the sandbox at some release, and the real one, at its own microversion or a lower one. */
 import { systemClock } from '../../src/clock.ts'
-import { type Environment, type Files, realFiles } from '../../src/openstack/clouds-yaml.ts'
+import { type Environment, type Files, realFiles } from '../../src/openstack/client-files.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import type { StopSignal } from '../../src/pool/stop.ts'
 import { type Delays, PRESETS } from '../../src/sandbox/delays.ts'

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeAll, describe, it } from 'vitest'
+import { traitsOf } from '../../src/sandbox/releases.ts'
+import { CLOUD_SETTING } from '../support/cloud-setting.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import { isLook } from '../support/looks.ts'
 import { aHome, type Home } from './home.ts'
@@ -18,7 +20,8 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
     home = await aHome(lifetime)
   })
 
-  const settings = scenarios.flatMap(scenario =>
+  const ours = scenarios.filter(({ notOn }) => !notOn?.(traitsOf(CLOUD_SETTING.release)))
+  const settings = ours.flatMap(scenario =>
     (scenario.options?.user ? [undefined] : (['member', 'admin'] as const)).map(
       role => [scenario.name, role ?? scenario.options?.user, scenario, role] as const
     )

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ClaimResult } from '../../src/pool/claim.ts'
+import type { Traits } from '../../src/sandbox/releases.ts'
 import type { Stage, StageOptions } from './stage.ts'
 import type { Act } from './worker.ts'
 
@@ -7,6 +8,8 @@ import type { Act } from './worker.ts'
 export interface Scenario {
   readonly name: string
   readonly options?: StageOptions
+  /** Releases of Cinder on which it does not come to this; absent: on all it does. */
+  readonly notOn?: (traits: Traits) => boolean
   /** Sets the stage, and gives what is to be done on it. */
   readonly given: (stage: Stage) => Promise<Act>
   /** All its calls to the database and to the cloud, in their order. */

@@ -9,6 +9,7 @@ import { settingsOf } from '../../src/service.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { complaintsOf, disksOf } from '../simulation/complaints.ts'
 import { Watch } from '../simulation/watch.ts'
+import { CLOUD_SETTING } from '../support/cloud-setting.ts'
 import { aRequest, DEBIAN } from '../support/samples.ts'
 import { giveServiceRole, type ServiceRole } from '../support/service-role.ts'
 import { empty } from '../support/tables.ts'
@@ -61,7 +62,7 @@ export async function aStage(t: Lifetime, home: Home, options: StageOptions = {}
 /** A cloud, a database and a clock on which processes come and go. All that they do is held against what always holds. */
 export class Stage {
   readonly clock = new TestClock()
-  readonly cloud = new Cloud({ clock: this.clock, delays: DELAYS })
+  readonly cloud = new Cloud({ ...CLOUD_SETTING, clock: this.clock, delays: DELAYS })
   readonly watch: Watch
   /** Who may do in the cloud whatever has to be done behind the service's back. */
   readonly operator: Caller

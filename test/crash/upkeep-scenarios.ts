@@ -31,7 +31,7 @@ export const UPKEEP: readonly Scenario[] = [
       return { tick: 'check_state' }
     },
     steps: stepsOf(`
-      spares.onTheirWay spares.nextRetired volumes.find claims.knowsVolume transfers.ofVolume transfers.delete
+      spares.onTheirWay spares.nextRetired volumes.find claims.knowsVolume transfers.delete
       volumes.delete
     `)
   },

@@ -92,8 +92,8 @@ describe('spare-pool doctor on a real cloud', () => {
     const { code, stdout } = await runCommand(t, ['doctor', '--config', file, ...projects])
     assert.equal(code, 0, stdout)
     assert.match(stdout, /^0 failed, 0 warnings, 0 skipped$/m)
-    assert.match(stdout, /^microversion +ok +3\.60/m)
-    assert.match(stdout, /^image debian12 ssd +ok +version 20261101, 1 GiB of ceph-ssd/m)
+    assert.match(stdout, /^cloud\.release +ok +\S.* \(microversions up to 3\.\d+; 3\.60 is asked\)/m)
+    assert.match(stdout, /^pools\.image debian12 ssd +ok +version 20261101, 1 GiB of ceph-ssd/m)
     assert.deepEqual((await everyone.admin.get('/volumes/detail?all_tenants=1')).volumes, before)
   })
 
@@ -101,43 +101,46 @@ describe('spare-pool doctor on a real cloud', () => {
     const file = aConfigFile(t, await document(t, asPool('rocky9')))
     const { code, stdout } = await runCommand(t, ['doctor', '--config', file])
     assert.equal(code, 1, stdout)
-    assert.match(stdout, /^image rocky9 ssd +FAILED +no image -> make a snapshot/m)
+    assert.match(stdout, /^pools\.image rocky9 ssd +FAILED +no image -> make a snapshot/m)
   })
 
   it('says what a refused login may come from', async t => {
     for (const auth of [{ password: 'wrong' }, { username: 'nobody' }, { project_name: 'nowhere' }]) {
       const findings = await examined(t, await openstack(t, auth))
-      assert.deepEqual(findings.verdicts('failed'), ['login'])
-      assert.match(findings.of('login')[1], /401.* -> check user, password, project and domains/)
+      assert.deepEqual(findings.verdicts('failed'), ['login.keystone'])
+      assert.match(findings.of('login.keystone')[1], /401.* -> check user, password, project and domains/)
     }
   })
 
   it('sees that Keystone, or Cinder, cannot be reached', async t => {
     const noKeystone = await examined(t, await openstack(t, { auth_url: 'http://127.0.0.1:1/v3' }))
-    assert.match(noKeystone.of('login').join(), /failed.*ECONNREFUSED.* -> check openstack\.auth\.auth_url/)
+    assert.match(noKeystone.of('login.keystone').join(), /failed.*ECONNREFUSED.* -> check openstack\.auth\.auth_url/)
     const override = { block_storage_endpoint_override: 'http://127.0.0.1:1' }
     const noCinder = await examined(t, await openstack(t, {}, override))
-    assert.match(noCinder.of('microversion').join(), /failed.*ECONNREFUSED.* -> see that Cinder runs/)
+    assert.match(noCinder.of('cloud.release').join(), /failed.*ECONNREFUSED.* -> see that Cinder runs/)
   })
 
   it('sees a region that the catalogue does not have, and names those that it has', async t => {
     const findings = await examined(t, await openstack(t, {}, { region_name: 'RegionTwo' }))
-    assert.match(findings.of('microversion').join(), /no public endpoint.*RegionTwo.*public in region RegionOne/)
+    assert.match(findings.of('cloud.release').join(), /no public endpoint.*RegionTwo.*public in region RegionOne/)
   })
 
   it("sees that the service's user may only read, or has a role that it does not know", async t => {
     await withRoles(t, everyone.pool, ['reader'])
-    assert.match((await examined(t)).of('roles').join(), /failed.*reader -> give the service's user the role member/)
+    assert.match(
+      (await examined(t)).of('login.roles').join(),
+      /failed.*reader -> give the service's user the role member/
+    )
     await withRoles(t, everyone.tenantA, ['service'])
     const { projectId } = everyone.tenantA
-    assert.match((await examined(t, {}, [projectId])).of(`project ${projectId}`).join(), /warning.*service/)
+    assert.match((await examined(t, {}, [projectId])).of(`hand-over.project ${projectId}`).join(), /warning.*service/)
   })
 
   it("sees that the service's user is an admin in the pool's project, to whom Cinder shows every project's", async t => {
     await withPoolRole(t, everyone, 'admin')
     const findings = await examined(t)
     assert.match(
-      findings.of('roles').join(),
+      findings.of('login.roles').join(),
       /warning.*admin.* -> give the service's user the role member there instead/
     )
     assert.deepEqual(findings.verdicts('failed'), [])
@@ -153,33 +156,36 @@ describe('spare-pool doctor on a real cloud', () => {
     const limit = quota[resource].in_use + room
     await limited(t, everyone.pool, { [resource]: limit })
     const findings = await examined(t)
-    assert.match(findings.of('quota').join(), new RegExp(`failed.*quota of ${resource} by ${4 - room}`))
+    assert.match(findings.of('pools.quota').join(), new RegExp(`failed.*quota of ${resource} by ${4 - room}`))
   })
 
   it('sees a budget that is too small, and a time limit that is too short', async t => {
     const limits = await examined(t, { limits: { budget_gib: 2 } })
-    assert.match(limits.of('budget').join(), /warning.*is 2; the targets need 4 GiB/)
+    assert.match(limits.of('pools.budget').join(), /warning.*is 2; the targets need 4 GiB/)
     const hasty = await examined(t, await openstack(t, {}, { timeout_seconds: 30 }))
-    assert.match(hasty.of('timeout').join(), /warning.*is 30 -> raise it above 60/)
+    assert.match(hasty.of('configuration.timeout').join(), /warning.*is 30 -> raise it above 60/)
   })
 
   it('names snapshots that nearly fit, and those that do and cannot be used', async t => {
     await aSnapshot(t, 'rocky9-ssd-1')
     assert.match(
-      (await examined(t, asPool('rocky9'))).of('image rocky9 ssd').join(),
+      (await examined(t, asPool('rocky9'))).of('pools.image rocky9 ssd').join(),
       /failed.*rocky9-ssd-1 \(name matches .* only with "_"/
     )
     const id = await aSnapshot(t, 'alma9_ssd_1')
     await everyone.admin.call('POST', `/snapshots/${id}/action`, { 'os-reset_status': { status: 'error' } })
     const broken = await examined(t, asPool('alma9'))
-    assert.match(broken.of('snapshots').join(), /warning: "alma9_ssd_1" is not used/)
-    assert.equal(broken.of('image alma9 ssd')[0], 'failed')
+    assert.match(broken.of('pools.unused-snapshot').join(), /warning: "alma9_ssd_1" is not used/)
+    assert.equal(broken.of('pools.image alma9 ssd')[0], 'failed')
   })
 
   it('sees that a pool asks for disks smaller than its snapshot', async t => {
     await aSnapshot(t, 'wide_ssd_1', 2)
     const findings = await examined(t, asPool('wide', { size: 1 }))
-    assert.match(findings.of('image wide ssd').join(), /warning.*cannot be smaller than its snapshot: raise size to 2/)
+    assert.match(
+      findings.of('pools.image wide ssd').join(),
+      /warning.*cannot be smaller than its snapshot: raise size to 2/
+    )
   })
 
   it('sees volumes of the deployment that the database does not know, and those that failed', async t => {
@@ -188,23 +194,26 @@ describe('spare-pool doctor on a real cloud', () => {
     const { id } = await everyone.pool.create({ name: 'spare-x', volume_type: 'ceph-ssd', metadata })
     await settled(everyone.pool, 'volume', id)
     t.onTestFinished(() => sweep(everyone.admin))
-    assert.match((await examined(t, changes)).of('volumes').join(), /warning.*1 available; the database knows none/)
+    assert.match(
+      (await examined(t, changes)).of('pools.volumes').join(),
+      /warning.*1 available; the database knows none/
+    )
     await everyone.admin.action(id, 'os-reset_status', { status: 'error_deleting' })
-    assert.match((await examined(t, changes)).of('volumes').join(), /warning.*1 error_deleting/)
+    assert.match((await examined(t, changes)).of('pools.volumes').join(), /warning.*1 error_deleting/)
   })
 
   it('sees projects that disks cannot go to', async t => {
     const { tenantB } = everyone
     const refused = await examined(t, {}, ['0'.repeat(32)])
-    assert.match(refused.of(`project ${'0'.repeat(32)}`).join(), /failed.*cannot log in there.*401/)
+    assert.match(refused.of(`hand-over.project ${'0'.repeat(32)}`).join(), /failed.*cannot log in there.*401/)
     await limited(t, tenantB, { volumes: 0 })
     const full = await examined(t, {}, [tenantB.projectId])
-    assert.match(full.of(`project ${tenantB.projectId}`).join(), /warning.*quota of volumes is used up/)
+    assert.match(full.of(`hand-over.project ${tenantB.projectId}`).join(), /warning.*quota of volumes is used up/)
   })
 
   it('sees that the database is down, and looks at the cloud all the same', async t => {
     const findings = await examined(t, { database: { url: 'postgres://pool:hunter2@127.0.0.1:1/pool' } })
-    assert.deepEqual(findings.verdicts('failed'), ['database'])
-    assert.equal(findings.of('image debian12 ssd')[0], 'ok')
+    assert.deepEqual(findings.verdicts('failed'), ['database.connection'])
+    assert.equal(findings.of('pools.image debian12 ssd')[0], 'ok')
   })
 })

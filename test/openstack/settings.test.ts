@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import type { Files } from '../../src/openstack/clouds-yaml.ts'
+import { parseConfig } from '../../src/config.ts'
+import type { Files } from '../../src/openstack/client-files.ts'
 import { type CloudSettings, cloudSettings, type OpenStackConfig, SettingsError } from '../../src/openstack/settings.ts'
 
 const AUTH = {
@@ -61,7 +62,8 @@ describe('where the service logs in', () => {
       interface: 'public',
       blockStorageUrl: undefined,
       pinnedMinor: undefined,
-      tls: { insecure: false, ca: undefined, cert: undefined, key: undefined }
+      tls: { insecure: false, ca: undefined, cert: undefined, key: undefined },
+      warnings: []
     })
   })
 
@@ -78,25 +80,32 @@ describe('where the service logs in', () => {
       interface: 'internal',
       blockStorageUrl: undefined,
       pinnedMinor: undefined,
-      tls: { insecure: false, ca: 'PEM', cert: undefined, key: undefined }
+      tls: { insecure: false, ca: 'PEM', cert: undefined, key: undefined },
+      warnings: []
     }
     assert.deepEqual(cloudSettings({ cloud: 'mycloud' }, {}, FILES), expected)
     assert.deepEqual(cloudSettings({}, { OS_CLOUD: 'mycloud' }, FILES), expected)
   })
 
-  it.for([
-    'https://k.example',
-    'https://k.example/',
-    'https://k.example/v3',
-    'https://k.example/v3/',
-    'https://k.example/v2.0'
-  ])('ends in /v3 when it is given as %s', url => {
-    assert.equal(cloudSettings({ auth: { ...AUTH, auth_url: url } }, {}).authUrl, 'https://k.example/v3')
-  })
+  it.for(['https://k.example', 'https://k.example/', 'https://k.example/v3', 'https://k.example/v3/'])(
+    'ends in /v3 when it is given as %s',
+    url => {
+      assert.equal(cloudSettings({ auth: { ...AUTH, auth_url: url } }, {}).authUrl, 'https://k.example/v3')
+    }
+  )
 
   it('is found in the first place that has a clouds.yaml', () => {
-    const at = (path: string) => ({ [path]: `clouds: { c: { auth: { auth_url: "https://place-${path.length}" } } }` })
-    const places = ['/chosen.yaml', 'clouds.yaml', 'clouds.yml', '/home/pool/.config/openstack/clouds.yaml']
+    const at = (path: string) => ({
+      [path]: `{"clouds": {"c": {"auth": {"auth_url": "https://place-${path.length}"}}}}`
+    })
+    const places = [
+      '/chosen.yaml',
+      'clouds.yaml',
+      'clouds.yml',
+      'clouds.json',
+      '/home/pool/.config/openstack/clouds.yaml',
+      '/etc/xdg/openstack/clouds.yaml'
+    ]
     const env = { OS_CLIENT_CONFIG_FILE: '/chosen.yaml', OS_USER_ID: 'u', OS_PASSWORD: 'p', OS_PROJECT_ID: 'p' }
     while (places.length > 0) {
       const files = filesOf(Object.assign({}, at('/etc/openstack/clouds.yaml'), ...places.map(at)))
@@ -160,6 +169,68 @@ describe('where the service logs in', () => {
     assert.equal(tls({ OS_INSECURE: 'True' }).insecure, true)
     assert.equal(cloudSettings({ auth: AUTH, verify: false }, {}, files).tls.insecure, true)
     assert.equal(cloudSettings({ auth: AUTH, verify: false }, { OS_INSECURE: 'false' }, files).tls.insecure, false)
+    assert.equal(tls({ OS_CERT: 'client.pem' }).key, 'CERT', 'the key stands in the same file')
+    assert.equal(tls({ OS_INSECURE: 'true', OS_CACERT: 'nowhere.pem' }).ca, undefined)
+  })
+
+  it('is the entry that the configuration names, or the variables, or the only one', () => {
+    const files = filesOf({
+      'clouds.yaml': CLOUDS.replace('  other: { auth: {} }\n', ''),
+      'secure.yaml': SECURE,
+      '/etc/ssl/cloud.pem': 'PEM'
+    })
+    const regionOf = (config: OpenStackConfig, env: Record<string, string> = {}) =>
+      cloudSettings(config, env, files).regionName
+    assert.equal(regionOf({}), 'north')
+    assert.equal(regionOf({}, { OS_CLOUD_NAME: 'variables' }), 'north')
+    assert.equal(regionOf({ auth: AUTH }), undefined)
+    const variables = Object.fromEntries(Object.entries(AUTH).map(([key, value]) => [`OS_${key.toUpperCase()}`, value]))
+    assert.equal(regionOf({}, variables), undefined)
+    assert.equal(regionOf({}, { ...variables, OS_CLOUD: 'envvars' }), undefined)
+    assert.equal(regionOf({}, { ...variables, OS_CLOUD: 'mine', OS_CLOUD_NAME: 'mine' }), undefined)
+    assert.equal(regionOf({ cloud: 'mycloud' }, variables), 'north')
+  })
+
+  it('is not overruled by what the configuration does not say', () => {
+    const { openstack } = parseConfig({ database: { embedded: {} }, openstack: { cloud: 'mycloud' } }, {}, 'a test')
+    assert.deepEqual(cloudSettings(openstack, {}, FILES), cloudSettings({ cloud: 'mycloud' }, {}, FILES))
+    assert.equal(cloudSettings(openstack, {}, FILES).interface, 'internal')
+  })
+
+  it('is in the default domain where neither the variables nor the type of login say another', () => {
+    const { user_domain_name: _user, project_domain_name: _project, ...auth } = AUTH
+    const domainOf = (env: Record<string, string>) => {
+      const { login } = cloudSettings({ auth }, env, filesOf({}))
+      return login.kind === 'password' && 'project' in login.scope && login.scope.project
+    }
+    assert.deepEqual(domainOf({}), { name: 'pool', domain: { id: 'default' } })
+    assert.deepEqual(domainOf({ OS_DEFAULT_DOMAIN: 'd1' }), { name: 'pool', domain: { id: 'd1' } })
+    const v3 = { OS_AUTH_TYPE: 'v3password', OS_IDENTITY_API_VERSION: '3' }
+    assert.deepEqual(domainOf(v3), { name: 'pool', domain: { id: 'default' } })
+    assert.match(problems({ auth }, { OS_AUTH_TYPE: 'v3password' })[0] ?? '', /user_domain_name.*: missing/)
+  })
+
+  it('may be by a token, with a warning that it will end', () => {
+    const auth = { auth_url: AUTH.auth_url, token: 'gAAAA', project_id: 'p1' }
+    const { login, warnings } = cloudSettings({ auth_type: 'v3token', auth }, {}, filesOf({}))
+    assert.deepEqual(login, { kind: 'token', token: 'gAAAA', scope: { project: { id: 'p1' } } })
+    assert.match(warnings[0]?.found ?? '', /logs in with a token, and stops when that ends/)
+    assert.match(warnings[0]?.advice ?? '', /a user with a password, or an application credential/)
+  })
+
+  it('takes the address of block storage from the strongest place, whatever it is called there', () => {
+    const files = filesOf({
+      'clouds.yaml': CLOUDS.replace('region_name: north', 'volume_endpoint_override: https://file')
+    })
+    const url = (config: OpenStackConfig, env: Record<string, string> = {}) =>
+      cloudSettings({ cloud: 'mycloud', auth: AUTH, cacert: 'ca.pem', ...config }, env, {
+        ...files,
+        read: path => (path === 'ca.pem' ? 'PEM' : files.read(path))
+      }).blockStorageUrl
+    assert.equal(url({}), 'https://file')
+    const config = { block_storage_endpoint_override: 'https://config' }
+    assert.equal(url(config), 'https://config')
+    assert.equal(url(config, { OS_VOLUMEV3_ENDPOINT_OVERRIDE: 'https://variable' }), 'https://variable')
   })
 })
 
@@ -189,7 +260,7 @@ describe('the microversion to ask for', () => {
     const minorOf = (version: string) => cloudSettings({ cloud: 'c' }, {}, cloud(version)).pinnedMinor
     assert.deepEqual([minorOf("'3.50'"), minorOf('3'), minorOf('"2"')], [50, undefined, undefined])
     assert.deepEqual(problems({ cloud: 'c' }, {}, cloud('3.50')), [
-      'clouds.c.volume_api_version in clouds.yaml: must be text; put quotes around it.'
+      'clouds.c.volume_api_version in clouds.yaml: 3.5 may be 3.50 without its quotes: say it as openstack.volume_api_version.'
     ])
   })
 
@@ -202,7 +273,8 @@ describe('the microversion to ask for', () => {
 
 describe('settings that do not do', () => {
   it('are all named at once, with what to do', () => {
-    assert.deepEqual(problems({ auth: { auth_url: 'keystone', project_name: 'pool' }, interface: 'inner' }), [
+    const auth = { auth_url: 'keystone', project_name: 'pool' }
+    assert.deepEqual(problems({ auth, auth_type: 'v3password', interface: 'inner' }), [
       'openstack.auth.auth_url: must be an address that starts with http:// or https://.',
       'openstack.auth.username (or OS_USERNAME): missing, the user to log in as (or its user_id).',
       'openstack.auth.user_domain_name (or OS_USER_DOMAIN_NAME): missing, the domain of the user, often Default (or its user_domain_id).',
@@ -214,7 +286,7 @@ describe('settings that do not do', () => {
 
   it('of a cloud that does not exist are answered with those that do', () => {
     assert.deepEqual(problems({ cloud: 'mine' }, {}, FILES), [
-      'openstack.cloud: there is no cloud "mine" in clouds.yaml; it has mycloud, other.'
+      'openstack.cloud: there is no cloud "mine" in clouds.yaml and /etc/openstack/secure.yaml; known there: mycloud, other.'
     ])
     assert.match(
       problems({}, { OS_CLOUD: 'constructor' }, FILES)[0] ?? '',
@@ -224,31 +296,99 @@ describe('settings that do not do', () => {
 
   it('without a clouds.yaml are told where it was looked for', () => {
     assert.deepEqual(problems({ cloud: 'mine' }), [
-      'openstack.cloud: found no clouds.yaml; looked for clouds.yaml, clouds.yml, /home/pool/.config/openstack/clouds.yaml, /home/pool/.config/openstack/clouds.yml, /etc/openstack/clouds.yaml, /etc/openstack/clouds.yml. Write one, or set openstack.auth.'
+      'openstack.cloud: found no clouds.yaml (.yml, .json) in ., /home/pool/.config/openstack, /etc/xdg/openstack, /etc/openstack. Write one, have OS_CLIENT_CONFIG_FILE name one, or set openstack.auth.'
+    ])
+  })
+
+  it('of several clouds of which none is named are answered with their names', () => {
+    assert.deepEqual(problems({}, {}, FILES), [
+      'openstack.cloud (or OS_CLOUD): missing; name one of mycloud, other (in clouds.yaml and /etc/openstack/secure.yaml).'
     ])
   })
 
   it('are named as the file has them', () => {
     const files = filesOf({ 'clouds.yaml': 'clouds: { c: { profile: vexxhost, auth: { password: 0123 } } }' })
     assert.deepEqual(problems({ cloud: 'c' }, {}, files), [
-      'clouds.c.profile in clouds.yaml: vendor profiles are not supported; write the auth_url and the other settings of the profile out.'
+      'clouds.c.profile in clouds.yaml: there is no profile "vexxhost" for want of a clouds-public.yaml (in ., /home/pool/.config/openstack, /etc/xdg/openstack, /etc/openstack), and those that openstacksdk brings along are not known here; write auth_url and the other settings of the profile out in its place.'
     ])
-    const number = filesOf({ 'clouds.yaml': CLOUDS, 'secure.yaml': 'clouds: { mycloud: { auth: { password: 123 } } }' })
-    assert.deepEqual(problems({ cloud: 'mycloud', cacert: 'missing.pem' }, {}, number), [
+    const boolean = filesOf({
+      'clouds.yaml': CLOUDS,
+      'secure.yaml': 'clouds: { mycloud: { auth: { password: yes } } }'
+    })
+    assert.deepEqual(problems({ cloud: 'mycloud', cacert: 'missing.pem' }, {}, boolean), [
       'clouds.mycloud.auth.password in secure.yaml: must be text; put quotes around it.',
       'openstack.cacert: there is no file missing.pem.'
     ])
   })
 
+  it('of a region are named with the list that it is not in', () => {
+    const clouds = (regions: string) => filesOf({ 'clouds.yaml': `clouds: { c: { regions: ${regions} } }` })
+    assert.deepEqual(problems({ cloud: 'c', region_name: 'west' }, {}, clouds('[north, { name: south }]')), [
+      'clouds.c.regions in clouds.yaml: has no region "west"; known there: north, south.'
+    ])
+    assert.deepEqual(problems({ cloud: 'c' }, {}, clouds('[{ values: {} }]')), [
+      'clouds.c.regions in clouds.yaml: each region must be a name, or a mapping with name and values.'
+    ])
+    const values = clouds('[{ name: north, values: { auth: { auth_url: yes } } }]')
+    assert.match(
+      problems({ cloud: 'c' }, {}, values)[0] ?? '',
+      /^clouds\.c\.regions in clouds\.yaml \(north: auth\.auth_url\): /
+    )
+  })
+
+  it('include a list where there can be one value only', () => {
+    const files = filesOf({ 'clouds.yaml': CLOUDS.replace('internal', '[internal, public]') })
+    assert.match(
+      problems({ cloud: 'mycloud', auth: AUTH }, {}, files)[0] ?? '',
+      /^clouds\.mycloud\.interface in clouds\.yaml: must be one text\.$/
+    )
+  })
+
+  it('include keys under auth that no login knows', () => {
+    const auth = { ...AUTH, pasword: 'hush' }
+    assert.match(
+      problems({ auth })[0] ?? '',
+      /^openstack\.auth: unknown key pasword; known there: auth_url, username, /
+    )
+  })
+
+  it('mention a file that was passed over since it may not be read', () => {
+    const files: Files = {
+      home: '/home/pool',
+      read(path) {
+        if (path === 'clouds.yaml') throw new Error("EACCES: permission denied, open 'clouds.yaml'")
+        return undefined
+      }
+    }
+    assert.deepEqual(problems({ cloud: 'c' }, {}, files).slice(1), [
+      "clouds.yaml: was passed over, it cannot be read (EACCES: permission denied, open 'clouds.yaml')."
+    ])
+  })
+
   it('never show a secret, not even where the file is broken', () => {
     const broken = 'clouds:\n  c:\n    auth:\n      password: "hush\n    x: [\n'
-    const [problem] = problems({ cloud: 'c' }, {}, filesOf({ 'clouds.yaml': broken }))
+    const [problem, ...others] = problems({ cloud: 'c' }, {}, filesOf({ 'clouds.yaml': broken }))
+    assert.deepEqual(others, [])
     assert.match(problem ?? '', /^clouds\.yaml: cannot be read, it is not valid YAML \([A-Z_]+ in line \d\)\.$/)
+    const files = filesOf({ 'clouds.json': '{"clouds": {"c": {"auth": {"password": "hush}' })
+    assert.equal(problems({ cloud: 'c' }, {}, files)[0], 'clouds.json: cannot be read, it is not valid JSON.')
+    const long = filesOf({ 'clouds.json': '{"clouds": {"c": {"auth": {"password": 12345678901234567890}}}}' })
+    assert.deepEqual(problems({ cloud: 'c' }, {}, long), [
+      'clouds.json: cannot be read, a number in it is too long; put quotes around it.'
+    ])
+    assert.match(
+      problems({ auth: { ...AUTH, 'pass{hush': 'x' } })[0] ?? '',
+      /^openstack\.auth: unknown key pass…; known/
+    )
+    const braces = { ...AUTH, auth_url: 'https://{password}.example' }
+    assert.deepEqual(problems({ auth: braces }), [
+      'openstack.auth.auth_url: {password} stands for no other key; write a brace that is meant as one twice.'
+    ])
   })
 
   it('include ways to log in that are not supported', () => {
     assert.deepEqual(problems({ auth: AUTH }, { OS_AUTH_TYPE: 'v3oidcpassword' }), [
-      'OS_AUTH_TYPE: "v3oidcpassword" is not supported; use v3password or v3applicationcredential.'
+      'OS_AUTH_TYPE: "v3oidcpassword" is not supported; use password (v3password), v3applicationcredential or token (v3token): give the service a user with a password, or an application credential (openstack application credential create).'
     ])
   })
 })

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'vitest'
 import { CloudError } from '../../src/pool/errors.ts'
+import { aFolder } from '../support/command-line.ts'
 import { CALL, POOL, ScriptedCloud } from '../support/scripted-cloud.ts'
 
 /** Signed by itself, for 127.0.0.1, for a hundred years; it protects nothing. */
@@ -30,8 +32,12 @@ describe('over TLS', () => {
 
   it('shows its own certificate where one is asked for', async t => {
     const cloud = await ScriptedCloud.start(t, { ...pems, ca: pems.cert, requestCert: true, rejectUnauthorized: true })
-    const settings = cloud.settings({ cacert: CERTIFICATE, cert: CERTIFICATE, key: KEY })
-    assert.equal((await cloud.connect({ settings }).pool(CALL)).id, POOL)
+    const both = join(aFolder(t), 'both.pem')
+    writeFileSync(both, Buffer.concat([pems.cert, pems.key]))
+    for (const own of [{ cert: CERTIFICATE, key: KEY }, { cert: both }]) {
+      const settings = cloud.settings({ cacert: CERTIFICATE, ...own })
+      assert.equal((await cloud.connect({ settings }).pool(CALL)).id, POOL)
+    }
     await assert.rejects(cloud.connect({ settings: cloud.settings({ cacert: CERTIFICATE }) }).pool(CALL), CloudError)
   })
 })

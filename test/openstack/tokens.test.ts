@@ -105,6 +105,40 @@ describe('logging in', () => {
   })
 })
 
+describe('logging in with a token that is there already', () => {
+  const tokenLogin = (cloud: ScriptedCloud) =>
+    cloudSettings(
+      { auth_type: 'v3token', auth: { auth_url: `${cloud.url}/identity/v3`, token: 'top-secret', project_id: POOL } },
+      {}
+    )
+
+  it('scopes it to the project that is wanted', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect({ settings: tokenLogin(cloud) })
+    assert.equal((await client.pool(CALL)).id, POOL)
+    assert.equal((await client.project(TENANT, CALL)).id, TENANT)
+    const identity = { methods: ['token'], token: { id: 'top-secret' } }
+    assert.deepEqual(
+      cloud.seen.map(({ body }) => body),
+      [POOL, TENANT].map(id => ({ auth: { identity, scope: { project: { id } } } }))
+    )
+  })
+
+  it('says what to do once the token has ended, and does not show it', async t => {
+    const cloud = await ScriptedCloud.start(t)
+    const client = cloud.connect({ settings: tokenLogin(cloud) })
+    cloud.on('POST /identity/v3/auth/tokens', fault(404, 'error', 'Could not recognize Fernet token "top-secret".'))
+    await assert.rejects(client.pool(CALL), (error: CloudError) => {
+      assert.equal(error.code, 'login_refused')
+      assert.match(
+        error.message,
+        /refused\..*"\*\*\*".*logs in with a token, and stops when that ends: give it a user with a/
+      )
+      return true
+    })
+  })
+})
+
 describe('renewing a token', () => {
   it('fetches the next one behind the back of the calls, in the last minutes of the old one', async t => {
     const cloud = await ScriptedCloud.start(t)

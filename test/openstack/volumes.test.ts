@@ -252,7 +252,7 @@ describe('the quota', () => {
     })
     assert.deepEqual(Object.fromEntries(await volumes.quota(CALL)), {
       volumes: 5,
-      'gigabytes_ceph-ssd': 0,
+      'gigabytes_ceph-ssd': -20,
       per_volume_gigabytes: 500
     })
     assert.equal(cloud.seen.at(-1)?.query.get('usage'), 'true')

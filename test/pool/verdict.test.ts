@@ -3,6 +3,7 @@ import { describe, it } from 'vitest'
 import {
   cannotMove,
   isOurs,
+  lacksItsName,
   patienceSeconds,
   spareIdOf,
   verdictOnAvailable,
@@ -29,12 +30,28 @@ describe('a volume that is being made', () => {
     ['maintenance', 'drop'],
     ['some-status-of-tomorrow', 'drop']
   ] as const)('in status %s means: %s', ([status, verdict]) => {
-    assert.equal(verdictOnCreating(aVolume(status)), verdict)
+    assert.equal(verdictOnCreating(aSpare(), aVolume(status)), verdict)
   })
 
   it('means drop when it is gone, or attached to a server already', () => {
-    assert.equal(verdictOnCreating(undefined), 'drop')
-    assert.equal(verdictOnCreating(aVolume('available', { attached: true })), 'drop')
+    assert.equal(verdictOnCreating(aSpare(), undefined), 'drop')
+    assert.equal(verdictOnCreating(aSpare(), aVolume('available', { attached: true })), 'drop')
+  })
+
+  it.for(['creating', 'available', 'awaiting-transfer', 'error'])(
+    'means retire in status %s where it is of another type than was asked for',
+    status => {
+      assert.equal(verdictOnCreating(aSpare(), aVolume(status, { volumeType: '__DEFAULT__' })), 'retire')
+      assert.equal(verdictOnCreating(aSpare({ volumeType: '' }), aVolume(status)), 'retire')
+    }
+  )
+
+  it('of no type is the disk of an image without one', () => {
+    assert.equal(verdictOnCreating(aSpare({ volumeType: '' }), aVolume('available', { volumeType: '' })), 'stock')
+  })
+
+  it('is not touched where it is attached, whatever its type', () => {
+    assert.equal(verdictOnCreating(aSpare(), aVolume('in-use', { volumeType: 'x', attached: true })), 'drop')
   })
 })
 
@@ -119,6 +136,22 @@ describe('the spare of a volume', () => {
     ['no id', { name: 'spare-', metadata: { spare_pool: 'default' } }]
   ] as const)('is nobody’s with %s', ([, differs]) => {
     assert.equal(spareIdOf(aVolume('available', { ...asMade, ...differs }), 'default', 'pool'), undefined)
+  })
+})
+
+describe('a volume that was handed over', () => {
+  const id = 'abcdef00-0000-4000-8000-00000000000a'
+
+  it.for([
+    ['under the spare’s name, with its mark', `spare-${id}`, { spare_pool: 'blue', spare_id: id }, true],
+    ['under the spare’s name, its mark off', `spare-${id}`, {}, true],
+    ['under the spare’s name, with metadata of its owner', `spare-${id}`, { owner: 'me' }, true],
+    ['under the claim’s name, with its mark', 'web-01_sys', { spare_pool: 'blue', spare_id: id }, true],
+    ['under the claim’s name', 'web-01_sys', {}, false],
+    ['under a name of its owner’s own', 'spare-disk', {}, false],
+    ['with the mark of another deployment', `spare-${id}`, { spare_pool: 'green', spare_id: id }, false]
+  ] as const)('%s lacks its name: %s', ([, name, metadata, expected]) => {
+    assert.equal(lacksItsName(aVolume('available', { name, metadata }), 'blue'), expected)
   })
 })
 

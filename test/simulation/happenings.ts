@@ -2,7 +2,13 @@ import type { TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { PURGES } from '../../src/pool/stores.ts'
 import type { FaultRule } from '../../src/sandbox/faults.ts'
-import { attachVolume, changeVolume, createVolume, deleteVolume, updateVolume } from '../../src/sandbox/volumes.ts'
+import {
+  attachVolume,
+  createVolume,
+  deleteVolume,
+  restartVolumeService,
+  updateVolume
+} from '../../src/sandbox/volumes.ts'
 import { query } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import type { Replica } from './replica.ts'
@@ -58,7 +64,7 @@ export const HAPPENINGS: readonly (readonly [number, string, Happening])[] = [
   [1, "the database's clock jumps", world => world.databaseClock.jump(pick(world, [-20, -8, -2, 2, 8, 20]))],
   [4, 'a fault begins', world => world.cloud.addFault(pick(world, FAULTS))],
   [4, 'all faults end', world => void world.cloud.faults.remove()],
-  [1, 'cinder-volume restarts', restartCinder],
+  [1, 'cinder-volume restarts', world => restartVolumeService(world.cloud)],
   [1, 'a volume of the pool is lost', loseVolume],
   [1, 'a row is lost', loseRow],
   [2, 'a tenant deletes its disk', deleteDisk],
@@ -124,13 +130,6 @@ async function killReplica(world: World): Promise<void> {
 function jumpClock(world: World): void {
   if (world.replicas.length > 0)
     pick(world, world.replicas).clock.jump(pick(world, [-3600, -600, -90, -10, 10, 90, 600, 3600]))
-}
-
-/** As Cinder does when it starts: what it was making is in error, and everybody who waits for it with it. */
-function restartCinder(world: World): void {
-  for (const volume of world.disks('pool')) {
-    if (volume.status === 'creating') changeVolume(world.cloud, world.admin, volume, { status: 'error' })
-  }
 }
 
 /** By a fault of the storage: Cinder itself knows it no more. */

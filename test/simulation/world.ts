@@ -7,12 +7,13 @@ import { Cloud } from '../../src/sandbox/cloud.ts'
 import { PRESETS } from '../../src/sandbox/delays.ts'
 import type { Caller, Volume } from '../../src/sandbox/model.ts'
 import { Random } from '../../src/sandbox/random.ts'
+import { traitsOf } from '../../src/sandbox/releases.ts'
 import { sandboxApp } from '../../src/sandbox/server.ts'
 import { keyring } from '../../src/secret.ts'
 import type { Database } from '../../src/store/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { OwnClock } from '../support/own-clock.ts'
-import { giveServiceRole, SERVICE_ROLES } from '../support/service-role.ts'
+import { giveServiceRole } from '../support/service-role.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { truncate } from '../support/tables.ts'
 import { disksOf } from './complaints.ts'
@@ -20,7 +21,7 @@ import { happen } from './happenings.ts'
 import { fill, recover } from './recovery.ts'
 import { Replica } from './replica.ts'
 import { Scheduler, type Where } from './scheduler.ts'
-import { CREATE_SECONDS, POOLS, REPLICAS, SETTINGS } from './setting.ts'
+import { BLIND_DELAYS, DELAYS, POOLS, REPLICAS, SETTINGS, surroundings } from './setting.ts'
 import { Watch } from './watch.ts'
 
 /** One history of two replicas on one database and one cloud, as a seed decides it. */
@@ -55,11 +56,11 @@ export class World {
     this.#ids = new Random(seed, 'ids of the service')
     this.scheduler = new Scheduler(new Random(seed, 'turns'))
     this.db = db
-    const delays = { ...PRESETS.none, creating: CREATE_SECONDS * 1000, deleting: 500, extending: 1500 }
-    this.cloud = new Cloud({ clock: new OwnClock(this.clock, this.#apart()), seed, delays })
-    const role = SERVICE_ROLES[Math.floor(seed / 2) % SERVICE_ROLES.length] ?? 'member'
+    const { release, locale, role } = surroundings(seed)
+    const delays = { ...PRESETS.none, ...DELAYS, ...(traitsOf(release).renamesInTwoWrites && BLIND_DELAYS) }
+    this.cloud = new Cloud({ clock: new OwnClock(this.clock, this.#apart()), seed, delays, release, locale })
     giveServiceRole(this.cloud, role)
-    this.note(`the service is ${role}`)
+    this.note(`the service is ${role}, at ${release} in ${locale}`)
     this.#app = sandboxApp(
       () => this.cloud,
       () => undefined

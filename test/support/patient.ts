@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config.ts'
 import { examineConfig } from '../../src/doctor.ts'
-import type { Finding, Verdict } from '../../src/pool/examination.ts'
+import type { Examination } from '../../src/operations/examine.ts'
+import type { Finding, Verdict } from '../../src/pool/finding.ts'
 import type { Clock } from '../../src/pool/ports.ts'
-import type { Cloud } from '../../src/sandbox/cloud.ts'
+import type { Cloud, CloudOptions } from '../../src/sandbox/cloud.ts'
 import type { User } from '../../src/sandbox/model.ts'
 import { poolLogin } from '../../src/sandbox/seed.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
@@ -19,32 +20,46 @@ export interface Patient {
   /** The configuration, with sections that differ. */
   document(changes?: Readonly<Record<string, object | string>>): Record<string, unknown>
   auth(changes?: Readonly<Record<string, string>>): object
-  examine(changes?: Readonly<Record<string, object | string>>, projectIds?: readonly string[]): Promise<Findings>
+  /** `machine`: the clock of the machine that doctor runs on. */
+  examine(
+    changes?: Readonly<Record<string, object | string>>,
+    projectIds?: readonly string[],
+    machine?: Clock
+  ): Promise<Findings>
   project(name: string): string
   user(name: string): User
 }
 
 export class Findings {
   readonly all: readonly Finding[]
+  readonly cinder: Examination['cinder']
 
-  constructor(all: readonly Finding[]) {
-    this.all = all
+  constructor({ findings, cinder }: Examination) {
+    this.all = findings
+    this.cinder = cinder
   }
 
-  /** The check with that name: its verdict, and all that is said of it. */
+  /** The check with that id, and of what it is after a blank: its verdict, and all that is said of it. */
   of(check: string): [verdict: Verdict | undefined, words: string] {
-    const found = this.all.filter(finding => finding.check === check)
+    const found = this.all.filter(finding => nameOf(finding) === check)
     return [found[0]?.verdict, found.map(one => `${one.verdict}: ${one.found} -> ${one.advice}`).join('\n')]
   }
 
   verdicts(verdict: Verdict): string[] {
-    return this.all.filter(finding => finding.verdict === verdict).map(({ check }) => check)
+    return this.all.filter(finding => finding.verdict === verdict).map(nameOf)
   }
 }
 
+const nameOf = ({ id, os, type, projectId }: Finding): string =>
+  [id, os, type, projectId].filter(part => part !== undefined).join(' ')
+
 /** A service's surroundings in which nothing is amiss. */
-export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise<Patient> {
-  const sandbox = await startSandbox({ clock, delays: 'none' })
+export async function aPatient(
+  t: Lifetime,
+  clock: Clock = systemClock,
+  options: Partial<CloudOptions> = {}
+): Promise<Patient> {
+  const sandbox = await startSandbox({ clock, delays: 'none', ...options })
   t.onTestFinished(() => sandbox.close())
   const { url: databaseUrl } = await aDatabaseAddress(t)
   const folder = aFolder(t)
@@ -73,9 +88,9 @@ export async function aPatient(t: Lifetime, clock: Clock = systemClock): Promise
     auth,
     project: name => named(cloud.projects.values(), name).id,
     user: name => named(cloud.users.values(), name),
-    async examine(changes = {}, projectIds = []) {
+    async examine(changes = {}, projectIds = [], machine = systemClock) {
       const config = parseConfig(document(changes), {}, 'the test')
-      return new Findings(await examineConfig({ config, env: {}, projectIds }))
+      return new Findings(await examineConfig({ config, env: {}, projectIds, clock: machine }))
     }
   }
 }
@@ -86,7 +101,7 @@ export async function makeSpares(patient: Patient, count: number, deployment: st
   const url = authUrl.replace(/\/identity.*$/, '')
   const user = { name: 'pool-svc', password: 'sandbox', domain: { id: 'default' } }
   const scope = { project: { name: 'pool', domain: { id: 'default' } } }
-  const headers = { 'content-type': 'application/json' }
+  const headers = { 'content-type': 'application/json', 'openstack-api-version': 'volume 3.0' }
   const body = JSON.stringify({ auth: { identity: { methods: ['password'], password: { user } }, scope } })
   const login = await fetch(`${authUrl}/auth/tokens`, { method: 'POST', headers, body })
   const token = login.headers.get('x-subject-token') ?? ''
@@ -94,11 +109,23 @@ export async function makeSpares(patient: Patient, count: number, deployment: st
   for (let number = 1; number <= count; number += 1) {
     const metadata = { spare_pool: deployment, spare_id: String(number) }
     const volume = { name: `spare-${number}`, snapshot_id: snapshot?.id, size: 20, metadata }
-    const made = await fetch(`${url}/volume/v3/volumes`, {
+    const made = await fetch(`${url}/volume/v3/${patient.project('pool')}/volumes`, {
       method: 'POST',
       headers: { ...headers, 'x-auth-token': token },
       body: JSON.stringify({ volume })
     })
     assert.equal(made.status, 202)
+  }
+}
+
+/** Has all spares wait in transfers; the list of transfers leaves out so many of them. */
+export function armSpares(patient: Patient, unlisted: number): void {
+  const { cloud } = patient
+  const spares = [...cloud.volumes.of()].filter(({ metadata }) => 'spare_id' in metadata)
+  for (const [index, volume] of spares.entries()) {
+    cloud.volumes.change(volume, { status: 'awaiting-transfer' })
+    if (index < unlisted) continue
+    const transfer = { id: cloud.random.uuid(), volumeId: volume.id, name: 'spare', authKey: 'x', noSnapshots: true }
+    cloud.transfers.add({ ...transfer, sourceProjectId: patient.project('pool'), createdAt: cloud.now() })
   }
 }

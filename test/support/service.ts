@@ -7,12 +7,14 @@ import { type Config, parseConfig } from '../../src/config.ts'
 import type { ClaimRecord, ClaimView, Problem, SpareView, StatsView, SyncView } from '../../src/http/schemas.ts'
 import { createLog } from '../../src/log.ts'
 import type { Clock } from '../../src/pool/ports.ts'
+import type { CloudOptions } from '../../src/sandbox/cloud.ts'
 import type { Volume as CloudVolume } from '../../src/sandbox/model.ts'
 import type { Golden } from '../../src/sandbox/seed.ts'
 import { poolLogin } from '../../src/sandbox/seed.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
 import { type Service, startService } from '../../src/service.ts'
 import { query, warmUp } from '../../src/store/database.ts'
+import { CLOUD_SETTING } from './cloud-setting.ts'
 import { aDatabaseAddress } from './database.ts'
 import { assertDocumented } from './documented.ts'
 import { OwnClock } from './own-clock.ts'
@@ -41,6 +43,8 @@ export interface TestServiceOptions {
   /** That a request to the cloud may take, by the machine's own time; default 5. */
   readonly cloudSeconds?: number
   readonly golden?: readonly Golden[]
+  /** What its cloud is, beyond the setting that the suite runs in. */
+  readonly cloud?: Partial<CloudOptions>
   /** Gets every line of the log, of all levels. */
   readonly onLog?: (line: string) => void
   /** A second replica: the same database and cloud. */
@@ -107,7 +111,12 @@ export async function aService(t: Lifetime, options: TestServiceOptions = {}): P
 
 async function aSandboxCloud(t: Lifetime, clock: Clock, options: TestServiceOptions): Promise<Sandbox> {
   const creating = (options.createSeconds ?? 0) * 1000
-  const sandbox = await startSandbox({ clock: new OwnClock(clock, options.cloudAheadSeconds), delays: 'none' })
+  const sandbox = await startSandbox({
+    ...CLOUD_SETTING,
+    ...options.cloud,
+    clock: new OwnClock(clock, options.cloudAheadSeconds),
+    delays: 'none'
+  })
   sandbox.cloud.delays = { ...sandbox.cloud.delays, creating }
   giveServiceRole(sandbox.cloud, options.role ?? 'member')
   for (const golden of options.golden ?? []) sandbox.cloud.addSnapshot(golden)

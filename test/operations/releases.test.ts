@@ -1,0 +1,175 @@
+/** What Cinder's releases do behind their API, and what the service makes of it. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'vitest'
+import type { Release } from '../../src/sandbox/releases.ts'
+import { loginAs, volumeIn } from '../support/cloud.ts'
+import { aService, type TestService } from '../support/service.ts'
+
+const reconcile = async (service: TestService): Promise<void> => {
+  const { status, body } = await service.call('POST', '/pool/reconcile')
+  assert.equal(status, 200, JSON.stringify(body))
+}
+const check = async (service: TestService): Promise<void> => {
+  const { status, body } = await service.call('POST', '/pool/check')
+  assert.equal(status, 200, JSON.stringify(body))
+}
+const available = async (service: TestService): Promise<number> =>
+  (await service.stats()).pools[0]?.spares['available'] ?? 0
+
+const pool = (target: number) => ({ pools: [{ os: 'debian12', type: 'ssd', target }] })
+
+const OLD: readonly Release[] = ['mitaka', 'newton', 'ocata', 'pike', 'queens', 'rocky', 'train', 'latest']
+
+describe.each(OLD)('with Cinder %s', release => {
+  it('a pool fills, and serves a spare, an existing disk, a larger one and a miss', async t => {
+    const service = await aService(t, { cloud: { release }, config: pool(2) })
+    const [spare, larger] = [await service.claim(), await service.claim({ hostname: 'web-02', size: 30 })]
+    assert.deepEqual([spare.status, spare.body.source, larger.body.source, larger.body.size], [200, 'pool', 'pool', 30])
+    const miss = await service.claim({ hostname: 'web-03', wait_seconds: 30 })
+    assert.deepEqual([miss.status, miss.body.source], [200, 'created'])
+    assert.equal((await service.claim()).body.volume_id, spare.body.volume_id)
+    const disks = service.volumes('tenant-a').map(({ name, metadata, type }) => ({ name, metadata, type: type.name }))
+    const named = ['web-01_sys', 'web-02_sys', 'web-03_sys'].map(name => ({ name, metadata: {}, type: 'ceph-ssd' }))
+    assert.deepEqual(new Set(disks), new Set(named))
+    await service.fill()
+    await reconcile(service)
+    assert.equal(await available(service), 2)
+    assert.equal((await service.sync({ purge: 'all' })).body.retired, 2)
+    await service.fill()
+    assert.equal(await available(service), 2)
+  })
+})
+
+describe('where the list of transfers is cut', () => {
+  it.for(['mitaka', 'queens', 'rocky', 'train', 'latest'] as const)(
+    'all spares stay in stock, with transfers as they were: %s',
+    async (release, t) => {
+      const service = await aService(t, { cloud: { release, listMax: 20 }, config: pool(45) })
+      const before = [...service.sandbox.cloud.transfers.all()].map(({ id }) => id)
+      for (let pass = 0; pass < 2; pass += 1) {
+        await reconcile(service)
+        await check(service)
+      }
+      assert.equal(await available(service), 45)
+      assert.deepEqual(
+        [...service.sandbox.cloud.transfers.all()].map(({ id }) => id),
+        before
+      )
+    }
+  )
+
+  it('a transfer whose key was lost is found among all, taken back, and another made', async t => {
+    const service = await aService(t, { cloud: { release: 'mitaka', listMax: 20 }, config: pool(25), filled: false })
+    service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'reset_after', count: 3 })
+    await service.fill()
+    for (let pass = 0; pass < 3; pass += 1) {
+      service.clock.pass(300)
+      await reconcile(service)
+      await check(service)
+    }
+    assert.equal(await available(service), 25)
+    assert.equal([...service.sandbox.cloud.transfers.all()].length, 25)
+  })
+})
+
+describe('a disk that Cinder renamed by half, its metadata gone and its name the spare’s', () => {
+  it('is given its name by the claim’s repeat', async t => {
+    const service = await aService(t, { cloud: { release: 'newton' } })
+    const { body } = await service.claim()
+    const volume = volumeIn(service, body.volume_id)
+    service.sandbox.cloud.volumes.change(volume, { name: 'spare-00000000-0000-4000-8000-000000000001' })
+    assert.equal((await service.claim()).status, 200)
+    assert.equal(volume.name, 'web-01_sys')
+  })
+
+  it('and that a tenant has named since keeps that name', async t => {
+    const service = await aService(t, { cloud: { release: 'newton' } })
+    const { body } = await service.claim()
+    const volume = volumeIn(service, body.volume_id)
+    service.sandbox.cloud.volumes.change(volume, { name: 'spare-disk of mine' })
+    assert.equal((await service.claim()).status, 200)
+    assert.equal(volume.name, 'spare-disk of mine')
+  })
+})
+
+describe('an image whose source is encrypted', () => {
+  it.for(['pike', 'queens', 'latest'] as const)('is refused, and nothing is made of it: %s', async (release, t) => {
+    const service = await aService(t, { cloud: { release }, filled: false })
+    const type = [...service.sandbox.cloud.types.values()].find(({ name }) => name === 'ceph-ssd')
+    assert.ok(type)
+    type.encrypted = true
+    await service.call('POST', '/pool/replenish')
+    const [stats] = (await service.stats()).pools
+    assert.equal(stats?.condition, 'no_image')
+    assert.match(stats?.last_error ?? '', /encrypted/)
+    assert.deepEqual(service.volumes('pool'), [])
+  })
+})
+
+describe('a volume of another type than its image’s', () => {
+  it('never enters the stock, and its pool says why', async t => {
+    const service = await aService(t, { filled: false, config: pool(1) })
+    await service.call('POST', '/pool/replenish')
+    const [volume] = service.volumes('pool')
+    assert.ok(volume)
+    const other = [...service.sandbox.cloud.types.values()].find(({ name }) => name === 'ceph-sas')
+    assert.ok(other)
+    service.sandbox.cloud.volumes.change(volume, { type: other })
+    await check(service)
+    const [stats] = (await service.stats()).pools
+    assert.equal(stats?.spares['available'], 0)
+    assert.match(stats?.last_error ?? '', /is of volume type "ceph-sas", though "ceph-ssd" was asked for/)
+    await check(service)
+    assert.equal(service.sandbox.cloud.volumes.get(volume.id), undefined)
+  })
+
+  it('is not made where Cinder takes the default type for what is not named', async t => {
+    const service = await aService(t, { cloud: { release: 'train' }, config: pool(2) })
+    assert.deepEqual(new Set(service.volumes('pool').map(({ type }) => type.name)), new Set(['ceph-ssd']))
+  })
+})
+
+describe('what an old Cinder cannot tell', () => {
+  it('a reason for a failure: it is told without one, and is no fault of the cloud', async t => {
+    const service = await aService(t, { cloud: { release: 'mitaka' }, filled: false, config: pool(1) })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'error_volume', count: 1 })
+    await service.call('POST', '/pool/replenish')
+    await check(service)
+    const { pools, cloud } = await service.stats()
+    assert.match(pools[0]?.last_error ?? '', /is in status error/)
+    assert.equal(cloud.reachable, true)
+  })
+
+  it('a volume by its time: a creation without an answer is found all the same', async t => {
+    const service = await aService(t, { cloud: { release: 'queens' }, filled: false, config: pool(2) })
+    service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'reset_after', count: 2 })
+    await service.fill()
+    assert.equal(await available(service), 2)
+    assert.equal(service.volumes('pool').length, 2)
+  })
+})
+
+describe('Cinder downgraded while the service runs', () => {
+  it('is asked once more, by what it speaks now, and does each thing once', async t => {
+    const service = await aService(t, { cloud: { release: 'latest' }, config: pool(3) })
+    service.sandbox.cloud.release = 'queens'
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source], [200, 'pool'])
+    await service.fill()
+    assert.equal(await available(service), 3)
+  })
+})
+
+describe('a claimer', () => {
+  it('with the role _member_ is served where access.roles says so', async t => {
+    const access = { mode: 'keystone', roles: { claimer: ['_member_'] } }
+    const service = await aService(t, {
+      cloud: { release: 'mitaka', memberRole: '_member_' },
+      config: { access },
+      filled: false
+    })
+    const token = await loginAs(service, 'tenant-a-user', 'tenant-a')
+    const { status, body } = await service.claim({ wait_seconds: 30 }, { 'x-auth-token': token })
+    assert.deepEqual([status, body.source], [200, 'created'])
+  })
+})

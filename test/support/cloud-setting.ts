@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict'
+import { type CloudOptions, LOCALES, type Locale } from '../../src/sandbox/cloud.ts'
+import { RELEASES, type Release } from '../../src/sandbox/releases.ts'
+
+export type CloudSetting = Required<Pick<CloudOptions, 'release' | 'locale'>>
+
+const { SANDBOX_RELEASE, SANDBOX_LOCALE } = process.env
+
+/** Undefined: the environment leaves it to the suite. */
+export const askedRelease: Release | undefined = RELEASES.find(release => release === SANDBOX_RELEASE)
+export const askedLocale: Locale | undefined = LOCALES.find(locale => locale === SANDBOX_LOCALE)
+assert.equal(askedRelease, SANDBOX_RELEASE, `SANDBOX_RELEASE: one of ${RELEASES.join(', ')}`)
+assert.equal(askedLocale, SANDBOX_LOCALE, `SANDBOX_LOCALE: one of ${LOCALES.join(', ')}`)
+
+/** Which Cinder the suites meet, and in which language it speaks: `SANDBOX_RELEASE=queens SANDBOX_LOCALE=zh_CN npm test`. */
+export const CLOUD_SETTING: CloudSetting = { release: askedRelease ?? 'latest', locale: askedLocale ?? 'en' }

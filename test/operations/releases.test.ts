@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import type { Release } from '../../src/sandbox/releases.ts'
-import { loginAs, volumeIn } from '../support/cloud.ts'
+import { restartVolumeService } from '../../src/sandbox/volumes.ts'
+import { cloudRequests, loginAs, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const reconcile = async (service: TestService): Promise<void> => {
   const { status, body } = await service.call('POST', '/pool/reconcile')
@@ -157,6 +159,150 @@ describe('Cinder downgraded while the service runs', () => {
     assert.deepEqual([status, body.source], [200, 'pool'])
     await service.fill()
     assert.equal(await available(service), 3)
+  })
+})
+
+describe('in Chinese', () => {
+  it.for(['mitaka', 'queens', 'latest'] as const)(
+    'a hidden type is told as such, and costs no spare (case 12): %s',
+    async (release, t) => {
+      const service = await aService(t, { cloud: { release, locale: 'zh_CN' }, config: pool(3) })
+      const type = [...service.sandbox.cloud.types.values()].find(({ name }) => name === 'ceph-ssd')
+      assert.ok(type)
+      type.isPublic = false
+      type.projectIds.add(service.project('pool'))
+      const { status, body } = await service.claim()
+      assert.deepEqual([status, body.code], [422, 'volume_type_hidden'])
+      assert.equal(await available(service), 3)
+      assert.deepEqual(await service.claims(), [])
+    }
+  )
+
+  it('what speaks Chinese does so in its errors', async t => {
+    const service = await aService(t, { cloud: { locale: 'zh_CN' }, filled: false })
+    service.sandbox.cloud.quotas.set(`${service.project('tenant-a')} volumes`, 0)
+    await service.fill()
+    assert.match((await service.claim()).body.detail, /[\u4e00-\u9fff]/)
+  })
+})
+
+describe('an accept whose answer is lost', () => {
+  it.for([
+    ['newton', 503, 1],
+    ['ocata', 200, 2]
+  ] as const)(
+    'while it may still be carried out is sent again where of two only one counts (case 13): %s',
+    async ([release, status, accepts], t) => {
+      const service = await aService(t, { cloud: { release }, config: pool(3) })
+      service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'status', status: 504, count: 1 })
+      assert.equal((await service.claim()).status, status)
+      assert.equal((await cloudRequests(service)).get('transfer_accept'), accepts)
+      assert.equal((await service.claim()).body.source, 'pool')
+      assert.equal(service.volumes('tenant-a').length, 1)
+    }
+  )
+
+  it('behind a flatten that stops cinder-volume is sent again with the same key, and uses up one spare (case 15)', async t => {
+    const service = await aService(t, { cloud: { release: 'newton' }, config: pool(2), cloudSeconds: 25 })
+    await service.claim({ hostname: 'web-00' })
+    const [left] = await service.spares()
+    service.sandbox.cloud.delays = { ...service.sandbox.cloud.delays, creating: 70_000 }
+    await service.call('POST', '/pool/replenish')
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.volume_id], [200, 'pool', left?.volume_id])
+    assert.equal((await cloudRequests(service)).get('transfer_accept'), 3)
+    assert.equal(service.volumes('tenant-a').length, 2)
+  })
+})
+
+describe('a rename in two writes with an accept between them', () => {
+  it('is completed: the disk has its claim’s name, and no mark of ours (case 14)', async t => {
+    const config = { ...pool(2), claims: { check_existing: 'claims' } }
+    const service = await aService(t, { cloud: { release: 'newton' }, config })
+    service.sandbox.cloud.delays = { ...service.sandbox.cloud.delays, renaming: 200, transfer_accept: 50 }
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source], [200, 'pool'])
+    const halves = service.sandbox.cloud.journal.after(0).filter(({ change }) => change === 'volume.metadata')
+    assert.ok(halves.some(({ volume_id }) => volume_id === body.volume_id))
+    assert.equal((await cloudRequests(service)).get('volume_update'), 2)
+    const { name, metadata } = volumeIn(service, body.volume_id)
+    assert.deepEqual([name, metadata], ['web-01_sys', {}])
+  })
+})
+
+describe('a creation', () => {
+  it('that stays on its way since cinder-volume is down is given up after a while, and goes when it is made (case 22)', async t => {
+    const service = await aService(t, { cloud: { release: 'ocata' }, config: pool(1), filled: false })
+    const { volumeService } = service.sandbox.cloud
+    volumeService.stop()
+    await service.call('POST', '/pool/replenish')
+    const [lost] = service.volumes('pool')
+    await check(service)
+    assert.equal((await service.stats()).pools[0]?.last_error, null)
+    service.clock.pass(700)
+    await check(service)
+    assert.match((await service.stats()).pools[0]?.last_error ?? '', /has been in status creating since/)
+    volumeService.start()
+    service.clock.pass(600)
+    await service.fill()
+    assert.equal(await available(service), 1)
+    assert.equal(service.sandbox.cloud.volumes.get(lost?.id ?? ''), undefined)
+  })
+
+  it.for([
+    ['newton', 'available'],
+    ['ocata', undefined]
+  ] as const)(
+    'in error after a restart of cinder-volume rests where it may be made yet, and is deleted once (case 23): %s',
+    async ([release, later], t) => {
+      const service = await aService(t, { cloud: { release }, config: pool(1), filled: false, createSeconds: 60 })
+      const { cloud } = service.sandbox
+      await service.call('POST', '/pool/replenish')
+      const [volume] = service.volumes('pool')
+      assert.ok(volume)
+      restartVolumeService(cloud)
+      assert.equal(volume.status, 'error')
+      await check(service)
+      await check(service)
+      assert.equal(cloud.volumes.get(volume.id)?.status, later && 'error')
+      service.clock.pass(60)
+      await until(() => cloud.volumes.get(volume.id)?.status === later)
+      await service.fill()
+      await reconcile(service)
+      assert.equal(await available(service), 1)
+      assert.equal(service.volumes('pool').length, 1)
+      const deletions = cloud.journal.after(0).filter(({ to }) => to === 'deleting')
+      assert.deepEqual(
+        deletions.map(({ volume_id }) => volume_id),
+        [volume.id]
+      )
+    }
+  )
+})
+
+describe('a Cinder whose file of filters is missing', () => {
+  it('is asked without it: the pool is whole, and the log says so once (case 18)', async t => {
+    const lines: string[] = []
+    const cloud = { release: 'latest', resourceFilters: false } as const
+    const service = await aService(t, { cloud, config: pool(2), onLog: line => lines.push(line) })
+    await reconcile(service)
+    assert.equal((await service.claim()).body.source, 'pool')
+    assert.equal(lines.filter(line => line.includes('refused to filter a list')).length, 1)
+  })
+})
+
+describe('a Cinder that speaks /v2 only', () => {
+  it('fills a pool, serves claims, and finds a disk with v3 in its name (case 26)', async t => {
+    const service = await aService(t, { cloud: { release: 'wallaby', withoutV3: true }, config: pool(2) })
+    assert.equal((await service.claim()).body.source, 'pool')
+    const first = await service.claim({ hostname: 'srv3', size: 30 })
+    assert.deepEqual([first.body.source, first.body.size, first.body.name], ['pool', 30, 'srv3_sys'])
+    await service.rows('delete from claims')
+    const { status, body } = await service.claim({ hostname: 'srv3' })
+    assert.deepEqual([status, body.source, body.volume_id], [200, 'existing', first.body.volume_id])
+    await reconcile(service)
+    await service.fill()
+    assert.equal(await available(service), 2)
   })
 })
 

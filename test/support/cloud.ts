@@ -45,11 +45,13 @@ export function setStatus(service: TestService, id: string, status: string): voi
   service.sandbox.cloud.volumes.change(volumeIn(service, id), { status })
 }
 
-/** How many requests the service has sent to the cloud, by operation. */
+/** How many requests the service has sent to the cloud, by operation, whatever came of them. */
 export async function cloudRequests(service: TestService): Promise<Map<string, number>> {
   const { body } = await service.call<string>('GET', '/metrics')
   const lines = [...body.matchAll(/spare_pool_cloud_requests_total\{.*operation="(\w+)".*\} (\d+)/g)]
-  return new Map(lines.map(([, operation = '', count]) => [operation, Number(count)]))
+  const counts = new Map<string, number>()
+  for (const [, operation = '', count] of lines) counts.set(operation, (counts.get(operation) ?? 0) + Number(count))
+  return counts
 }
 
 /** Counts the service's statements from now on: on all of its connections, or those of its requests or its ticks alone. */

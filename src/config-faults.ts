@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { ErrorObject } from 'ajv'
 import { validate as isCron } from 'node-cron'
 import type { YAMLError } from 'yaml'
@@ -76,6 +77,13 @@ const TYPES: Record<string, string> = {
   string: 'a text; put quotes around it'
 }
 
+/** The same, of a problem found elsewhere that begins with its key. */
+export function withVariable(problem: string, variables: ReadonlyMap<string, string>): string {
+  const [path = ''] = problem.split(':', 1)
+  const variable = variables.get(path)
+  return variable ? problem.replace(path, `${path} (from ${variable})`) : problem
+}
+
 /** A name or an address alone, an IPv6 one with brackets or without. */
 export const HOSTNAME = '^([\\w.-]+|\\[[0-9a-fA-F:.]+\\]|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$'
 
@@ -91,7 +99,7 @@ const PATTERNS: Record<string, string> = {
 }
 
 /** Whether the schema found nothing wrong at a path, above it or below it. */
-type IsSound = (path: string) => boolean
+export type IsSound = (path: string) => boolean
 
 export function soundness(errors: readonly ErrorObject[]): IsSound {
   // What is unknown is no fault of what is beside it.
@@ -109,6 +117,7 @@ const RULES: readonly Rule[] = [
   [['claims.volume_name'], volumeNameProblems],
   [[], poolProblems],
   [['access.mode', 'server.host'], loopbackProblems],
+  [['server.trusted_proxies'], proxyProblems],
   [['access.mode'], tokenProblems],
   ...(['replenish', 'check_state', 'reconcile'] as const).map(
     (name): Rule => [[`ticks.${name}`], ({ ticks }) => cronProblems(name, ticks[name])]
@@ -177,6 +186,20 @@ export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
 function loopbackProblems({ access, server }: Config): string[] {
   if (access.mode !== 'none' || isLoopback(server.host)) return []
   return [`access.mode: "none" is for a loopback server.host only, not ${server.host}; use keystone or token`]
+}
+
+function proxyProblems({ server }: Config): string[] {
+  const must =
+    'must be an address or a network, such as 10.0.0.5, 10.0.0.0/24 or fd00::/64: no name, and not everybody (/0)'
+  return server.trusted_proxies.flatMap((proxy, index) =>
+    isNetwork(proxy) ? [] : [`server.trusted_proxies[${index}]: ${must}`]
+  )
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d{0,2}))?$/.exec(text) ?? []
+  const kind = isIP(address)
+  return kind !== 0 && Number(bits ?? 1) <= (kind === 4 ? 32 : 128)
 }
 
 function tokenProblems({ access }: Config, isSound: IsSound): string[] {

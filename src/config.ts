@@ -7,10 +7,12 @@ import {
   explain,
   explainYaml,
   HOSTNAME,
+  type IsSound,
   inconsistencies,
   isRecord,
   MICROVERSION,
-  soundness
+  soundness,
+  withVariable
 } from './config-faults.ts'
 import { PURGES } from './pool/stores.ts'
 import { oneOf } from './schema.ts'
@@ -76,6 +78,8 @@ export const ConfigSchema = Type.Object(
         shutdown_seconds: Seconds(20),
         claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 }),
         allowed_hosts: Type.Array(Type.String({ maxLength: 255, pattern: HOSTNAME }), { default: [] }),
+        trusted_proxies: Type.Array(Type.String(), { default: [] }),
+        keep_alive_seconds: Seconds(72),
         rate_limit: Type.Optional(Type.Object({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict))
       },
       section
@@ -155,8 +159,8 @@ export { ConfigError }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Finds what is wrong beyond the file itself, such as a login that is incomplete; asked only if its sections are sound. */
-type FurtherCheck = (config: Config) => readonly string[]
+/** Finds what is wrong beyond the file itself, such as a login that is incomplete; may look only at sections that are sound. */
+type FurtherCheck = (config: Config, isSound: IsSound) => readonly string[]
 
 /** Reads a YAML file; environment variables beat it. Throws a ConfigError that names all that is wrong at once. */
 export function readConfig(file: string, env: Environment, further?: FurtherCheck): Config {
@@ -205,7 +209,7 @@ export function parseConfig(document: unknown, env: Environment, source: string,
     ...errors.map(error => explain(error, fromEnvironment)),
     ...inconsistencies(filled, isSound),
     ...later,
-    ...(isSound('openstack') && isSound('secret_file') ? (further?.(filled) ?? []) : [])
+    ...(further?.(filled, isSound) ?? []).map(problem => withVariable(problem, fromEnvironment))
   ]
   if (problems.length > 0 || !isWhole) throw new ConfigError(source, problems)
   for (const pool of filled.pools) pool.type = pool.type.toLowerCase()

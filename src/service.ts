@@ -1,5 +1,6 @@
 import { newId, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import type { IsSound } from './config-faults.ts'
 import { type App, createApp } from './http/app.ts'
 import { UnderWay } from './http/under-way.ts'
 import type { CloudState } from './http/views.ts'
@@ -18,6 +19,7 @@ import { SharedClock } from './shared-clock.ts'
 import { close, endInTime } from './shutdown.ts'
 import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
 import { databaseTime } from './store/database-time.ts'
+import { databaseUrlProblems } from './store/database-url.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import { requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
@@ -177,9 +179,10 @@ export async function migrateDatabase({ database }: Config, log: Log): Promise<s
 }
 
 /** What would keep a service of this configuration from starting, beyond what its schema and rules say. */
-export const serviceProblems = ({ openstack, secret_file }: Config, env: Environment): string[] => [
-  ...settingsProblems(openstack, env),
-  ...secretProblems(secret_file, env)
+export const serviceProblems = (config: Config, env: Environment, isSound: IsSound): string[] => [
+  ...(isSound('database') ? databaseUrlProblems(config.database.url, env) : []),
+  ...(isSound('openstack') ? settingsProblems(config.openstack, env) : []),
+  ...(isSound('secret_file') ? secretProblems(config.secret_file, env) : [])
 ]
 
 /** The database of a configuration; the embedded one is started. */

@@ -35,7 +35,7 @@ const problems = (document: object, env: Record<string, string> = {}): readonly 
 
 /** As a service that is about to start reads it: with its login and its secret. */
 const startProblems = (document: object, env: Record<string, string> = {}): readonly string[] =>
-  problemsOf(() => parseConfig(document, env, 'the test', config => serviceProblems(config, env)))
+  problemsOf(() => parseConfig(document, env, 'the test', (config, isSound) => serviceProblems(config, env, isSound)))
 
 function aFile(t: TestContext, text: string, name = 'config.yaml'): string {
   const folder = mkdtempSync(join(tmpdir(), 'config-'))
@@ -251,6 +251,32 @@ describe('what is wrong', () => {
     assert.deepEqual(problems({ server: { allowed_hosts: names } }), [])
   })
 
+  it('is a trusted proxy that is neither an address nor a network, or is everybody', () => {
+    const wrong = [
+      'haproxy',
+      'loopback',
+      '10.0.0.0/33',
+      '10.0.0.0/0',
+      '::/0',
+      'fd00::/129',
+      '10.0.0/8',
+      '10.0.0.5:80',
+      '',
+      '/8'
+    ]
+    const found = problems({ server: { trusted_proxies: wrong } })
+    assert.deepEqual(
+      found.map(problem => problem.split(': must')[0]),
+      wrong.map((_, index) => `server.trusted_proxies[${index}]`)
+    )
+    assert.match(
+      problems({ server: { trusted_proxies: ['haproxy'] } }).join(),
+      /address or a network, such as 10\.0\.0\.5/
+    )
+    const proxies = ['10.0.0.5', '10.0.0.0/8', '10.0.0.5/32', '::1', 'fd00::/64', '::ffff:10.0.0.0/104', 'fe80::1%eth0']
+    assert.deepEqual(problems({ server: { trusted_proxies: proxies } }), [])
+  })
+
   it('is a token without a hash, a known role, or the project that its role needs', () => {
     const tokens = [
       { ...TOKEN, role: 'claimer' },
@@ -347,7 +373,7 @@ describe('a file', () => {
     'access: { tokens: [ { name: a, sha256: hunter2, role: service } ] }'
   ])('never has a secret repeated in what is wrong with it: %s', (text, t) => {
     const file = aFile(t, `${text}\n`)
-    const found = problemsOf(() => readConfig(file, {}, config => serviceProblems(config, {})))
+    const found = problemsOf(() => readConfig(file, {}, (config, isSound) => serviceProblems(config, {}, isSound)))
     assert.notDeepEqual(found, [])
     assert.doesNotMatch(found.join('\n'), /hunter2/)
   })

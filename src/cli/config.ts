@@ -7,17 +7,28 @@ export const configOption = (): Option =>
   new Option('-c, --config <file>', 'the configuration, as config.example.yaml shows it').env('SPARE_POOL_CONFIG')
 
 /** Undefined: none was given. */
-export const loadConfig = (file: string | undefined, env: Environment): Config | undefined =>
-  file === undefined ? undefined : readConfig(file, env)
+export const loadConfig = (
+  file: string | undefined,
+  env: Environment,
+  further?: Parameters<typeof readConfig>[2]
+): Config | undefined => (file === undefined ? undefined : readConfig(file, env, further))
 
 /** For a service that is about to be started: login and secret are checked with all the rest. */
 export async function loadServiceConfig(file: string | undefined, env: Environment): Promise<Config | undefined> {
   const { serviceProblems } = await import('../service.ts') // Not before it is needed: it brings everything with it.
-  return file === undefined ? undefined : readConfig(file, env, config => serviceProblems(config, env))
+  return loadConfig(file, env, (config, isSound) => serviceProblems(config, env, isSound))
 }
 
 export const requireServiceConfig = async (file: string | undefined, env: Environment): Promise<Config> =>
   (await loadServiceConfig(file, env)) ?? noConfig()
+
+/** For what uses the database only. */
+export async function requireDatabaseConfig(file: string | undefined, env: Environment): Promise<Config> {
+  const { serviceProblems } = await import('../service.ts')
+  const problems = (config: Config, isSound: (path: string) => boolean): string[] =>
+    serviceProblems(config, env, path => path === 'database' && isSound(path))
+  return loadConfig(file, env, problems) ?? noConfig()
+}
 
 /** For commands that make no sense without one. */
 export const requireConfig = (file: string | undefined, env: Environment): Config => loadConfig(file, env) ?? noConfig()
@@ -43,6 +54,6 @@ export async function demoConfig(auth: object, env: Environment): Promise<Config
     },
     env,
     'the demonstration',
-    config => serviceProblems(config, env)
+    (config, isSound) => serviceProblems(config, env, isSound)
   )
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { configOption, requireConfig } from './config.ts'
+import { configOption, requireDatabaseConfig } from './config.ts'
 
 /** `spare-pool migrate`: brings the database up to date, as the service does at its start. */
 export function migrateCommand(): Command {
@@ -7,7 +7,7 @@ export function migrateCommand(): Command {
     .description('bring the database up to date; the service does so itself at its start')
     .addOption(configOption())
     .action(async ({ config: file }: { config?: string }) => {
-      const config = requireConfig(file, process.env)
+      const config = await requireDatabaseConfig(file, process.env)
       const [{ createLog }, { migrateDatabase }] = await Promise.all([import('../log.ts'), import('../service.ts')])
       const applied = await migrateDatabase(config, createLog('warn'))
       process.stdout.write(applied.length > 0 ? `applied: ${applied.join(', ')}\n` : 'nothing to do\n')

@@ -63,8 +63,6 @@ const HEADER_BYTES_MAX = 16 * 1024
 /** A whole request, head and body: from one that sends a byte at a time too. */
 const REQUEST_MS_MAX = 30_000
 const HEAD_MS_MAX = 15_000
-/** Above the 60 s that load balancers keep a connection open, so that it is they who close it, between two requests. */
-const IDLE_MS_MAX = 72_000
 /** Without a byte either way, as from a client that reads no answer: longer than any request may take. */
 const STILL_MS_MAX = 15 * 60_000
 const CHECKED_EACH_MS = 1000
@@ -72,19 +70,22 @@ const CHECKED_EACH_MS = 1000
 /** The REST interface: schema in, operation, view out. */
 export async function createApp(options: AppOptions): Promise<App> {
   const { deps, log } = options
+  const { server } = options.config
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: logger => logger, // One for each request would cost it more than it ever logs.
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
-    keepAliveTimeout: IDLE_MS_MAX,
+    keepAliveTimeout: server.keep_alive_seconds * 1000,
     connectionTimeout: STILL_MS_MAX,
     http: {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: HEAD_MS_MAX,
       connectionsCheckingInterval: CHECKED_EACH_MS
     },
+    // The client is then the last address in `X-Forwarded-For` that is none of these proxies; they alone may name it.
+    trustProxy: server.trusted_proxies.length > 0 && [...server.trusted_proxies],
     requestIdHeader: false,
     genReqId: ({ headers }) => requestId(headers['x-openstack-request-id'], deps.newId),
     return503OnClosing: false,
@@ -97,7 +98,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   app.setSerializerCompiler(() => JSON.stringify)
   takeOnlyJson(app)
   answerProblems(app)
-  addHooks(app, options, await createRateLimit(app, options.config.server.rate_limit))
+  addHooks(app, options, await createRateLimit(app, server.rate_limit))
   keepDeadlines(app, options)
   for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY }, hsts: false })

@@ -5,7 +5,8 @@ import { PoolError } from '../pool/errors.ts'
 
 /**
  * Refuses what a page of another site makes a browser send: it may reach us where its author cannot, such as on a loopback
- * address. Programs send none of these headers but `Host`.
+ * address. Programs send none of these headers but `Host`. `X-Forwarded-Host` is not read, whoever sends it: many proxies hand
+ * on what a client wrote there. Names beyond our own are in `server.allowed_hosts`.
  */
 export function refuseOtherSites({ access, server }: Config): (request: FastifyRequest) => void {
   const allowed = new Set(server.allowed_hosts.map(plain))

@@ -39,7 +39,9 @@ const LOST =
   /Connection terminated|Connection ended|connection error|Query read timeout|timeout expired|not queryable|^Knex: Timeout/i
 
 /** How a connection is refused before PostgreSQL says a word about it. */
-const REFUSED = /SSL|SASL|certificate/
+const REFUSED = /SSL|SASL/
+const CERTIFICATE = /certificate|^ssl(rootcert|cert|key) /
+const WHAT_CERTIFIES = 'check sslmode, sslrootcert, sslcert and the host name in database.url'
 
 /** A constraint said no. */
 export const isUniqueViolation = (error: unknown): boolean => failureOf(error)?.code === '23505'
@@ -94,10 +96,13 @@ function whatIsUnavailable(error: unknown): string | undefined {
   if (!failure) return undefined
   const { code, message } = failure
   if (code === '0A000' && isOutdatedPlan(error)) return 'The database was migrated meanwhile'
-  if (/^E[A-Z]/.test(code)) return 'The database does not answer: start it, or correct database.url'
-  if (LOST.test(message)) return lostOr(message)
+  if (CERTIFICATE.test(message)) return `A certificate is refused on the way to the database: ${WHAT_CERTIFIES}`
   if (REFUSED.test(message))
     return 'The connection to the database was refused: check the password and sslmode in database.url'
+  if (/unsupported startup parameter/.test(message))
+    return 'The pooler before the database refuses `options`, which database.url has'
+  if (/^E[A-Z]/.test(code)) return 'The database does not answer: start it, or correct database.url'
+  if (LOST.test(message)) return lostOr(message)
   return UNAVAILABLE.find(([prefix]) => code.startsWith(prefix))?.[1]
 }
 

@@ -1,5 +1,6 @@
 import knex, { type Knex } from 'knex'
 import { type Client, type QueryResultRow, TypeOverrides, types } from 'pg'
+import { Connector } from './database-connection.ts'
 import {
   isHarmless,
   isLost,
@@ -9,13 +10,14 @@ import {
   toConnectError,
   toPoolError
 } from './database-errors.ts'
+import { type DatabaseTarget, type Environment, readDatabaseUrl } from './database-url.ts'
 import { toStatement, valuesOf } from './named-bindings.ts'
 
 /** A pool of connections, or one transaction. */
 export type Database = Knex
 
 export type DatabaseAddress =
-  | { readonly url: string }
+  | { readonly url: string; readonly env?: Environment }
   | { readonly socketDir: string; readonly port?: number; readonly user: string; readonly database: string }
 
 export interface DatabaseSettings {
@@ -38,6 +40,11 @@ interface PoolState {
   preparedStatements: boolean
   /** The connections worth keeping. One that was cut may not know it yet; those to a former primary never find out. */
   sound: WeakSet<Client>
+  /**
+   * Sets the timeouts for one transaction, where a pooler keeps them from a connection. Whatever is set for longer reaches
+   * others there: only the transaction is ours.
+   */
+  timeouts: string | undefined
 }
 
 interface ConnectionPool {
@@ -57,41 +64,46 @@ export function openDatabase({
   ...rest
 }: DatabaseAddress & DatabaseSettings): Database {
   const { preparedStatements = true, statementTimeoutSeconds = 10, acquireTimeoutSeconds = 5, ...settings } = rest
-  const state: PoolState = { preparedStatements, sound: new WeakSet() }
+  const { idleInTransactionTimeoutSeconds = 10, applicationName = 'spare-volume-pool' } = settings
+  const state: PoolState = { preparedStatements, sound: new WeakSet(), timeouts: undefined }
+  const connector = new Connector(targetOf(settings), {
+    applicationName,
+    connectSeconds: Math.min(acquireTimeoutSeconds, 3),
+    statementTimeoutSeconds,
+    idleInTransactionTimeoutSeconds,
+    types: { getTypeParser: (oid: number) => numbers.getTypeParser(oid) }
+  })
   const silent = () => {}
-  return knex({
+  const pool = knex({
     client: 'pg',
-    connection: {
-      ...addressOf(settings),
-      application_name: settings.applicationName ?? 'spare-volume-pool',
-      connectionTimeoutMillis: Math.min(acquireTimeoutSeconds, 3) * 1_000,
-      query_timeout: (statementTimeoutSeconds + 5) * 1_000, // For a network that swallows everything.
-      keepAlive: true,
-      types: { getTypeParser: (oid: number) => numbers.getTypeParser(oid) }
-    },
+    connection: {}, // Connections are made below.
     acquireConnectionTimeout: acquireTimeoutSeconds * 1_000,
     pool: {
       min: connectionsMin,
       max: connectionsMax,
-      // Not as start-up parameters, which pgbouncer refuses.
-      afterCreate: (connection: Client, done: (error: Error | null) => void) => {
-        state.sound.add(connection)
-        connection.query(
-          `set statement_timeout = '${statementTimeoutSeconds}s';
-           set idle_in_transaction_session_timeout = '${settings.idleInTransactionTimeoutSeconds ?? 10}s'`,
-          done
-        )
-      },
       validate: (connection: Client) => state.sound.has(connection)
     },
     log: { warn: silent, error: silent, deprecate: silent, debug: silent } // What fails is thrown, and logged once there.
-  }).withUserParams({ state })
+  })
+  const acquireRawConnection = async (): Promise<Client> => {
+    const { client, isPooled } = await connector.open()
+    if (isPooled) {
+      state.timeouts = `
+        set local statement_timeout = '${statementTimeoutSeconds}s';
+        set local idle_in_transaction_session_timeout = '${idleInTransactionTimeoutSeconds}s'`
+    }
+    const unsound = (): unknown => state.sound.delete(client)
+    state.sound.add(client.on('error', unsound).on('end', unsound))
+    return client
+  }
+  Object.assign(pool.client, { acquireRawConnection }) // Knex itself knows no address but one.
+  return pool.withUserParams({ state })
 }
 
-function addressOf(address: DatabaseAddress): Knex.PgConnectionConfig {
-  if ('url' in address) return { connectionString: address.url }
+function targetOf(address: DatabaseAddress): DatabaseTarget {
+  if ('url' in address) return readDatabaseUrl(address.url, address.env ?? process.env)
   const { socketDir, port = 5432, user, database } = address
-  return { host: socketDir, port, user, database }
+  return { ...readDatabaseUrl('postgres://user@/', {}), hosts: [{ host: socketDir, port }], user, database }
 }
 
 /** Opens `count` connections at once and leaves them open for what comes, so that rivals start level. */
@@ -140,6 +152,8 @@ export async function transaction<R>(db: Database, work: (tx: Database) => Promi
   if (db.isTransaction) return await work(db)
   return await attempt(db, () =>
     db.transaction(async tx => {
+      const { timeouts } = stateOf(tx)
+      if (timeouts) await runScript(tx, timeouts)
       const result = await work(tx)
       if (failed.has(tx)) throw failed.get(tx)
       return result

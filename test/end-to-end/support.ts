@@ -59,6 +59,9 @@ export interface RealProcess extends RealPool {
   readonly process: ServiceProcess
 }
 
+/** The microversion that the service asks this cloud for, `3.N`: what an older one offers. Default: what suits it best. */
+export const API_VERSION = process.env['END_TO_END_API_VERSION'] ?? 'auto'
+
 /** Small, so that it fills in seconds, and quick to notice. */
 export const configFor = (databaseUrl: string, folder: string): Record<string, unknown> => {
   const { authUrl, user, password, project } = cloudsEntry('pool-svc')
@@ -75,7 +78,8 @@ export const configFor = (databaseUrl: string, folder: string): Record<string, u
         project_name: project,
         user_domain_name: 'Default',
         project_domain_name: 'Default'
-      }
+      },
+      volume_api_version: API_VERSION
     },
     pools: [
       { os: 'debian12', type: 'ssd', target: 3 },

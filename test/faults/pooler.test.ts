@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { Client } from 'pg'
 import { beforeAll, describe, it, type TestContext } from 'vitest'
+import { openDatabase, query, runScript, transaction } from '../../src/store/database.ts'
 import { aDatabaseAddress } from '../support/database.ts'
 import { aPooler, isMissing, PROGRAM, tracksStatements } from '../support/pgbouncer.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
@@ -78,5 +80,66 @@ describe.skipIf(WHY_SKIPPED)(`through pgbouncer in transaction mode${WHY_SKIPPED
     assert.equal(volumes.length, HOSTS.length)
     assert.deepEqual([(await one.spares()).length, one.volumes('pool').length], [SPARES, SPARES])
     assert.equal((await one.sync({ purge: 'all' })).body.retired, SPARES)
+  })
+
+  /** All that a session has, but for what PostgreSQL adds when a function is run for the first time. */
+  const settingsOf = async (client: Client): Promise<Map<string, string>> => {
+    const sql = "select name, setting from pg_settings where name not like 'plpgsql.%'"
+    const { rows } = await client.query<{ name: string; setting: string }>(sql)
+    return new Map(rows.map(({ name, setting }) => [name, setting]))
+  }
+
+  it('nothing that is set reaches another client', async t => {
+    const { database, socketDir, user } = await aDatabaseAddress(t)
+    const url = await aPooler(t, database, { default_pool_size: '1' })
+    const service = await aService(t, { config: { database: { url } }, connections: 3 })
+    for (const tick of ['replenish', 'check', 'reconcile']) {
+      assert.equal((await service.call('POST', `/pool/${tick}`)).status, 200)
+    }
+    assert.equal((await service.claim()).status, 200)
+    // Asked with pg itself: what the service's own way of connecting sends is what is looked for.
+    const [other, direct] = [new Client({ connectionString: url }), new Client({ host: socketDir, user, database })]
+    for (const client of [other, direct]) {
+      t.onTestFinished(() => client.end())
+      await client.connect()
+    }
+    const [seen, expected] = await Promise.all([settingsOf(other), settingsOf(direct)])
+    assert.deepEqual(
+      [...seen].filter(([name, setting]) => expected.get(name) !== setting),
+      []
+    )
+    assert.equal(seen.get('statement_timeout'), '0')
+  })
+
+  it('a transaction has its timeouts all the same', async t => {
+    const { database } = await aDatabaseAddress(t)
+    const url = await aPooler(t, database, { default_pool_size: '1' })
+    const db = openDatabase({ url, statementTimeoutSeconds: 1, idleInTransactionTimeoutSeconds: 7 })
+    t.onTestFinished(() => db.destroy())
+    const shown = "select current_setting('idle_in_transaction_session_timeout') as idle"
+    assert.deepEqual(await transaction(db, tx => query(tx, shown)), [{ idle: '7s' }])
+    assert.deepEqual(await query(db, shown), [{ idle: '0' }])
+    await assert.rejects(
+      transaction(db, tx => query(tx, 'select pg_sleep(60)')),
+      { message: /took too long \(57014\)/ }
+    )
+  })
+
+  it("a statement by itself has those of the database's role", async t => {
+    const { database, socketDir, user } = await aDatabaseAddress(t)
+    const admin = openDatabase({ socketDir, user, database })
+    t.onTestFinished(() => admin.destroy())
+    await runScript(admin, `alter role ${user} in database ${database} set statement_timeout = '1s'`)
+    const db = openDatabase({ url: await aPooler(t, database, { default_pool_size: '1' }) })
+    t.onTestFinished(() => db.destroy())
+    await assert.rejects(query(db, 'select pg_sleep(60)'), { message: /took too long \(57014\)/ })
+  })
+
+  it('options that it refuses are told as that', async t => {
+    const { database } = await aDatabaseAddress(t)
+    const url = await aPooler(t, database, { default_pool_size: '1' })
+    const db = openDatabase({ url: `${url}&options=-c%20search_path%3Dpublic` })
+    t.onTestFinished(() => db.destroy())
+    await assert.rejects(query(db, 'select 1'), { message: /^The pooler before the database refuses `options`/ })
   })
 })

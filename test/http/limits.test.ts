@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { beforeAll, describe, it, type TestContext } from 'vitest'
 import { whileTestsRun } from '../support/lifetime.ts'
 import { answerTo } from '../support/raw-http.ts'
@@ -37,6 +39,40 @@ describe('a client that is slow', () => {
   it('has half a minute for a request, and a quarter of an hour in silence', () => {
     const { requestTimeout, headersTimeout, keepAliveTimeout, timeout } = service.service.app.server
     assert.deepEqual([requestTimeout, headersTimeout, keepAliveTimeout, timeout], [30_000, 15_000, 72_000, 900_000])
+  })
+})
+
+describe('an idle connection', () => {
+  const REQUEST = 'GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n'
+
+  async function ask(socket: Socket): Promise<void> {
+    socket.write(REQUEST)
+    const [answer] = await once(socket, 'data')
+    assert.match(String(answer), /^HTTP\/1\.1 200 /)
+  }
+
+  it('stays open for server.keep_alive_seconds, however short the time for a request is, and is closed then', async u => {
+    const kept = await aService(u, { filled: false, config: { server: { port: 0, keep_alive_seconds: 2 } } })
+    const { server } = kept.service.app
+    Object.assign(server, { requestTimeout: 10, headersTimeout: 10 })
+    const { hostname, port } = new URL(kept.service.url)
+    const idle = connect(Number(port), hostname)
+    const closed = once(idle, 'close')
+    await ask(idle)
+    // By the time that this one is refused, the server has looked at all of its connections.
+    const slow = await answerTo(kept.service.url, 'GET /healthz HTTP/1.1\r\nhost: a\r\n')
+    assert.match(slow.problem.detail, /did not come in whole/)
+    await ask(idle)
+    const answeredAt = performance.now()
+    await closed
+    const seconds = (performance.now() - answeredAt) / 1000
+    assert.ok(seconds > 1.9, `closed after ${seconds} s`)
+  })
+
+  it('stays open for longer than load balancers keep one, by default', async u => {
+    assert.equal(service.config.server.keep_alive_seconds, 72)
+    const longer = await aService(u, { filled: false, config: { server: { port: 0, keep_alive_seconds: 3600 } } })
+    assert.equal(longer.service.app.server.keepAliveTimeout, 3_600_000)
   })
 })
 

@@ -44,6 +44,13 @@ describe('the paths of transfers', () => {
     }
   })
 
+  it('made with a key that was ignored have it not after an upgrade either', async t => {
+    const { sandbox, tenant } = await aCloud(t, { release: 'queens' })
+    const { id } = await tenant.arm((await tenant.create()).id, { no_snapshots: true })
+    sandbox.cloud.release = 'rocky'
+    assert.equal((await tenant.get(`/volume-transfers/${id}`, 55)).transfer.no_snapshots, false)
+  })
+
   it('name what is missing in a body, and refuse an empty name', async t => {
     const { tenant } = await aCloud(t, { release: 'mitaka' })
     const { id } = await tenant.create()

@@ -44,7 +44,9 @@ describe('a flatten up to Newton', () => {
     const cloud = await flattening(t, 'newton', 1000)
     const { sandbox, clock, pool, other, id } = cloud
     const second = sandbox.cloud.addSnapshot({ name: 'alpine3_ssd_1', sizeGib: 1 })
+    const third = sandbox.cloud.addSnapshot({ name: 'alpine3_ssd_2', sizeGib: 1 })
     const { id: next } = await pool.create({ snapshot_id: second.id })
+    const { id: last } = await pool.create({ snapshot_id: third.id })
     const { id: empty } = await pool.create()
     await pool.call('DELETE', `/volumes/${other}`)
     await clock.advance(999)
@@ -55,7 +57,9 @@ describe('a flatten up to Newton', () => {
     assert.equal(await statusOf(cloud, empty), 'available')
     assert.equal((await pool.call('GET', `/volumes/${other}`)).status, 404)
     await clock.advance(1000)
-    assert.equal(await statusOf(cloud, next), 'available')
+    assert.deepEqual([await statusOf(cloud, next), await statusOf(cloud, last)], ['available', 'creating'])
+    await clock.advance(1000)
+    assert.equal(await statusOf(cloud, last), 'available')
   })
 
   it('no longer stops anything from Ocata on', async t => {

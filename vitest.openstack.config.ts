@@ -1,12 +1,11 @@
 import { defineConfig } from 'vitest/config'
 import { SERVICE } from './vitest.config.ts'
 
-/** As old clouds are asked, this one takes for: each stands for those that are like it but for what no microversion tells. */
+/** At which older clouds are asked: this one stands in for them, but for what a release does that no microversion tells. */
 const PINNED = ['3.0', '3.27', '3.50', '3.55']
 
 /** One file at a time: some break the cloud. What one has broken of it may have cost the next one its logins. */
 const REAL = {
-  globalSetup: ['test/openstack/setup.ts'],
   fileParallelism: false,
   isolate: true,
   testTimeout: 300_000,
@@ -16,8 +15,9 @@ const REAL = {
 /** What needs a real Keystone, Cinder and Ceph, which is brought up where it is not yet. */
 export default defineConfig({
   test: {
+    globalSetup: ['test/openstack/setup.ts'],
     fileParallelism: false,
-    maxWorkers: 1,
+    maxWorkers: 1, // The projects, too, one after the other.
     projects: [
       ...['auto', '3.0', '3.50'].map(version => ({
         test: {
@@ -26,8 +26,7 @@ export default defineConfig({
           name: `end to end ${version}`,
           include: ['test/end-to-end/**/*.test.ts'],
           exclude: version === 'auto' ? [] : ['**/doctor.test.ts'], // It advises against a pinned version.
-          env: { END_TO_END_API_VERSION: version },
-          globalSetup: [...REAL.globalSetup, ...SERVICE.globalSetup]
+          env: { END_TO_END_API_VERSION: version }
         }
       })),
       ...['auto', ...PINNED].map(version => ({

@@ -90,7 +90,7 @@ export class Cinder {
         if (!(error instanceof CloudError && error.status === 406)) throw error
       }
       // It speaks this microversion no more, and said so before it did anything: whatever was asked for may be asked again.
-      this.#endpoints.forget(endpoint.root)
+      this.#endpoints.forget(endpoint)
       return await ask(await this.#endpoints.endpoint(limited))
     })
   }

@@ -64,9 +64,9 @@ export class Endpoints {
     return root
   }
 
-  /** For when Cinder no longer speaks what it spoke before. */
-  forget(root: string): void {
-    this.#spoken.delete(root)
+  /** For when Cinder no longer speaks as it was spoken to; others may have found that out before. */
+  forget({ root, minor }: Endpoint): void {
+    if (this.#spoken.get(root)?.minor === minor) this.#spoken.delete(root)
   }
 
   /** For when Cinder refuses filters that every release has: a file of filters that the operator has not, or has cut. */

@@ -3,6 +3,7 @@ import { describe, it } from 'vitest'
 import { rootOf } from '../../src/openstack/endpoint.ts'
 import type { CloudError } from '../../src/pool/errors.ts'
 import { failureOf } from '../support/cloud-failures.ts'
+import { Gate } from '../support/gate.ts'
 import {
   CALL,
   endpoint,
@@ -298,6 +299,31 @@ describe('a Cinder that speaks another version than before', () => {
         ['POST /os-volume-transfer', 'volume 3.50', { transfer: { volume_id: 'v1', name: 'spare' } }]
       ]
     )
+    assert.equal(cloud.count('GET /volume/v3/'), 2)
+  })
+
+  it('is asked once, by whoever is refused first', async t => {
+    const cloud = await aCloud(t)
+    const { volumes } = await cloud.connect().pool(CALL)
+    await volumes.find('v1', CALL)
+    cloud.offers('3.50')
+    const [asked, late] = [new Gate(), new Gate()]
+    const shown: Reply = { body: { volume: volumeBody('v2') } }
+    cloud.onCinder(SHOW, gone, { body: { volume: volumeBody('v1') } })
+    cloud.onCinder(
+      'GET /volumes/v2',
+      async () => {
+        asked.open()
+        await late.passed
+        return gone
+      },
+      shown
+    )
+    const second = volumes.find('v2', CALL)
+    await asked.passed
+    assert.equal((await volumes.find('v1', CALL))?.id, 'v1')
+    late.open()
+    assert.equal((await second)?.id, 'v2')
     assert.equal(cloud.count('GET /volume/v3/'), 2)
   })
 

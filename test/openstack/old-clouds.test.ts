@@ -36,6 +36,22 @@ describe('more armed spares than a list of transfers has places for', () => {
         await pool.transfers.delete(id, CALL)
         assert.equal(await pool.transfers.find(id, CALL), undefined)
         assert.deepEqual(await pool.transfers.ofVolume(volumeId, CALL), [])
+        assert.equal((await pool.transfers.create(volumeId, 'again', CALL)).volumeId, volumeId)
+      }
+    }
+  )
+
+  it.for(['mitaka', 'rocky', 'latest'] as const)(
+    'leave the lists of volumes and snapshots whole on %s (case 9)',
+    async (release, t) => {
+      const { pool, spare } = await aSandbox(t, { release, listMax: 2 })
+      const made = [await spare(), await spare(), await spare()].map(({ id }) => id)
+      assert.equal((await pool.snapshots.list(CALL)).length, 3)
+      for (const filter of [{ metadata: METADATA }, { metadata: METADATA, createdSince: new Date(0) }]) {
+        assert.deepEqual(
+          (await listed(pool.volumes, filter)).map(({ id }) => id),
+          made.toSorted()
+        )
       }
     }
   )

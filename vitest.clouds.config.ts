@@ -1,11 +1,14 @@
 import { defineConfig } from 'vitest/config'
 import { SERVICE } from './vitest.config.ts'
 
-/** What the service does with claims must come out the same on every cloud: each of these differs in what it does behind its API. */
+/**
+ * What the service does with claims must come out the same on every cloud. Each of these differs in what it does behind its API;
+ * the newest does not heed that English is asked for.
+ */
 const CLOUDS = [
-  { SANDBOX_RELEASE: 'mitaka', SANDBOX_LOCALE: 'zh_CN' },
+  { SANDBOX_RELEASE: 'mitaka', SANDBOX_LOCALE: 'en' },
   { SANDBOX_RELEASE: 'queens', SANDBOX_LOCALE: 'en' },
-  { SANDBOX_RELEASE: 'rocky', SANDBOX_LOCALE: 'zh_CN' },
+  { SANDBOX_RELEASE: 'rocky', SANDBOX_LOCALE: 'en' },
   { SANDBOX_RELEASE: 'latest', SANDBOX_LOCALE: 'zh_CN' }
 ]
 

@@ -67,7 +67,7 @@ async function poll() {
   polling = false
   render()
   if (trouble?.kind === 'refused') find('token').focus()
-  else nextPoll = setTimeout(poll, POLL_MS)
+  else nextPoll = setTimeout(() => void poll(), POLL_MS)
 }
 
 /** How things are, in a word for the style sheet and a line for people. */

@@ -3,6 +3,7 @@ import { describe, it } from 'vitest'
 import { claimDisk } from '../../src/operations/claim-disk.ts'
 import { codeOf } from '../../src/pool/errors.ts'
 import { loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
+import { quoting } from '../support/cloud-setting.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -361,7 +362,7 @@ describe('a claim that cannot be finished', () => {
     setQuota(service, 'tenant-a', 'volumes', 0)
     const { status, body } = await service.claim()
     assert.deepEqual([status, body.code], [403, 'quota_exceeded'])
-    assert.match(body.detail, /VolumeLimitExceeded/)
+    assert.match(body.detail, quoting(/VolumeLimitExceeded/))
     await assertUntouched(service)
   })
 

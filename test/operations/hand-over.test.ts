@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { attach } from '../support/attach.ts'
 import { setStatus, volumeIn } from '../support/cloud.ts'
+import { quoting } from '../support/cloud-setting.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { SERVICE_ROLES } from '../support/service-role.ts'
 
@@ -115,7 +116,8 @@ describe('a refusal that does not end', () => {
     service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'status', status: 400, message })
     const { status, body } = await service.claim({ wait_seconds: 30 })
     assert.deepEqual([status, body.code], [502, 'cloud_error'])
-    assert.match(body.detail, /encrypted volume is not supported.*The claim was undone/)
+    assert.match(body.detail, quoting(/encrypted volume is not supported/))
+    assert.match(body.detail, /The claim was undone/)
     assert.deepEqual(await service.claims(), [])
     for (let pass = 0; pass < 2; pass += 1) await service.call('POST', '/pool/check')
     assert.deepEqual(service.volumes('pool'), [])

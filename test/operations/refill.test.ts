@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { runScript } from '../../src/store/database.ts'
 import { cloudRequests, countStatements, setStatus, volumeIn } from '../support/cloud.ts'
+import { quoting } from '../support/cloud-setting.ts'
 import { lockTables } from '../support/database-faults.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
@@ -206,7 +207,7 @@ describe('replenish', () => {
     assert.equal(await replenish(service), 5)
     const failed = await pool(service)
     assert.equal(failed.condition, 'backing_off')
-    assert.match(failed.last_error ?? '', /quota/)
+    assert.match(failed.last_error ?? '', quoting(/quota/))
     assert.equal(await replenish(service), 0)
     assert.equal((await plan(service))?.held_back_by, 'backing_off')
     assert.deepEqual(await service.spares(), [])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type CloudOptions, LOCALES, type Locale } from '../../src/sandbox/cloud.ts'
-import { RELEASES, type Release } from '../../src/sandbox/releases.ts'
+import { RELEASES, type Release, traitsOf } from '../../src/sandbox/releases.ts'
 
 export type CloudSetting = Required<Pick<CloudOptions, 'release' | 'locale'>>
 
@@ -14,3 +14,9 @@ assert.equal(askedLocale, SANDBOX_LOCALE, `SANDBOX_LOCALE: one of ${LOCALES.join
 
 /** Which Cinder the suites meet, and in which language it speaks: `SANDBOX_RELEASE=queens SANDBOX_LOCALE=zh_CN npm test`. */
 export const CLOUD_SETTING: CloudSetting = { release: askedRelease ?? 'latest', locale: askedLocale ?? 'en' }
+
+/** The client asks for English. Who does not heed that speaks the language of its own processes. */
+const speaksEnglish = CLOUD_SETTING.locale === 'en' || traitsOf(CLOUD_SETTING.release).honoursAcceptLanguage
+
+/** Words of Cinder's, where the service quotes them. */
+export const quoting = (english: RegExp): RegExp => (speaksEnglish ? english : /[\u4e00-\u9fff]/)

@@ -5,21 +5,21 @@ import { SERVICE } from './vitest.config.ts'
  * What the service does with claims must come out the same on every cloud. Each of these differs in what it does behind its API;
  * the newest does not heed that English is asked for.
  */
-const CLOUDS = [
-  { SANDBOX_RELEASE: 'mitaka', SANDBOX_LOCALE: 'en' },
-  { SANDBOX_RELEASE: 'queens', SANDBOX_LOCALE: 'en' },
-  { SANDBOX_RELEASE: 'rocky', SANDBOX_LOCALE: 'en' },
-  { SANDBOX_RELEASE: 'latest', SANDBOX_LOCALE: 'zh_CN' }
-]
+const CLOUDS = {
+  mitaka: { SANDBOX_RELEASE: 'mitaka' },
+  queens: { SANDBOX_RELEASE: 'queens' },
+  rocky: { SANDBOX_RELEASE: 'rocky' },
+  chinese: { SANDBOX_LOCALE: 'zh_CN' }
+}
 
 /** The suites of claims, of kills at each step, and of simulated faults. `npm test` runs them at the newest release, in English. */
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    projects: CLOUDS.map(env => ({
+    projects: Object.entries(CLOUDS).map(([name, env]) => ({
       test: {
         ...SERVICE,
-        name: `${env.SANDBOX_RELEASE} in ${env.SANDBOX_LOCALE}`,
+        name,
         include: [
           'test/operations/claim-*.test.ts',
           'test/operations/{hand-over,in-project,refused-claims,restored-backup,room,told-as-it-is,waiting}.test.ts',

@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           ...SERVICE,
           ...REAL,
-          name: `end to end ${version}`,
+          name: version === 'auto' ? 'end to end' : `end to end ${version}`,
           include: ['test/end-to-end/**/*.test.ts'],
           exclude: version === 'auto' ? [] : ['**/doctor.test.ts'], // It advises against a pinned version.
           env: { END_TO_END_API_VERSION: version }

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { claimDisk } from '../../src/operations/claim-disk.ts'
 import { codeOf } from '../../src/pool/errors.ts'
 import { loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
-import { quoting } from '../support/cloud-setting.ts'
+import { quoting, RESTING_SECONDS } from '../support/cloud-setting.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -23,9 +23,6 @@ const claimOverHttp = (service: TestService): Promise<Response> =>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ hostname: 'web-01', ...DEBIAN, project_id: service.project('tenant-a'), wait_seconds: 60 })
   })
-
-/** Up to Newton, a volume in error may yet be made for so long. */
-const RESTING_SECONDS = 600
 
 type Claimed = Awaited<ReturnType<TestService['claim']>>
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { runScript } from '../../src/store/database.ts'
 import { cloudRequests, countStatements, setStatus, volumeIn } from '../support/cloud.ts'
-import { quoting } from '../support/cloud-setting.ts'
+import { quoting, RESTING_SECONDS } from '../support/cloud-setting.ts'
 import { lockTables } from '../support/database-faults.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
@@ -275,6 +275,7 @@ describe('check_state', () => {
     await replenish(service)
     assert.deepEqual(await check(service), { checked: 5, available: 4, dropped: 1, left: 0 })
     assert.match((await pool(service)).last_error ?? '', /error/)
+    service.clock.pass(RESTING_SECONDS)
     await check(service)
     assert.equal(service.volumes('pool').filter(({ status }) => status === 'error').length, 0)
     service.clock.pass(60)

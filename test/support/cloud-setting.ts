@@ -20,3 +20,6 @@ const speaksEnglish = CLOUD_SETTING.locale === 'en' || traitsOf(CLOUD_SETTING.re
 
 /** Words of Cinder's, where the service quotes them. */
 export const quoting = (english: RegExp): RegExp => (speaksEnglish ? english : /[\u4e00-\u9fff]/)
+
+/** How long a volume in error rests before it is deleted, since this Cinder may make it yet. */
+export const RESTING_SECONDS = traitsOf(CLOUD_SETTING.release).restartFailsAll ? 600 : 0

@@ -86,10 +86,10 @@ function make(cloud: Cloud, caller: Caller, volume: Volume, snapshot: Snapshot |
   }
 }
 
-function makingOf({ delays, traits }: Cloud, volume: Volume, snapshot: Snapshot | undefined): Making {
+function makingOf({ delays, traits, variant }: Cloud, volume: Volume, snapshot: Snapshot | undefined): Making {
   if (!snapshot && volume.dataGib === 0) return { snapshot, ms: delays.creating_empty, blocks: false }
   const ms = delays.creating + delays.creating_per_gib * volume.dataGib
-  return { snapshot, ms, blocks: snapshot !== undefined && traits.flattenBlocks }
+  return { snapshot, ms, blocks: snapshot !== undefined && traits.flattenBlocks && variant.flattens }
 }
 
 /** Writes `available` whatever the status has become meanwhile: Cinder does. */

@@ -260,6 +260,8 @@ export interface Variant {
   readonly resourceFilters: boolean
   /** No default volume type is set, so that volumes may have none. */
   readonly nullTypes: boolean
+  /** `rbd_flatten_volume_from_snapshot`: a copy is made independent of its snapshot. */
+  readonly flattens: boolean
   /** False: a policy leaves out of `GET /limits` what is used. */
   readonly usedLimits: boolean
   /** The role that lets a user work in a project, such as `_member_` on older clouds. */
@@ -272,13 +274,17 @@ const USUAL: Variant = {
   withoutV3: false,
   resourceFilters: true,
   nullTypes: false,
+  flattens: true,
   usedLimits: true,
   memberRole: 'member'
 }
 
 export function variantOf(given: Partial<Variant>): Variant {
-  const { catalog, hidesV3, withoutV3, resourceFilters, nullTypes, usedLimits, memberRole } = { ...USUAL, ...given }
-  return { catalog, hidesV3, withoutV3, resourceFilters, nullTypes, usedLimits, memberRole }
+  const { catalog, hidesV3, withoutV3, resourceFilters, nullTypes, flattens, usedLimits, memberRole } = {
+    ...USUAL,
+    ...given
+  }
+  return { catalog, hidesV3, withoutV3, resourceFilters, nullTypes, flattens, usedLimits, memberRole }
 }
 
 /** Refuses what never was together. */

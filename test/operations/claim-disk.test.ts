@@ -180,6 +180,7 @@ describe('claiming a disk again', () => {
     const { sandbox, clock } = service
     sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
     assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    sandbox.cloud.faults.remove()
     const until = new Date(clock.now().getTime() + 10_000).toISOString()
     await service.rows(`update claims set lease_holder = gen_random_uuid(), lease_until = '${until}'`)
     clock.pass(60)

@@ -213,7 +213,7 @@ describe('a created disk', () => {
   })
 
   it('is not handed over when it is finished after it was given up, by the claim that waits for it', async t => {
-    const service = await aService(t, { ...EMPTY, createSeconds: 3600 })
+    const service = await aService(t, { ...EMPTY, createSeconds: 3600, cloud: { flattens: false } })
     const claiming = claimOverHttp(service)
     await until(() => service.volumes().length === 1)
     const [given] = service.volumes()

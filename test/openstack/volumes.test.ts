@@ -72,6 +72,19 @@ describe('a volume', () => {
     assert.deepEqual([(await volumes.find('v1', CALL))?.encrypted, made.encrypted], [true, true])
   })
 
+  it('is asked for with its type, which Cinder might take another for, or with none', async t => {
+    const { cloud, volumes } = await aPool(t)
+    cloud.onCinder('POST /volumes', { status: 202, body: { volume: volumeBody('v1') } })
+    for (const volumeType of ['ceph-ssd', '']) {
+      await volumes.create({ name: 'spare-v1', snapshotId: 's', sizeGib: 20, volumeType }, CALL)
+    }
+    const asked = { name: 'spare-v1', snapshot_id: 's', size: 20, metadata: {} }
+    assert.deepEqual(
+      cloud.asked.map(({ body }) => body),
+      [{ volume: { ...asked, volume_type: 'ceph-ssd' } }, { volume: asked }]
+    )
+  })
+
   it('has no text that PostgreSQL cannot keep, nor has a refusal', async t => {
     const { cloud, volumes } = await aPool(t)
     const metadata = JSON.parse('{"__proto__": "a", "spare_id": "\\ud800"}')

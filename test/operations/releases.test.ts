@@ -126,8 +126,10 @@ describe('a volume of another type than its image’s', () => {
   })
 
   it('is not made where Cinder takes the default type for what is not named', async t => {
-    const service = await aService(t, { cloud: { release: 'train' }, config: pool(2) })
-    assert.deepEqual(new Set(service.volumes('pool').map(({ type }) => type.name)), new Set(['ceph-ssd']))
+    const pools = [{ os: 'debian12', type: 'sas', target: 2 }] // The default type is the other one, ceph-ssd.
+    const service = await aService(t, { cloud: { release: 'train' }, config: { pools } })
+    assert.equal(await available(service), 2)
+    assert.deepEqual(new Set(service.volumes('pool').map(({ type }) => type.name)), new Set(['ceph-sas']))
   })
 })
 

@@ -10,15 +10,23 @@ interface Sender {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-const aProxied = (t: TestContext, server: object, onLog?: (line: string) => void): Promise<TestService> =>
+const aProxied = (
+  t: TestContext,
+  server: object,
+  { access = { mode: 'none' }, ...rest }: { onLog?: (line: string) => void; access?: object } = {}
+): Promise<TestService> =>
   aService(t, {
     filled: false,
-    config: { server: { port: 0, rate_limit: { per_minute: PER_MINUTE }, ...server } },
-    ...(onLog ? { onLog } : {})
+    config: { access, server: { port: 0, rate_limit: { per_minute: PER_MINUTE }, ...server } },
+    ...rest
   })
 
-async function statusFor({ service }: TestService, { from, headers = {} }: Sender): Promise<number> {
-  const answer = await service.app.inject({ method: 'GET', url: '/pool/stats', remoteAddress: from, headers })
+async function statusFor(
+  { service }: TestService,
+  { from, headers = {} }: Sender,
+  url = '/pool/stats'
+): Promise<number> {
+  const answer = await service.app.inject({ method: 'GET', url, remoteAddress: from, headers })
   return answer.statusCode
 }
 
@@ -62,6 +70,21 @@ describe('server.trusted_proxies', () => {
   })
 
   it.for([
+    ['with a wrong token', '/pool/stats', 401],
+    ['who reads metrics', '/metrics', 200]
+  ] as const)('let each stranger behind them be limited by itself: %s', async ([, url, served], t) => {
+    const service = await aProxied(t, PROXIES, { access: { mode: 'keystone' } })
+    const ask = (address: string, token: number): Promise<number> => {
+      const headers = { 'x-forwarded-for': address, 'x-auth-token': `wrong-${token}` }
+      return statusFor(service, { from: '10.0.0.5', headers }, url)
+    }
+    const statuses = []
+    for (let n = 0; n <= PER_MINUTE; n += 1) statuses.push(await ask('192.0.2.1', n))
+    assert.deepEqual(statuses, [...Array.from({ length: PER_MINUTE }, () => served), 429])
+    assert.equal(await ask('192.0.2.2', 0), served)
+  })
+
+  it.for([
     ['who is none of them', PROXIES, '10.0.0.6'],
     ['anybody, by default', {}, '10.0.0.5'],
     ['who is near a network', PROXIES, '10.2.0.1'],
@@ -79,7 +102,7 @@ describe('server.trusted_proxies', () => {
     ['10.0.0.6', '10.0.0.6']
   ] as const)('name the client in the log: from %s it is %s', async ([from, ip], t) => {
     const lines: string[] = []
-    const service = await aProxied(t, PROXIES, line => lines.push(line))
+    const service = await aProxied(t, PROXIES, { onLog: line => lines.push(line) })
     await statusFor(service, forwardedFor(from, '192.0.2.1'))
     const logged = lines.map(line => JSON.parse(line)).filter(({ msg }) => msg === 'request answered')
     assert.deepEqual(

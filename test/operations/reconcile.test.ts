@@ -238,6 +238,22 @@ describe('reconcile, on volumes that no row knows', () => {
     assert.equal(service.volumes('pool').length, 5)
   })
 
+  it('removes one of another volume type than its image’s, though there is room', async t => {
+    const service = await aService(t)
+    const { types, volumes } = service.sandbox.cloud
+    const other = [...types.values()].find(({ name }) => name === 'ceph-sas')
+    assert.ok(other)
+    const [spare] = await service.spares()
+    await service.rows(`delete from backup_volumes where id = '${spare?.id}'`)
+    volumes.change(volumeIn(service, spare?.volume_id ?? ''), { type: other })
+    await reconcile(service)
+    const { adopted, removed } = await reconcile(service)
+    assert.deepEqual([adopted, removed], [0, 1])
+    await check(service)
+    await check(service)
+    assert.equal(volumes.get(spare?.volume_id ?? ''), undefined)
+  })
+
   it('touches nothing of another deployment, renamed, attached or without our metadata', async t => {
     const service = await aService(t)
     const { volumes } = service.sandbox.cloud

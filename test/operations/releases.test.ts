@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import type { Release } from '../../src/sandbox/releases.ts'
 import { restartVolumeService } from '../../src/sandbox/volumes.ts'
-import { cloudRequests, loginAs, volumeIn } from '../support/cloud.ts'
+import { cloudRequests, loginAs, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -59,6 +59,31 @@ describe('where the list of transfers is cut', () => {
       )
     }
   )
+
+  it('a transfer that others moved past the reader is asked for by itself, and its spare stays in stock', async t => {
+    const service = await aService(t, { cloud: { release: 'rocky' }, config: pool(3) })
+    const { transfers } = service.sandbox.cloud
+    const all = transfers.all.bind(transfers)
+    const [passed] = [...all()]
+    assert.ok(passed)
+    transfers.all = () => [...all()].filter(transfer => transfer !== passed)
+    const before = await cloudRequests(service)
+    await reconcile(service)
+    await check(service)
+    const after = await cloudRequests(service)
+    assert.equal((after.get('transfer_show') ?? 0) - (before.get('transfer_show') ?? 0), 1)
+    assert.equal(transfers.get(passed.id), passed)
+    assert.equal(await available(service), 3)
+  })
+
+  it('an armed spare that is retired is taken out of its transfer by its id, without a list', async t => {
+    const service = await aService(t, { cloud: { release: 'rocky' }, config: pool(3) })
+    const before = (await cloudRequests(service)).get('transfer_list')
+    assert.equal((await service.sync({ purge: 'all' })).body.retired, 3)
+    await check(service)
+    assert.deepEqual(service.volumes('pool'), [])
+    assert.equal((await cloudRequests(service)).get('transfer_list'), before)
+  })
 
   it('a transfer whose key was lost is found among all, taken back, and another made', async t => {
     const service = await aService(t, { cloud: { release: 'mitaka', listMax: 20 }, config: pool(25), filled: false })
@@ -280,6 +305,18 @@ describe('a creation', () => {
       )
     }
   )
+})
+
+describe('a spare that has failed since it was made', () => {
+  it('is deleted at once, where one that is being made would rest', async t => {
+    const service = await aService(t, { cloud: { release: 'newton' }, config: pool(1) })
+    const [spare] = service.volumes('pool')
+    assert.ok(spare)
+    setStatus(service, spare.id, 'error')
+    await reconcile(service)
+    await check(service)
+    assert.equal(service.sandbox.cloud.volumes.get(spare.id), undefined)
+  })
 })
 
 describe('a Cinder whose file of filters is missing', () => {

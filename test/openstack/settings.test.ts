@@ -191,6 +191,15 @@ describe('where the service logs in', () => {
     assert.equal(regionOf({ cloud: 'mycloud' }, variables), 'north')
   })
 
+  it('is not said by a variable that is set but empty, as deployment tools leave them', () => {
+    const files = filesOf({
+      'clouds.yaml': JSON.stringify({ clouds: { mycloud: { auth: AUTH, region_name: 'north' } } })
+    })
+    const empty = { OS_AUTH_URL: '', OS_PASSWORD: '', OS_PROJECT_NAME: '' }
+    assert.deepEqual(cloudSettings({}, empty, files), cloudSettings({}, {}, files))
+    assert.equal(cloudSettings({}, empty, files).regionName, 'north')
+  })
+
   it('is not overruled by what the configuration does not say', () => {
     const { openstack } = parseConfig({ database: { embedded: {} }, openstack: { cloud: 'mycloud' } }, {}, 'a test')
     assert.deepEqual(cloudSettings(openstack, {}, FILES), cloudSettings({ cloud: 'mycloud' }, {}, FILES))

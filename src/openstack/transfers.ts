@@ -1,4 +1,5 @@
 import type { ArmedTransfer, Call, Transfer, Transfers } from '../pool/ports.ts'
+import { transferPaging } from '../pool/release.ts'
 import type { Cinder, Query } from './cinder.ts'
 import type { Endpoint } from './endpoint.ts'
 import { isCloudError } from './failures.ts'
@@ -9,8 +10,6 @@ import { type NextRun, orAborted } from './waiting.ts'
 
 /** From that microversion on there is a path of its own for transfers that may leave snapshots behind. */
 const NO_SNAPSHOTS_MINOR = 55
-/** From that one on their list is paged and sorted. A Cinder that offers no higher one, before Stein, does not filter it either. */
-const PAGING_MINOR = 59
 
 export class CinderTransfers implements Transfers {
   readonly #cinder: Cinder
@@ -75,7 +74,7 @@ export class CinderTransfers implements Transfers {
 
   async *pages(call: Call): AsyncGenerator<readonly Transfer[]> {
     const endpoint = await this.#cinder.endpoint(call)
-    if (endpoint.minor < PAGING_MINOR) {
+    if (transferPaging(endpoint, endpoint.minor) !== 'in_order') {
       yield* cutInPages(await byOffset(this.#cinder, listingAt(endpoint), call), orderOf)
       return
     }
@@ -94,7 +93,8 @@ export class CinderTransfers implements Transfers {
 }
 
 /** One that speaks /v2 only may be of either kind, and is taken for the one that costs less. */
-const isUnfiltered = ({ version, highestMinor }: Endpoint): boolean => version === 'v3' && highestMinor < PAGING_MINOR
+const isUnfiltered = (endpoint: Endpoint): boolean =>
+  endpoint.version === 'v3' && transferPaging(endpoint, endpoint.minor) === 'by_offset'
 
 function listingAt(endpoint: Endpoint, query: Query = {}): Listing<Transfer> {
   const path = `${pathAt(endpoint)}/detail`

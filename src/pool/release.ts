@@ -65,9 +65,12 @@ export const anyRoleWrites = ({ highestMinor }: Release): boolean => highestMino
 
 /**
  * How a list of transfers that is longer than Cinder's page is read. Up to Rocky by offsets, in no order; since Stein in order when
- * asked with 3.59, and below that no further than its first page.
+ * asked with 3.59, and below that no further than its first page. What is read by offsets is not filtered either.
  */
-export function transferPaging({ highestMinor }: Release, askedMinor: number): 'in_order' | 'by_offset' | 'first_page' {
+export function transferPaging(
+  { highestMinor }: Pick<Release, 'highestMinor'>,
+  askedMinor: number
+): 'in_order' | 'by_offset' | 'first_page' {
   if (askedMinor >= 59) return 'in_order'
   return highestMinor < 59 ? 'by_offset' : 'first_page'
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { createServer } from 'node:net'
 import { beforeAll, describe, it, type TestContext } from 'vitest'
 import { PoolError } from '../../src/pool/errors.ts'
 import { type Database, openDatabase, query, runScript, warmUp } from '../../src/store/database.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
+import { listenOnLoopback } from '../support/loopback.ts'
 import { aServer, aStandbyOf, type OwnServer } from '../support/own-postgres.ts'
 import { aService } from '../support/service.ts'
 
@@ -29,24 +29,16 @@ async function socketDirOf(db: Database): Promise<string | undefined> {
 
 /** Says one thing to whoever comes, and counts them. */
 async function aDoorkeeper(t: TestContext, sqlState: string): Promise<{ host: string; port: number; visits: number }> {
-  const sockets = new Set<Socket>()
   const listener = createServer(socket => {
     keeper.visits += 1
-    sockets.add(socket.on('error', () => undefined))
     socket.once('data', () => {
       const fields = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0Mgo away\0\0`)
       const head = Buffer.from([0x45, 0, 0, 0, fields.length + 4])
       socket.end(Buffer.concat([head, fields]))
     })
   })
-  t.onTestFinished(async () => {
-    for (const socket of sockets) socket.destroy()
-    await once(listener.close(), 'close')
-  })
-  await once(listener.listen(0, '127.0.0.1'), 'listening')
-  const address = listener.address()
-  assert.ok(typeof address === 'object' && address)
-  const keeper = { host: '127.0.0.1', port: address.port, visits: 0 }
+  const port = await listenOnLoopback(t, listener)
+  const keeper = { host: '127.0.0.1', port, visits: 0 }
   return keeper
 }
 

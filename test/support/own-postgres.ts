@@ -1,13 +1,13 @@
 /** A PostgreSQL of a test's own behind one address, which the test stops, starts and replaces as it likes. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
+import { listenOnLoopback } from './loopback.ts'
 
 interface Lifetime {
   onTestFinished(finish: () => Promise<void>): void
@@ -83,32 +83,17 @@ export interface Door {
 
 export async function aDoor(t: Lifetime): Promise<Door> {
   let target: OwnServer | undefined
-  const sockets = new Set<Socket>()
   const listener = createServer(socket => {
     if (!target?.isRunning) return void socket.destroy()
     const server = connect(join(target.socketDir, '.s.PGSQL.5432'))
-    for (const [one, other] of [
-      [socket, server],
-      [server, socket]
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => undefined) // It is closed then.
-      one.on('close', () => {
-        sockets.delete(one)
-        other.destroy()
-      })
-      one.pipe(other)
-    }
+    server.on('error', () => undefined) // It is closed then.
+    server.on('close', () => socket.destroy())
+    socket.on('close', () => server.destroy())
+    socket.pipe(server).pipe(socket)
   })
-  t.onTestFinished(async () => {
-    for (const socket of sockets) socket.destroy()
-    await once(listener.close(), 'close')
-  })
-  await once(listener.listen(0, '127.0.0.1'), 'listening')
-  const address = listener.address()
-  assert.ok(typeof address === 'object' && address)
+  const port = await listenOnLoopback(t, listener)
   return {
-    url: `postgres://postgres@127.0.0.1:${address.port}/postgres`,
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     lead: to => {
       target = to
     }

@@ -1,12 +1,11 @@
 /** A PostgreSQL of a test's own that is reached over TCP, with TLS or without, under the name that its certificate has. */
-import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
-import { once } from 'node:events'
 import { chmod, chown, copyFile, stat, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { openDatabase, runScript } from '../../src/store/database.ts'
 import type { Lifetime } from './database.ts'
+import { listenOnLoopback } from './loopback.ts'
 import { aServer, type OwnServer } from './own-postgres.ts'
 
 const FOLDER = 'test/support/tls'
@@ -65,20 +64,12 @@ async function configure(folder: string, speaksTls: boolean): Promise<void> {
 
 /** A port of 127.0.0.1, and so of `localhost`, that leads to PostgreSQL's own port at another address. */
 async function aPassage(t: Lifetime, address: string): Promise<number> {
-  const sockets = new Set<Socket>()
   const listener = createServer(socket => {
     const server = connect(5432, address)
-    for (const one of [socket, server]) sockets.add(one.on('error', () => undefined))
+    server.on('error', () => undefined) // It is closed then.
     socket.pipe(server).pipe(socket)
     socket.on('close', () => server.destroy())
     server.on('close', () => socket.destroy())
   })
-  t.onTestFinished(async () => {
-    for (const socket of sockets) socket.destroy()
-    await once(listener.close(), 'close')
-  })
-  await once(listener.listen(0, '127.0.0.1'), 'listening')
-  const at = listener.address()
-  assert.ok(typeof at === 'object' && at)
-  return at.port
+  return await listenOnLoopback(t, listener)
 }

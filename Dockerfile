@@ -7,7 +7,7 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build \
  && npm prune --omit=dev --omit=optional \
- && rm -rf src build.mjs tsconfig.json package-lock.json
+ && rm -rf src sandbox build.mjs tsconfig.json package-lock.json
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8790

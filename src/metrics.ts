@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { ByPool } from './pool/by-pool.ts'
 import { codeOf, PoolError } from './pool/errors.ts'
 import { isCurrent } from './pool/image.ts'
-import type { Observer } from './pool/ports.ts'
+import type { Observer } from './pool/observer.ts'
 import { countOf, type PoolTarget, poolsOf } from './pool/replenishment.ts'
 import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
 import type { StoredStock } from './pool/stores.ts'

@@ -1,6 +1,8 @@
 import { newId, systemClock } from './clock.ts'
-import type { Config } from './config.ts'
-import type { IsSound } from './config-faults.ts'
+import type { IsSound } from './config/config-faults.ts'
+import type { Config } from './config/schema.ts'
+import { keyring, readSecret, secretProblems } from './config/secret.ts'
+import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts'
 import { type App, createApp } from './http/app.ts'
 import { UnderWay } from './http/under-way.ts'
 import type { CloudState } from './http/views.ts'
@@ -8,19 +10,19 @@ import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { connect } from './openstack/openstack.ts'
 import { type CloudSettings, cloudSettings, settingsProblems } from './openstack/settings.ts'
-import { checkState } from './operations/check-state.ts'
-import { type Deps, RUN_SECONDS, type Settings, type TickName } from './operations/deps.ts'
-import { LEASE_MS } from './operations/lease.ts'
-import { reconcile } from './operations/reconcile.ts'
-import { replenish } from './operations/replenish.ts'
-import type { Call, Clock, Cloud, CloudFacts, Log, Observer, Project } from './pool/ports.ts'
-import { keyring, readSecret, secretProblems } from './secret.ts'
+import { type Deps, RUN_SECONDS, type TickName } from './operations/deps.ts'
+import { LEASE_MS } from './operations/renewing.ts'
+import { checkState } from './operations/ticks/check-state.ts'
+import { reconcile } from './operations/ticks/reconcile.ts'
+import { replenish } from './operations/ticks/replenish.ts'
+import type { Observer } from './pool/observer.ts'
+import type { Call, Clock, Cloud, CloudFacts, Log, Project } from './pool/ports.ts'
+import { settingsOf } from './settings.ts'
 import { SharedClock } from './shared-clock.ts'
 import { close, endInTime } from './shutdown.ts'
-import { type Database, type DatabaseAddress, openDatabase } from './store/database.ts'
+import { type Database, type DatabaseAddress, openDatabase } from './store/connection/database.ts'
+import { databaseUrlProblems } from './store/connection/database-url.ts'
 import { databaseTime } from './store/database-time.ts'
-import { databaseUrlProblems } from './store/database-url.ts'
-import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import { requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import { storesOf } from './store/stores.ts'
@@ -237,33 +239,6 @@ function stateAfter({ service, operation, outcome }: CloudRequest, before: Cloud
   }
   return outcome === 'ok' && !before.reachable ? { reachable: true, lastError: before.lastError } : before
 }
-
-export const settingsOf = (config: Config): Settings => ({
-  deployment: config.deployment,
-  targets: config.pools.map(pool => ({
-    os: pool.os,
-    type: pool.type,
-    target: pool.target,
-    sizeGib: pool.size,
-    maxAgeHours: pool.max_age_hours
-  })),
-  limits: {
-    creatingMax: config.limits.creating_max,
-    creatingMaxPerSnapshot: config.limits.creating_max_per_snapshot,
-    budgetGib: config.limits.budget_gib
-  },
-  surplusSeconds: config.limits.surplus_seconds,
-  creatingMaxPerProject: config.limits.creating_max_per_project,
-  snapshotName: new RegExp(config.images.snapshot_name),
-  imagesSource: config.images.source,
-  purgeOnSync: config.images.purge_on_sync,
-  systemCategories: config.claims.system_categories,
-  checkExisting: config.claims.check_existing,
-  handover: config.claims.handover,
-  prearm: config.claims.prearm,
-  keepDays: config.claims.keep_days,
-  cloudTimeoutSeconds: config.openstack.timeout_seconds
-})
 
 function createTickers(deps: Deps, config: Config, tickers: Tickers) {
   type Run<T> = (deps: Deps, call: Call, letNextBegin: () => void) => Promise<T>

@@ -1,8 +1,9 @@
 import { setMaxListeners } from 'node:events'
 import { onCron } from './cron.ts'
-import { endOfLease, renewing } from './operations/lease.ts'
+import { endOfLease, renewing } from './operations/renewing.ts'
 import { stopping } from './pool/errors.ts'
-import type { Clock, Log, Observer, TakeBack } from './pool/ports.ts'
+import type { Observer } from './pool/observer.ts'
+import type { Clock, Log, TakeBack } from './pool/ports.ts'
 import type { Ticks } from './pool/stores.ts'
 
 export interface TickerOptions<T> {

@@ -22,7 +22,9 @@ import {
 /** What there is. The house aims at 5,000 for the whole of `src`: whoever raises this should rather find what can go. */
 const LINES_MAX = { service: 17_000, sandbox: 4_150 }
 
-const sources = filesBelow('src', '.ts')
+const service = filesBelow('src', '.ts')
+const sandbox = filesBelow('sandbox', '.ts')
+const sources = [...service, ...sandbox]
 const tests = filesBelow('test', '.ts').filter(({ path }) => !path.includes('tidy'))
 const benches = filesBelow('bench', '.ts')
 const migrations = filesBelow('migrations', '.sql')
@@ -44,20 +46,21 @@ const RULES: Readonly<Record<string, Sample>> = {
     bad: [
       aFile('src/pool/spare.ts', "import { ok } from 'node:assert'"),
       aFile('src/pool/spare.ts', "import type { Spares } from '../store/spares.ts'"),
-      aFile('src/operations/arm.ts', "const { query } = await import('../store/database.ts')"),
+      aFile('src/operations/spare/arm.ts', "const { query } = await import('../../store/spares.ts')"),
+      aFile('src/operations/spare/arm.ts', "import { handOver } from '../claim/hand-over.ts'"),
       aFile('src/store/spares.ts', "export { Volumes } from '../openstack/volumes.ts'"),
       aFile('src/openstack/volumes.ts', "export * from '../store/spares.ts'"),
       aFile('src/openstack/volumes.ts', "type Spares = import('../store/spares.ts').Spares"),
-      aFile('src/sandbox/cloud.ts', "import { mayBecome } from '../pool/spare.ts'"),
-      aFile('src/cli/stats.ts', "import { Cloud } from '../sandbox/cloud.ts'"),
-      aFile('src/http/claims.ts', "import { query } from '../store/database.ts'"),
+      aFile('sandbox/cloud.ts', "import { mayBecome } from '../src/pool/spare.ts'"),
+      aFile('src/cli/stats.ts', "import { SeededCloud } from '../sandbox/seed.ts'"),
+      aFile('src/http/claims.ts', "import { query } from '../store/connection/database.ts'"),
       aFile('src/new.ts', "import { startService } from './service.ts'")
     ],
     good: [
       aFile('src/pool/spare.ts', "import type { Image } from './image.ts'"),
-      aFile('src/operations/arm.ts', "import type { Volumes } from '../pool/ports.ts'"),
-      aFile('src/cli/sandbox.ts', "import { startSandbox } from '../sandbox/server.ts'"),
-      aFile('src/service.ts', "import { query } from './store/database.ts'\nimport { Agent } from 'undici'")
+      aFile('src/operations/spare/arm.ts', "import type { Volumes } from '../../pool/ports.ts'"),
+      aFile('src/cli/sandbox.ts', "import { startSandbox } from '../../sandbox/server.ts'"),
+      aFile('src/service.ts', "import { query } from './store/connection/database.ts'\nimport { Agent } from 'undici'")
     ]
   },
   'functions are short': {
@@ -169,8 +172,10 @@ describe.each(Object.entries(RULES))('%s', (_name, { rule, files, bad, good }) =
 })
 
 describe('the whole', () => {
-  it.each(Object.entries(LINES_MAX))('does not grow unnoticed: %s within %i lines', (part, linesMax) => {
-    const files = sources.filter(({ path }) => path.startsWith('src/sandbox/') === (part === 'sandbox'))
+  it.each([
+    ['src', service, LINES_MAX.service],
+    ['sandbox', sandbox, LINES_MAX.sandbox]
+  ] as const)('does not grow unnoticed: %s', (_folder, files, linesMax) => {
     const lines = files.reduce((sum, file) => sum + linesOf(file), 0)
     assert.ok(lines <= linesMax, `it has ${lines}`)
   })

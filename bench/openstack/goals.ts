@@ -2,7 +2,7 @@
 
 import { firstOf, lastOf, medianOf, ratio } from './figures.ts'
 import type { Cell } from './headline.ts'
-import type { Results } from './report.ts'
+import type { Results } from './results.ts'
 
 export interface Goal {
   readonly goal: string

@@ -1,42 +1,9 @@
-/** The tables of `docs/performance.md`. */
-import { cpus, loadavg, release, totalmem } from 'node:os'
 import { type ByHand, type Crowds, type HandOver, lasts } from './by-hand.ts'
 import { duration, lastOf, meanOf, medianOf, procession, ratio, spread, table } from './figures.ts'
 import { gain, goalsOf, overhead, seen } from './goals.ts'
 import type { Cell, Headline } from './headline.ts'
 import type { Refill } from './refill.ts'
-import type { CheckExisting } from './service.ts'
-import { capacity } from './stage.ts'
-
-export interface Machine {
-  readonly cores: number
-  readonly processor: string
-  readonly memoryGib: number
-  readonly kernel: string
-  readonly node: string
-  readonly osdGib: number
-  /** Of the minute before the run: what else the machine was doing. */
-  readonly load: number
-}
-
-export interface Results {
-  readonly machine: Machine
-  readonly checkExisting: CheckExisting
-  headline?: Headline
-  refills?: readonly Refill[]
-}
-
-export async function machine(): Promise<Machine> {
-  return {
-    cores: cpus().length,
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    memoryGib: totalmem() / 1024 ** 3,
-    kernel: release(),
-    node: process.version,
-    osdGib: (await capacity()).totalGib,
-    load: loadavg()[0] ?? 0
-  }
-}
+import type { Results } from './results.ts'
 
 export function report(results: Results): string {
   const { machine, checkExisting, headline, refills } = results

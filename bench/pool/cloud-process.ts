@@ -3,16 +3,16 @@
  * whatever is measured on it. It does what its parent asks for, one command after another.
  */
 import { setImmediate } from 'node:timers/promises'
+import { changedDelays, type DelayChange } from '../../sandbox/delays.ts'
+import { login } from '../../sandbox/identity.ts'
+import type { Caller, Project, User } from '../../sandbox/model.ts'
+import { setQuota } from '../../sandbox/quotas.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
+import { PASSWORD } from '../../sandbox/seed.ts'
+import { startSandbox } from '../../sandbox/server.ts'
+import { addTransfer } from '../../sandbox/transfers.ts'
+import { createVolume } from '../../sandbox/volumes.ts'
 import { systemClock } from '../../src/clock.ts'
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import { changedDelays, type DelayChange } from '../../src/sandbox/delays.ts'
-import { login } from '../../src/sandbox/identity.ts'
-import type { Caller, Project, User } from '../../src/sandbox/model.ts'
-import { setQuota } from '../../src/sandbox/quotas.ts'
-import { PASSWORD } from '../../src/sandbox/seed.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
-import { addTransfer } from '../../src/sandbox/transfers.ts'
-import { createVolume } from '../../src/sandbox/volumes.ts'
 
 export interface Facts {
   readonly url: string
@@ -114,13 +114,13 @@ function prepare(): void {
   poolUser.roles.set(pool.id, new Set(['member', 'service']))
 }
 
-function projectNamed(from: Cloud, name: string): Project {
+function projectNamed(from: SeededCloud, name: string): Project {
   const found = [...from.projects.values()].find(project => project.name === name)
   if (!found) throw new Error(`there is no project ${name}`)
   return found
 }
 
-function userNamed(from: Cloud, name: string): User {
+function userNamed(from: SeededCloud, name: string): User {
   const found = [...from.users.values()].find(user => user.name === name)
   if (!found) throw new Error(`there is no user ${name}`)
   return found

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { runScript } from '../../src/store/database.ts'
+import { runScript } from '../../src/store/connection/database.ts'
 import type { Lifetime } from '../lifetime.ts'
 import { Deployment } from './deployment.ts'
 import type { FloorSettings } from './floor.ts'

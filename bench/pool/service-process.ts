@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { request } from 'undici'
 import { stringify } from 'yaml'
-import { poolLogin } from '../../src/sandbox/seed.ts'
+import { poolLogin } from '../../sandbox/seed.ts'
 import type { Lifetime } from '../lifetime.ts'
 import { type BenchDatabase, CHECKOUT, type Stage } from './stage.ts'
 

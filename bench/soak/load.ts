@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { Random } from '../../src/sandbox/random.ts'
-import { deleteVolume } from '../../src/sandbox/volumes.ts'
+import { Random } from '../../sandbox/random.ts'
+import { deleteVolume } from '../../sandbox/volumes.ts'
 import { Callers, type Wish } from '../../test/processes/callers.ts'
 import { CloudFaults } from '../../test/processes/cloud-faults.ts'
 import { mend, operate } from '../../test/processes/mend.ts'

@@ -1,5 +1,7 @@
 import { Option } from 'commander'
-import { type Config, ConfigError, parseConfig, readConfig } from '../config.ts'
+import { parseConfig, readConfig } from '../config/config.ts'
+import { ConfigError } from '../config/config-faults.ts'
+import type { Config } from '../config/schema.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 

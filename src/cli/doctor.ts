@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { ConfigError } from '../config.ts'
-import type { Examination } from '../operations/examine.ts'
-import { type Finding, failed, groupOf } from '../pool/finding.ts'
+import { ConfigError } from '../config/config-faults.ts'
+import type { Examination } from '../doctor/examine.ts'
+import { type Finding, failed, groupOf } from '../doctor/finding.ts'
 import { configOption, requireServiceConfig } from './config.ts'
 import { printJson } from './request.ts'
 import { printTable } from './table.ts'
@@ -49,7 +49,7 @@ interface Result extends Examination {
 async function examineFile({ config: file, projectId, json }: Options): Promise<Result> {
   try {
     const config = await requireServiceConfig(file, process.env)
-    const { examineConfig } = await import('../doctor.ts')
+    const { examineConfig } = await import('../doctor/doctor.ts')
     return await examineConfig({ config, projectIds: projectId })
   } catch (error) {
     if (!json || !(error instanceof ConfigError)) throw error

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Locale } from '../../sandbox/cloud.ts'
+import { RELEASES, type Release } from '../../sandbox/releases.ts'
+import type { Sandbox, SandboxOptions } from '../../sandbox/server.ts'
 import { systemClock } from '../clock.ts'
-import type { Locale } from '../sandbox/cloud.ts'
-import { RELEASES, type Release } from '../sandbox/releases.ts'
-import type { Sandbox, SandboxOptions } from '../sandbox/server.ts'
 
 interface Given {
   readonly port: number
@@ -47,7 +47,7 @@ export function sandboxCommand(): Command {
 
 async function run(given: Given): Promise<void> {
   const { cloudsYaml: file, ...options } = given
-  const { cloudsYaml, startSandbox } = await import('../sandbox/server.ts')
+  const { cloudsYaml, startSandbox } = await import('../../sandbox/server.ts')
   const sandbox = await startSandbox({ ...options, clock: systemClock } satisfies SandboxOptions)
   const stop = (): void => void sandbox.close()
   process.once('SIGTERM', stop).once('SIGINT', stop)

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { newId, systemClock } from '../clock.ts'
-import { type Config, ConfigError } from '../config.ts'
+import { ConfigError } from '../config/config-faults.ts'
+import type { Config } from '../config/schema.ts'
 import type { Log } from '../pool/ports.ts'
 import type { Service } from '../service.ts'
 import { configOption, demoConfig, loadServiceConfig } from './config.ts'
@@ -18,8 +19,8 @@ export function serveCommand(): Command {
 
 /** Everything on this machine: a sandbox cloud, an embedded PostgreSQL, the service and its page. */
 async function runDemo(): Promise<void> {
-  const { poolLogin } = await import('../sandbox/seed.ts')
-  const { startSandbox } = await import('../sandbox/server.ts')
+  const { poolLogin } = await import('../../sandbox/seed.ts')
+  const { startSandbox } = await import('../../sandbox/server.ts')
   // The database outlives this cloud: a volume of it must not bear the id of one that an earlier run had.
   const port = sandboxPort(process.env)
   const sandbox = await startSandbox({ clock: systemClock, port, delays: 'measured', run: newId() })

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { Config, Role } from '../config.ts'
+import type { Config, Role } from '../config/schema.ts'
 import { PoolError } from '../pool/errors.ts'
 import type { Call, Cloud, Identity } from '../pool/ports.ts'
 

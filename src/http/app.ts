@@ -2,13 +2,12 @@ import { join } from 'node:path'
 import helmet from '@fastify/helmet'
 import serveStatic from '@fastify/static'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import type { Config, Role } from '../config.ts'
-import type { Levels, Metrics } from '../metrics.ts'
-import type { Deps } from '../operations/deps.ts'
+import fastify, { type FastifyInstance, LogController } from 'fastify'
+import type { Role } from '../config/schema.ts'
 import { PACKAGE_ROOT } from '../package-root.ts'
 import { stopping } from '../pool/errors.ts'
 import { authenticator, type Caller, requireRole } from './access.ts'
+import type { AppOptions } from './app-options.ts'
 import { claimRoutes } from './claims.ts'
 import { keepDeadlines } from './deadline.ts'
 import { healthRoutes } from './health.ts'
@@ -21,9 +20,7 @@ import { createRateLimit, type RateLimit } from './rate-limit.ts'
 import { SHARED_SCHEMAS } from './schemas.ts'
 import { spareRoutes } from './spares.ts'
 import { takeOnlyJson, validateStrictly } from './strictness.ts'
-import { type TickRuns, tickRoutes } from './ticks.ts'
-import type { UnderWay } from './under-way.ts'
-import type { CloudState } from './views.ts'
+import { tickRoutes } from './ticks.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -36,21 +33,6 @@ declare module 'fastify' {
     /** Needs no token, and is not free for all that: whoever asks counts as a stranger. */
     limitsStrangers?: true
   }
-}
-
-export interface AppOptions {
-  readonly deps: Deps
-  readonly config: Config
-  readonly version: string
-  readonly log: FastifyBaseLogger
-  readonly metrics: Metrics
-  readonly tickRuns: TickRuns
-  readonly underWay: UnderWay
-  /** What `/metrics` shows of the database. As `unready`, it is read beside claims, on connections that they do not use. */
-  readonly levels: Levels
-  /** Why the database lets no request be served now; undefined: it does. */
-  readonly unready: () => Promise<string | undefined>
-  readonly cloudState: () => CloudState
 }
 
 export type App = FastifyInstance

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PoolError } from '../pool/errors.ts'
 import type { Call, Clock, Priority } from '../pool/ports.ts'
-import type { AppOptions } from './app.ts'
+import type { AppOptions } from './app-options.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

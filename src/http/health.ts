@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { PoolError, type PoolErrorCode, stopping } from '../pool/errors.ts'
-import type { AppOptions } from './app.ts'
+import type { AppOptions } from './app-options.ts'
 import { openProblems } from './problem.ts'
 import { strict, Text } from './schemas.ts'
 import { shared } from './shared-read.ts'

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import type { Config } from '../config.ts'
-import { isLoopback } from '../config-faults.ts'
+import { isLoopback } from '../config/config-faults.ts'
+import type { Config } from '../config/schema.ts'
 import { PoolError } from '../pool/errors.ts'
 
 /**

@@ -1,11 +1,11 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { oneOf } from '../config/one-of.ts'
 import { CLAIM_SOURCES, CLAIM_STATUSES, MISS_REASONS } from '../pool/claim.ts'
 import { POOL_CONDITIONS } from '../pool/condition.ts'
 import { POOL_ERROR_CODES } from '../pool/errors.ts'
 import { HELD_BACK_BY } from '../pool/replenishment.ts'
 import { SPARE_STATUSES } from '../pool/spare.ts'
 import { PURGES } from '../pool/stores.ts'
-import { oneOf } from '../schema.ts'
 
 const strict = { additionalProperties: false } as const
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])

@@ -1,20 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { CheckResult } from '../operations/check-state.ts'
 import { RUN_SECONDS, type TickName } from '../operations/deps.ts'
-import type { ReconcileResult } from '../operations/reconcile.ts'
-import type { ReplenishResult } from '../operations/replenish.ts'
-import type { AppOptions } from './app.ts'
+import type { AppOptions } from './app-options.ts'
 import { problems } from './problem.ts'
 import { Count, Left, strict } from './schemas.ts'
 import { toPlanView } from './views.ts'
-
-/** Runs a tick now, or joins the run under way. */
-export interface TickRuns {
-  readonly replenish: () => Promise<ReplenishResult>
-  readonly checkState: () => Promise<CheckResult>
-  readonly reconcile: () => Promise<ReconcileResult>
-}
 
 const tickSchema = (operationId: string, summary: string, answer: Record<string, ReturnType<typeof Type.Integer>>) => ({
   operationId,

@@ -1,6 +1,6 @@
 import { TICK_NAMES } from '../operations/deps.ts'
-import type { PoolStats, Stats } from '../operations/show-stats.ts'
-import type { SyncResult } from '../operations/sync-images.ts'
+import type { SyncResult } from '../operations/images/sync-images.ts'
+import type { PoolStats, Stats } from '../operations/pools/show-stats.ts'
 import type { Claim, ClaimResult } from '../pool/claim.ts'
 import { reasonOf } from '../pool/condition.ts'
 import type { Image } from '../pool/image.ts'

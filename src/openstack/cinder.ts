@@ -1,8 +1,9 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
 import { type Endpoint, type Endpoints, versionHeader } from './endpoint.ts'
+import type { Request } from './exchange.ts'
 import type { Fields } from './fields.ts'
-import type { Http, LimitedCall, Request } from './http.ts'
+import type { Http, LimitedCall } from './http.ts'
 
 /** With which token requests are made, and whether there is another one when it is refused. */
 export type Authorised = <T>(call: LimitedCall, work: (token: string) => Promise<T>) => Promise<T>

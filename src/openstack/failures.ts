@@ -1,19 +1,8 @@
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
 import type { StopSignal } from '../pool/stop.ts'
+import { type Answer, header, NAMES, NotConnected, type Request } from './exchange.ts'
 import { keepable } from './fields.ts'
-import type { Request } from './http.ts'
 
-/** An answer as it came, its body not looked at yet. */
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  readonly body: string
-}
-
-/** The connection could not be made, so certainly nothing was sent. */
-export class NotConnected extends Error {}
-
-export const NAMES = { keystone: 'Keystone', cinder: 'Cinder' } as const
 const WORDS_MAX = 500
 
 export const isCloudError = (error: unknown, ...codes: CloudErrorCode[]): boolean =>
@@ -126,9 +115,4 @@ function withoutSecrets(request: Request, words: string): string {
     (text, secret) => (secret === '' ? text : text.replaceAll(secret, '***')),
     words
   )
-}
-
-export function header(answer: Answer, name: string): string | undefined {
-  const value = answer.headers[name]
-  return Array.isArray(value) ? value[0] : value
 }

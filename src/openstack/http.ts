@@ -1,48 +1,16 @@
-import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
+import { CloudError } from '../pool/errors.ts'
 import type { Call, Clock } from '../pool/ports.ts'
 import { Stop, type StopSignal } from '../pool/stop.ts'
-import {
-  type Answer,
-  answerFailure,
-  header,
-  NotConnected,
-  noAnswerFailure,
-  shapeFailure,
-  unsentFailure
-} from './failures.ts'
+import type { Request, RequestReport, Service } from './exchange.ts'
+import { type Answer, header, NotConnected } from './exchange.ts'
+import { answerFailure, noAnswerFailure, shapeFailure, unsentFailure } from './failures.ts'
 import { Fields, ShapeError } from './fields.ts'
 import { redirectOf } from './redirects.ts'
 import { type SocketOptions, Sockets } from './sockets.ts'
 import { Slots } from './waiting.ts'
 
-export type Service = 'keystone' | 'cinder'
-
-export interface Request {
-  readonly service: Service
-  /** For metrics and messages: `volume_create`, `token_issue`, … */
-  readonly operation: string
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  readonly url: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: unknown
-  /** True when doing it twice is the same as doing it once; only then is it repeated after an unclear failure. */
-  readonly idempotent: boolean
-  /** Never to be quoted in a message. */
-  readonly secrets?: readonly string[]
-  /** Not every release has this address: a 404 says that there is none, also where it is not in Cinder's own words. */
-  readonly mayBeMissing?: boolean | undefined
-}
-
 /** A call with its time limit. */
 export type LimitedCall = Required<Call>
-
-/** One request and how it ended, for metrics. */
-export interface RequestReport {
-  readonly service: Service
-  readonly operation: string
-  readonly outcome: 'ok' | CloudErrorCode
-  readonly seconds: number
-}
 
 export interface HttpOptions extends SocketOptions {
   readonly clock: Clock

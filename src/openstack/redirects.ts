@@ -1,6 +1,6 @@
 import { CloudError } from '../pool/errors.ts'
-import { type Answer, header, NAMES } from './failures.ts'
-import type { Request } from './http.ts'
+import type { Request } from './exchange.ts'
+import { type Answer, header, NAMES } from './exchange.ts'
 
 /** A 303 asks for a read of something else, which is no answer to anything but a read. */
 const STATUSES: readonly number[] = [301, 302, 307, 308]

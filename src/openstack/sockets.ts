@@ -1,6 +1,6 @@
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import type { StopSignal } from '../pool/stop.ts'
-import { type Answer, NotConnected } from './failures.ts'
+import { type Answer, NotConnected } from './exchange.ts'
 
 export interface Tls {
   readonly ca?: string | undefined

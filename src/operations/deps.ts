@@ -1,8 +1,9 @@
+import type { Lease } from '../pool/claim.ts'
 import type { Claims } from '../pool/claim-store.ts'
-import type { Clock, Cloud, Keyring, Log, Observer } from '../pool/ports.ts'
+import type { Observer } from '../pool/observer.ts'
+import type { Clock, Cloud, Keyring, Log } from '../pool/ports.ts'
 import type { Limits, PoolTarget } from '../pool/replenishment.ts'
 import type { History, Images, Orphans, Pools, Purge, Spares, Ticks } from '../pool/stores.ts'
-import type { Watched } from './lease.ts'
 
 /** What operations need to know of the configuration. */
 export interface Settings {
@@ -33,6 +34,9 @@ export type TickName = (typeof TICK_NAMES)[number]
 
 /** The longest that a run may take. Generous: one that takes longer has hung. */
 export const RUN_SECONDS: Record<TickName, number> = { replenish: 120, check_state: 120, reconcile: 600 }
+
+/** Leases that have run out by the clock, by their claims' ids, with when each was first seen as it is. */
+export type Watched = Map<string, { readonly lease: Lease; readonly sinceMs: number }>
 
 /** All that operations work with. */
 export interface Deps {

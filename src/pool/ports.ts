@@ -1,6 +1,4 @@
-import type { Claim, MissReason } from './claim.ts'
 import type { Release } from './release.ts'
-import type { PoolName } from './spare.ts'
 import type { StopSignal } from './stop.ts'
 
 /** What operations need from outside. `store` and `openstack` implement these; tests choose the clock and the ids. */
@@ -212,17 +210,4 @@ export interface Log {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
-}
-
-/** What is counted and timed as it happens. */
-export interface Observer {
-  claimed(claim: Claim, seconds: number): void
-  claimFailed(pool: PoolName, error: Error): void
-  /** For want of stock: a miss, though no disk is made. */
-  claimRefused(pool: PoolName, missReason: MissReason): void
-  becameAvailable(pool: PoolName, leadTimeSeconds: number): void
-  repaired(kind: string, count: number): void
-  ticked(name: string, seconds: number, ok: boolean, at: Date): void
-  /** One item that a tick had to leave, such as a volume. */
-  itemFailed(tick: string): void
 }

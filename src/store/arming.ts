@@ -1,5 +1,5 @@
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 import { recover } from './pools.ts'
 import { type SpareRow, toSpare } from './spares.ts'
 

@@ -2,7 +2,7 @@ import type { ClaimLease } from '../pool/claim-store.ts'
 import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import type { Finished, FinishedSpare } from '../pool/stores.ts'
 import * as arming from './arming.ts'
-import { type Database, transaction } from './database.ts'
+import { type Database, transaction } from './connection/database.ts'
 import * as spares from './spares.ts'
 import { lockPoolsOf, serveWaiting } from './waiting.ts'
 

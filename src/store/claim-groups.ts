@@ -1,7 +1,7 @@
 import { type Claim, type Lease, newClaim } from '../pool/claim.ts'
 import type { Claims, Opening } from '../pool/claim-store.ts'
 import { IS_HANDED_OVER, open, settle } from './claims.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 import { Grouped } from './grouped.ts'
 import { oldestSpares, type SpareRow, toSpare } from './spares.ts'
 

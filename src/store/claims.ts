@@ -3,7 +3,7 @@ import { newClaim } from '../pool/claim.ts'
 import type { ClaimFilter, ClaimLease, Given, Listing, Opening, Resumption } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
-import { type Database, query, transaction } from './database.ts'
+import { type Database, query, transaction } from './connection/database.ts'
 import { isFree } from './leases.ts'
 import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
 

@@ -1,4 +1,4 @@
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 
 /** What the database's clock says in this instant; the clocks of all replicas are set by it. */
 export async function databaseTime(db: Database): Promise<Date> {

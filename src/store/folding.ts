@@ -1,4 +1,4 @@
-import { type Database, query, transaction } from './database.ts'
+import { type Database, query, transaction } from './connection/database.ts'
 
 /** Any number will do, as long as nothing else in this database takes it. */
 const FOLDING_LOCK = 7_217_002

@@ -1,7 +1,7 @@
 import type { Image } from '../pool/image.ts'
 import type { PoolName } from '../pool/spare.ts'
 import type { Purge } from '../pool/stores.ts'
-import { type Database, query, transaction } from './database.ts'
+import { type Database, query, transaction } from './connection/database.ts'
 
 export interface ImageRow {
   id: string

@@ -1,4 +1,4 @@
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 import { databaseTime } from './database-time.ts'
 import { pendingMigrations, whyRefused } from './migrate.ts'
 import { stock } from './stock.ts'

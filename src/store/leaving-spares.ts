@@ -1,6 +1,6 @@
 import type { ClaimLease } from '../pool/claim-store.ts'
 import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 import { IS_STALE } from './images.ts'
 import { isFreeToArm } from './leases.ts'
 import { IS_HELD, type SpareRow, toSpare } from './spares.ts'

@@ -2,7 +2,7 @@ import { BACKOFF_SECONDS_MAX } from '../pool/lease.ts'
 import type { Demand, Need, Unfolded } from '../pool/need.ts'
 import type { PoolTarget } from '../pool/replenishment.ts'
 import type { PoolName } from '../pool/spare.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 import { isVoid } from './leases.ts'
 
 /** A spare of the pool that may be handed out. Both are SQL, of `spare` left joined with `os`. */

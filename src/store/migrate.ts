@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PACKAGE_ROOT } from '../package-root.ts'
 import type { Clock } from '../pool/ports.ts'
-import { type Database, query, runScript, transaction } from './database.ts'
+import { type Database, query, runScript, transaction } from './connection/database.ts'
 
 export const MIGRATIONS_FOLDER = join(PACKAGE_ROOT, 'migrations')
 

@@ -1,4 +1,4 @@
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 
 /** A transfer is noted by its own id, in the same column. */
 export async function note(db: Database, ids: readonly string[], at: Date, isComplete = true): Promise<void> {

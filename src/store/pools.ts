@@ -1,6 +1,6 @@
 import type { PoolState } from '../pool/replenishment.ts'
 import type { PoolName } from '../pool/spare.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 
 export interface PoolRow {
   os: string

@@ -1,5 +1,5 @@
 import type { Claim, MissReason } from '../pool/claim.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 
 export async function countRefusal(
   db: Database,

@@ -3,7 +3,7 @@ import { MISS_REASONS } from '../pool/claim.ts'
 import { type Histogram, percentilesOf, totalOf } from '../pool/histogram.ts'
 import type { PoolName } from '../pool/spare.ts'
 import type { Percentiles, Statistics } from '../pool/stores.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 
 /** What is timed: claims, by how they got their disk or why not from stock, and the making of volumes. */
 const TIMED = ['existing', 'pool', ...MISS_REASONS, 'lead_time'] as const

@@ -1,4 +1,4 @@
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 
 const HOUR_MS = 3_600_000
 

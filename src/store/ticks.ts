@@ -1,5 +1,5 @@
 import type { TickRecord } from '../pool/stores.ts'
-import { type Database, query } from './database.ts'
+import { type Database, query } from './connection/database.ts'
 import { isFree } from './leases.ts'
 
 export async function take(db: Database, name: string, holder: string, until: Date, at: Date): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { PoolName, Spare } from '../pool/spare.ts'
-import { type Database, query, transaction } from './database.ts'
-import { undefinedIfRival } from './database-errors.ts'
+import { type Database, query, transaction } from './connection/database.ts'
+import { undefinedIfRival } from './connection/database-errors.ts'
 import { reserve, type SpareRow, toSpare } from './spares.ts'
 
 /** Any number will do, as long as nothing else in this database takes it for locks of two numbers. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it, type TestContext } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import type { ClaimView, PlanView, StatsView, SyncView } from '../../src/http/schemas.ts'
 import { createLog } from '../../src/log.ts'
 import { startService } from '../../src/service.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'vitest'
-import { CHECK_IDS } from '../../src/pool/finding.ts'
+import { CHECK_IDS } from '../../src/doctor/finding.ts'
 import { aConfigFile, runCommand } from '../support/command-line.ts'
 import { aPatient } from '../support/patient.ts'
 

@@ -1,11 +1,12 @@
 /** The clouds that the contract is tested on: the sandbox at some release, and the real one, at its own microversion or a lower one. */
+
+import { type Delays, PRESETS } from '../../sandbox/delays.ts'
+import { RELEASES, type Release, type Traits, traitsOf } from '../../sandbox/releases.ts'
+import { cloudsYaml, startSandbox } from '../../sandbox/server.ts'
 import { systemClock } from '../../src/clock.ts'
 import { type Environment, type Files, realFiles } from '../../src/openstack/client-files.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import type { StopSignal } from '../../src/pool/stop.ts'
-import { type Delays, PRESETS } from '../../src/sandbox/delays.ts'
-import { RELEASES, type Release, type Traits, traitsOf } from '../../src/sandbox/releases.ts'
-import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
 import { CLOUDS_YAML, cloudsEntry, ctl } from '../openstack/cloud.ts'
 import type { Body } from '../support/session.ts'
 

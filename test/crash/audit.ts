@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import { type Database, query } from '../../src/store/database.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
+import { type Database, query } from '../../src/store/connection/database.ts'
 import { disksOf } from '../simulation/complaints.ts'
 import type { Tables } from '../simulation/tables.ts'
 import { TABLES } from '../support/tables.ts'
@@ -21,7 +21,12 @@ export async function assertNothingHeld(db: Database): Promise<void> {
  * Rule 3, after one reconcile: a volume that no row knows has at least been seen, or its spare waits for it; and no claim
  * is left as it broke off.
  */
-export async function lostThings(db: Database, cloud: Cloud, poolProjectId: string, tables: Tables): Promise<string[]> {
+export async function lostThings(
+  db: Database,
+  cloud: SeededCloud,
+  poolProjectId: string,
+  tables: Tables
+): Promise<string[]> {
   const { spares, claims } = tables
   const seen = await query<{ volume_id: string }>(db, 'select volume_id from orphans')
   const known = new Set([...spares, ...claims, ...seen].map(({ volume_id }) => volume_id))

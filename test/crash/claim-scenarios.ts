@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
+import { changeVolume, createVolume, updateVolume } from '../../sandbox/volumes.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { PoolError } from '../../src/pool/errors.ts'
-import { changeVolume, createVolume, updateVolume } from '../../src/sandbox/volumes.ts'
 import { claimUntilUsable, oneDisk, type Scenario, stepsOf } from './scenario.ts'
 import type { Stage } from './stage.ts'
 import type { Act } from './worker.ts'

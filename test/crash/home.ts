@@ -1,13 +1,13 @@
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import { sandboxApp } from '../../src/sandbox/server.ts'
-import { type Database, openDatabase } from '../../src/store/database.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
+import { sandboxApp } from '../../sandbox/server.ts'
+import { type Database, openDatabase } from '../../src/store/connection/database.ts'
 import { aDatabaseAddress } from '../support/database.ts'
 import { Victims } from './victims.ts'
 import type { Workplace } from './worker.ts'
 
 /** What has its turn at the door of the one cloud that a file's tests talk to. */
 export interface Guest {
-  readonly cloud: Cloud
+  readonly cloud: SeededCloud
   /** The cloud has done its part of a request, and its answer is about to leave. */
   answering(): Promise<void>
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { beforeAll, describe, it } from 'vitest'
-import { traitsOf } from '../../src/sandbox/releases.ts'
+import { traitsOf } from '../../sandbox/releases.ts'
 import { CLOUD_SETTING } from '../support/cloud-setting.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import { isLook } from '../support/looks.ts'

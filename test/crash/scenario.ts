@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import type { Traits } from '../../sandbox/releases.ts'
 import type { ClaimResult } from '../../src/pool/claim.ts'
-import type { Traits } from '../../src/sandbox/releases.ts'
 import type { Stage, StageOptions } from './stage.ts'
 import type { Act } from './worker.ts'
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { type Config, parseConfig } from '../../src/config.ts'
+import { PRESETS } from '../../sandbox/delays.ts'
+import type { Caller } from '../../sandbox/model.ts'
+import { SeededCloud } from '../../sandbox/seed.ts'
+import { parseConfig } from '../../src/config/config.ts'
+import type { Config } from '../../src/config/schema.ts'
 import type { TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest, ClaimResult } from '../../src/pool/claim.ts'
-import { Cloud } from '../../src/sandbox/cloud.ts'
-import { PRESETS } from '../../src/sandbox/delays.ts'
-import type { Caller } from '../../src/sandbox/model.ts'
-import { settingsOf } from '../../src/service.ts'
+import { settingsOf } from '../../src/settings.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { complaintsOf, disksOf } from '../simulation/complaints.ts'
 import { Watch } from '../simulation/watch.ts'
@@ -62,7 +63,7 @@ export async function aStage(t: Lifetime, home: Home, options: StageOptions = {}
 /** A cloud, a database and a clock on which processes come and go. All that they do is held against what always holds. */
 export class Stage {
   readonly clock = new TestClock()
-  readonly cloud = new Cloud({ ...CLOUD_SETTING, clock: this.clock, delays: DELAYS })
+  readonly cloud = new SeededCloud({ ...CLOUD_SETTING, clock: this.clock, delays: DELAYS })
   readonly watch: Watch
   /** Who may do in the cloud whatever has to be done behind the service's back. */
   readonly operator: Caller

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { query } from '../../src/store/database.ts'
+import { query } from '../../src/store/connection/database.ts'
 import { DEBIAN } from '../support/samples.ts'
 import { oneDisk, type Scenario, stepsOf } from './scenario.ts'
 import type { Stage } from './stage.ts'

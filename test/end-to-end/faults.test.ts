@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
-import { query } from '../../src/store/database.ts'
+import { query } from '../../src/store/connection/database.ts'
 import { cloudsEntry, ctl, loggedIn, type Part } from '../openstack/cloud.ts'
 import { eventually } from '../support/eventually.ts'
 import { whileTestsRun } from '../support/lifetime.ts'

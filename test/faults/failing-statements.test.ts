@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { openDatabase } from '../../src/store/database.ts'
+import { openDatabase } from '../../src/store/connection/database.ts'
 import { failAt, mendAll } from '../support/database-faults.ts'
 import { type Answer, aService, type TestService } from '../support/service.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
 import type { StatsView } from '../../src/http/schemas.ts'
-import { type Database, openDatabase, query, runScript, transaction } from '../../src/store/database.ts'
+import { type Database, openDatabase, query, runScript, transaction } from '../../src/store/connection/database.ts'
 import { aDoor, aServer, aStandbyOf, type Door, type OwnServer } from '../support/own-postgres.ts'
 import { type Answer, aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
-import { openDatabase, query, transaction } from '../../src/store/database.ts'
+import { openDatabase, query, transaction } from '../../src/store/connection/database.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Client } from 'pg'
 import { beforeAll, describe, it, type TestContext } from 'vitest'
-import { openDatabase, query, runScript, transaction } from '../../src/store/database.ts'
+import { openDatabase, query, runScript, transaction } from '../../src/store/connection/database.ts'
 import { aDatabaseAddress } from '../support/database.ts'
 import { aPooler, isMissing, PROGRAM, tracksStatements } from '../support/pgbouncer.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'

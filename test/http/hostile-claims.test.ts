@@ -13,7 +13,7 @@ import {
   string
 } from 'fast-check'
 import { beforeAll, describe, it } from 'vitest'
-import type { FaultRule } from '../../src/sandbox/faults.ts'
+import type { FaultRule } from '../../sandbox/faults.ts'
 import { nasty } from '../support/arbitrary-of.ts'
 import { makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
 import { whileTestsRun } from '../support/lifetime.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import type { Volume as CloudVolume } from '../../sandbox/model.ts'
 import type { ClaimRecord, SpareView, StatsView } from '../../src/http/schemas.ts'
-import type { Volume as CloudVolume } from '../../src/sandbox/model.ts'
 import type { Model } from './model.ts'
 import type { Real } from './real.ts'
 import type { Pool, Spare } from './state.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Caller, Volume as CloudVolume } from '../../src/sandbox/model.ts'
-import { changeVolume, createVolume, updateVolume } from '../../src/sandbox/volumes.ts'
+import type { Caller, Volume as CloudVolume } from '../../sandbox/model.ts'
+import { changeVolume, createVolume, updateVolume } from '../../sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aService, type TestService } from '../support/service.ts'
 import type { ServiceRole } from '../support/service-role.ts'

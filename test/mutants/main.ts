@@ -13,14 +13,17 @@ const LEFT_OUT = ['.git', 'node_modules', 'data', 'coverage']
 /** Tests that run what was built; all others need not wait for it. */
 const NEED_BUILD = /^test\/(cli|processes)\//
 
-const { only, jobs } = new Command('mutants')
+const DAY_MS = 86_400_000
+
+const { only, jobs, tenth } = new Command('mutants')
   .description(
     'Plants one bug after another in copies of the sources. Each must make a test fail, else the exit code is 1.'
   )
   .option('--only <pattern>', 'those whose name this regular expression matches', '')
+  .option('--tenth [n]', 'every tenth of them, 0 to 9; without a number, the one whose turn it is today')
   .option('--jobs <n>', 'at once', wholeNumber(1), 2)
   .parse()
-  .opts<{ only: string; jobs: number }>()
+  .opts<{ only: string; jobs: number; tenth?: string | true }>()
 
 interface Report {
   readonly testResults: readonly {
@@ -51,10 +54,9 @@ async function isFound(copy: string, bug: Bug): Promise<boolean> {
   let verdict: string
   let test: string | undefined
   try {
-    plant(bug, copy)
-    test = await failure(copy, bug)
+    const takeOut = plant(bug, copy)
+    test = await failure(copy, bug).finally(takeOut)
     verdict = test === undefined ? 'NOT FOUND' : `found by: ${test}`
-    plant(bug, copy, ['--reverse'])
   } catch (error) {
     verdict = `NOT TRIED: ${String(error)}`
   }
@@ -76,7 +78,14 @@ async function work(queue: Iterator<Bug>): Promise<number> {
   return found
 }
 
-const chosen = bugs().filter(({ name }) => new RegExp(only).test(name))
+/** Whether a bug's turn is in this run, by its place among all. */
+function isInTurn(index: number): boolean {
+  if (tenth === undefined) return true
+  const turn = tenth === true ? Math.floor(Date.now() / DAY_MS) : Number(tenth)
+  return index % 10 === turn % 10
+}
+
+const chosen = bugs().filter(({ name }, index) => isInTurn(index) && new RegExp(only).test(name))
 const queue = chosen.values()
 const found = await Promise.all(Array.from({ length: jobs }, () => work(queue)))
 const total = found.reduce((sum, one) => sum + one, 0)

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
+import { setQuota } from '../../sandbox/quotas.ts'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
 import { collect } from '../../src/operations/concurrently.ts'
 import type { VolumeFilter } from '../../src/pool/ports.ts'
-import { setQuota } from '../../src/sandbox/quotas.ts'
 import { failing } from '../support/cloud-failures.ts'
 import { aSandbox, CALL, listed, METADATA } from '../support/openstack-sandbox.ts'
 

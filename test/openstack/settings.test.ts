@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import type { Files } from '../../src/openstack/client-files.ts'
 import { type CloudSettings, cloudSettings, type OpenStackConfig, SettingsError } from '../../src/openstack/settings.ts'
 

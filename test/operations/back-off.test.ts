@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { replenish } from '../../src/operations/replenish.ts'
+import { replenish } from '../../src/operations/ticks/replenish.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 
 const ONE = { filled: false, config: { pools: [{ ...DEBIAN, target: 1 }] } }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { claimDisk } from '../../src/operations/claim-disk.ts'
+import { claimDisk } from '../../src/operations/claim/claim-disk.ts'
 import { codeOf } from '../../src/pool/errors.ts'
 import { loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
 import { quoting, RESTING_SECONDS } from '../support/cloud-setting.ts'

@@ -12,8 +12,8 @@ import {
   uuid
 } from 'fast-check'
 import { describe, it } from 'vitest'
-import type { Volume } from '../../src/sandbox/model.ts'
-import { addType } from '../../src/sandbox/seed.ts'
+import type { Volume } from '../../sandbox/model.ts'
+import { addType } from '../../sandbox/seed.ts'
 import { volumeIn } from '../support/cloud.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 

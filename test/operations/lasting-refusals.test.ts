@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { addType } from '../../src/sandbox/seed.ts'
+import { addType } from '../../sandbox/seed.ts'
 import { cloudRequests } from '../support/cloud.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'vitest'
-import { reconcile as reconcileOnce } from '../../src/operations/reconcile.ts'
+import { reconcile as reconcileOnce } from '../../src/operations/ticks/reconcile.ts'
 import type { Spare } from '../../src/pool/spare.ts'
 import { cloudRequests, countStatements, loginAs, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'

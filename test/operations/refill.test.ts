@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { runScript } from '../../src/store/database.ts'
+import { runScript } from '../../src/store/connection/database.ts'
 import { cloudRequests, countStatements, setStatus, volumeIn } from '../support/cloud.ts'
 import { quoting, RESTING_SECONDS } from '../support/cloud-setting.ts'
 import { lockTables } from '../support/database-faults.ts'

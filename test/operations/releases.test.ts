@@ -1,8 +1,8 @@
 /** What Cinder's releases do behind their API, and what the service makes of it. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import type { Release } from '../../src/sandbox/releases.ts'
-import { restartVolumeService } from '../../src/sandbox/volumes.ts'
+import type { Release } from '../../sandbox/releases.ts'
+import { restartVolumeService } from '../../sandbox/volumes.ts'
 import { cloudRequests, loginAs, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'

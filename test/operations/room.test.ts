@@ -1,7 +1,7 @@
 /** What a caller cannot have costs the pool nothing: it is found out before a spare is extended, or a disk made. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { claimDisk } from '../../src/operations/claim-disk.ts'
+import { claimDisk } from '../../src/operations/claim/claim-disk.ts'
 import { loginAs, volumeIn } from '../support/cloud.ts'
 import { aRequest } from '../support/samples.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'vitest'
-import type { Transfer } from '../../src/sandbox/model.ts'
+import type { Transfer } from '../../sandbox/model.ts'
 import { makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { countStatements } from '../support/cloud.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'
 

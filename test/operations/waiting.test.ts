@@ -1,7 +1,7 @@
 /** Who waits longest is served first, by whatever comes first. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { claimDisk } from '../../src/operations/claim-disk.ts'
+import { claimDisk } from '../../src/operations/claim/claim-disk.ts'
 import { setStatus, volumeIn } from '../support/cloud.ts'
 import { aRequest } from '../support/samples.ts'
 import { aService, DEBIAN, type TestService } from '../support/service.ts'

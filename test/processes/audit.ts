@@ -1,4 +1,4 @@
-import type { Volume } from '../../src/sandbox/model.ts'
+import type { Volume } from '../../sandbox/model.ts'
 import type { SpareRow, Tables } from '../simulation/tables.ts'
 import { readTables } from '../simulation/watch.ts'
 import type { Told, Wish } from './callers.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import type { Random } from '../../sandbox/random.ts'
 import type { ClaimView, Problem } from '../../src/http/schemas.ts'
-import type { Random } from '../../src/sandbox/random.ts'
 import type { ServiceProcess } from './service-process.ts'
 import type { Stage } from './stage.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { FAULT_KINDS } from '../../src/sandbox/faults.ts'
+import { FAULT_KINDS } from '../../sandbox/faults.ts'
 import { seed } from '../support/seed.ts'
 import { chaos } from './chaos.ts'
 import { counts, faultsOf } from './counts.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { Random } from '../../src/sandbox/random.ts'
+import { Random } from '../../sandbox/random.ts'
 import type { Tables } from '../simulation/tables.ts'
 import { readTables } from '../simulation/watch.ts'
 import type { ServiceRole } from '../support/service-role.ts'

@@ -1,5 +1,5 @@
-import type { FaultKind } from '../../src/sandbox/faults.ts'
-import type { Random } from '../../src/sandbox/random.ts'
+import type { FaultKind } from '../../sandbox/faults.ts'
+import type { Random } from '../../sandbox/random.ts'
 import { FAULTS } from '../simulation/happenings.ts'
 import type { Stage } from './stage.ts'
 

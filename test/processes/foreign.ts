@@ -1,5 +1,5 @@
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import { attachVolume, createVolume } from '../../src/sandbox/volumes.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
+import { attachVolume, createVolume } from '../../sandbox/volumes.ts'
 import { until } from '../support/until.ts'
 import { DEPLOYMENT, type Stage } from './stage.ts'
 
@@ -7,7 +7,7 @@ import { DEPLOYMENT, type Stage } from './stage.ts'
 export type Foreign = ReadonlyMap<string, string>
 
 /** All of a volume, as a text. */
-export function looksOf({ volumes }: Cloud, id: string): string {
+export function looksOf({ volumes }: SeededCloud, id: string): string {
   const { type, ...volume } = { ...volumes.get(id) }
   return JSON.stringify({ ...volume, type: type?.name })
 }

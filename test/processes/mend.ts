@@ -1,6 +1,6 @@
+import { changeVolume } from '../../sandbox/volumes.ts'
 import { PoolError } from '../../src/pool/errors.ts'
-import { changeVolume } from '../../src/sandbox/volumes.ts'
-import { query } from '../../src/store/database.ts'
+import { query } from '../../src/store/connection/database.ts'
 import type { ServiceProcess } from './service-process.ts'
 import { type Stage, TIMEOUT_SECONDS } from './stage.ts'
 

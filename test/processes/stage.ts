@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PRESETS } from '../../sandbox/delays.ts'
+import { login } from '../../sandbox/identity.ts'
+import type { Caller, User } from '../../sandbox/model.ts'
+import { setQuota } from '../../sandbox/quotas.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
+import { poolLogin } from '../../sandbox/seed.ts'
+import { startSandbox } from '../../sandbox/server.ts'
 import { systemClock } from '../../src/clock.ts'
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import { PRESETS } from '../../src/sandbox/delays.ts'
-import { login } from '../../src/sandbox/identity.ts'
-import type { Caller, User } from '../../src/sandbox/model.ts'
-import { setQuota } from '../../src/sandbox/quotas.ts'
-import { poolLogin } from '../../src/sandbox/seed.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
-import { type Database, openDatabase, query } from '../../src/store/database.ts'
-import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.ts'
+import { type Database, openDatabase, query } from '../../src/store/connection/database.ts'
 import { aConfigFile, aFolder } from '../support/command-line.ts'
 import { giveServiceRole, type ServiceRole } from '../support/service-role.ts'
 import { until } from '../support/until.ts'
@@ -34,7 +34,7 @@ export const TIMEOUT_SECONDS = 4
 const START_SECONDS_MAX = 60
 
 export interface Stage {
-  readonly cloud: Cloud
+  readonly cloud: SeededCloud
   readonly db: Database
   readonly pools: readonly PoolTarget[]
   readonly configFile: string
@@ -95,7 +95,7 @@ const configFor = (authUrl: string, url: string, secret: string, pools: readonly
 })
 
 /** Everybody, and no quota in their way but where a fault says so. */
-function peopleOf(cloud: Cloud): Pick<Stage, 'admin' | 'user' | 'project' | 'token'> {
+function peopleOf(cloud: SeededCloud): Pick<Stage, 'admin' | 'user' | 'project' | 'token'> {
   const named = <T extends { name: string }>(all: Iterable<T>, name: string): T => {
     const found = [...all].find(one => one.name === name)
     assert.ok(found, `there is no ${name}`)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import type { Release } from '../../src/sandbox/releases.ts'
+import type { Release } from '../../sandbox/releases.ts'
 import { type Answer, aCloud, type Cloud, passwordAuth, send } from './support.ts'
 
 const CHINESE = /[\u4e00-\u9fff]/

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
-import type { Release } from '../../src/sandbox/releases.ts'
-import { addType } from '../../src/sandbox/seed.ts'
+import type { Release } from '../../sandbox/releases.ts'
+import { addType } from '../../sandbox/seed.ts'
 import type { Body } from '../support/session.ts'
 import { type Answer, aCloud, assertFault, type Cloud } from './support.ts'
 

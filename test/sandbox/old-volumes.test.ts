@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
-import type { Release } from '../../src/sandbox/releases.ts'
+import type { Release } from '../../sandbox/releases.ts'
 import type { Body } from '../support/session.ts'
 import { type Answer, aCloud, assertFault, type Cloud, send } from './support.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'vitest'
 import { parse } from 'yaml'
+import { cloudsYaml, startSandbox } from '../../sandbox/server.ts'
 import { systemClock } from '../../src/clock.ts'
-import { cloudsYaml, startSandbox } from '../../src/sandbox/server.ts'
 import { type Answer, aCloud, assertFault, type Cloud, passwordAuth, send, settled } from './support.ts'
 
 async function broken(t: TestContext, rule: object): Promise<Cloud> {

@@ -1,5 +1,5 @@
 import type { TestContext } from 'vitest'
-import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/server.ts'
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/server.ts'
 import { passwordAuth, Session, send } from '../support/session.ts'
 
 export { type Answer, assertFault, passwordAuth, Session, send } from '../support/session.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import type { Release, Variant } from '../../src/sandbox/releases.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
+import type { Release, Variant } from '../../sandbox/releases.ts'
+import { startSandbox } from '../../sandbox/server.ts'
 import type { Body } from '../support/session.ts'
 import { type Answer, aCloud, assertFault, type Cloud, passwordAuth, send, TestClock } from './support.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { addType } from '../../src/sandbox/seed.ts'
+import { addType } from '../../sandbox/seed.ts'
 import { aCloud, assertFault } from './support.ts'
 
 const NOBODY = '00000000-0000-4000-8000-000000000000'

@@ -1,9 +1,9 @@
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import type { Volume } from '../../src/sandbox/model.ts'
+import type { Volume } from '../../sandbox/model.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
 import type { SpareRow, Tables } from './tables.ts'
 
 export interface Judged {
-  readonly cloud: Cloud
+  readonly cloud: SeededCloud
   readonly tables: Tables
   readonly poolProjectId: string
   readonly targets: readonly { readonly os: string; readonly type: string; readonly target: number }[]
@@ -43,5 +43,5 @@ function isAsItWas({ cloud, armed }: Judged, { id, name, volume_id, transfer_id 
 }
 
 /** The volumes of a project that are made from a snapshot: not the golden ones. */
-export const disksOf = (cloud: Cloud, projectId: string): Volume[] =>
+export const disksOf = (cloud: SeededCloud, projectId: string): Volume[] =>
   [...cloud.volumes.of(projectId)].filter(({ snapshotId }) => snapshotId !== null)

@@ -1,15 +1,9 @@
+import type { FaultRule } from '../../sandbox/faults.ts'
+import { attachVolume, createVolume, deleteVolume, restartVolumeService, updateVolume } from '../../sandbox/volumes.ts'
 import type { TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { PURGES } from '../../src/pool/stores.ts'
-import type { FaultRule } from '../../src/sandbox/faults.ts'
-import {
-  attachVolume,
-  createVolume,
-  deleteVolume,
-  restartVolumeService,
-  updateVolume
-} from '../../src/sandbox/volumes.ts'
-import { query } from '../../src/store/database.ts'
+import { query } from '../../src/store/connection/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import type { Replica } from './replica.ts'
 import { POOLS } from './setting.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import { changeVolume } from '../../sandbox/volumes.ts'
 import { TICK_NAMES } from '../../src/operations/deps.ts'
-import { changeVolume } from '../../src/sandbox/volumes.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { complaintsOf } from './complaints.ts'
 import type { Replica } from './replica.ts'

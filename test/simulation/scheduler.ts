@@ -1,5 +1,5 @@
 import { setImmediate as hop } from 'node:timers/promises'
-import type { Random } from '../../src/sandbox/random.ts'
+import type { Random } from '../../sandbox/random.ts'
 
 /** Whose turn it is. What a dead one had begun may still be done; nobody hears of it. */
 export interface Actor {

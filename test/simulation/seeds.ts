@@ -1,4 +1,5 @@
-import type { Database } from '../../src/store/database.ts'
+import type { Database } from '../../src/store/connection/database.ts'
+import { live } from './history.ts'
 import { World } from './world.ts'
 
 /** Steps and happenings of one seed, after which it recovers. */
@@ -46,7 +47,7 @@ export async function simulate({ databases, first, seeds, onSeed }: Simulation):
 export async function history(seed: number, db: Database): Promise<World> {
   const world = new World(seed, db)
   try {
-    await world.run(LENGTH)
+    await live(world, LENGTH)
     return world
   } catch (error) {
     const steps = world.scheduler.history.slice(-HISTORY_MAX).join('\n  ')

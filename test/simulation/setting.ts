@@ -1,7 +1,7 @@
-import { parseConfig } from '../../src/config.ts'
-import { LOCALES } from '../../src/sandbox/cloud.ts'
-import type { Release } from '../../src/sandbox/releases.ts'
-import { settingsOf } from '../../src/service.ts'
+import { LOCALES } from '../../sandbox/cloud.ts'
+import type { Release } from '../../sandbox/releases.ts'
+import { parseConfig } from '../../src/config/config.ts'
+import { settingsOf } from '../../src/settings.ts'
 import { askedLocale, askedRelease, type CloudSetting } from '../support/cloud-setting.ts'
 import { SERVICE_ROLES, type ServiceRole } from '../support/service-role.ts'
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
+import type { JournalEntry } from '../../sandbox/journal.ts'
+import type { Volume } from '../../sandbox/model.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
 import type { Claim } from '../../src/pool/claim.ts'
-import type { Cloud } from '../../src/sandbox/cloud.ts'
-import type { JournalEntry } from '../../src/sandbox/journal.ts'
-import type { Volume } from '../../src/sandbox/model.ts'
-import { type Database, query } from '../../src/store/database.ts'
+import { type Database, query } from '../../src/store/connection/database.ts'
 import type { Where } from './scheduler.ts'
 import type { ClaimRow, ImageRow, SpareRow, Tables } from './tables.ts'
 
 export interface Watched {
-  readonly cloud: Cloud
+  readonly cloud: SeededCloud
   readonly db: Database
   readonly deployment: string
   readonly poolProjectId: string

@@ -1,24 +1,22 @@
 import type { FastifyInstance } from 'fastify'
+import { PRESETS } from '../../sandbox/delays.ts'
+import type { Caller, Volume } from '../../sandbox/model.ts'
+import { Random } from '../../sandbox/random.ts'
+import { traitsOf } from '../../sandbox/releases.ts'
+import { SeededCloud } from '../../sandbox/seed.ts'
+import { sandboxApp } from '../../sandbox/server.ts'
+import { keyring } from '../../src/config/secret.ts'
 import type { Settings, TickName } from '../../src/operations/deps.ts'
 import type { ClaimRequest } from '../../src/pool/claim.ts'
 import { CloudError, PoolError } from '../../src/pool/errors.ts'
 import type { Identity } from '../../src/pool/ports.ts'
-import { Cloud } from '../../src/sandbox/cloud.ts'
-import { PRESETS } from '../../src/sandbox/delays.ts'
-import type { Caller, Volume } from '../../src/sandbox/model.ts'
-import { Random } from '../../src/sandbox/random.ts'
-import { traitsOf } from '../../src/sandbox/releases.ts'
-import { sandboxApp } from '../../src/sandbox/server.ts'
-import { keyring } from '../../src/secret.ts'
-import type { Database } from '../../src/store/database.ts'
+import type { Database } from '../../src/store/connection/database.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { OwnClock } from '../support/own-clock.ts'
 import { giveServiceRole } from '../support/service-role.ts'
 import { SimulatedClock } from '../support/simulated-clock.ts'
 import { truncate } from '../support/tables.ts'
 import { disksOf } from './complaints.ts'
-import { happen } from './happenings.ts'
-import { fill, recover } from './recovery.ts'
 import { Replica } from './replica.ts'
 import { Scheduler, type Where } from './scheduler.ts'
 import { BLIND_DELAYS, DELAYS, POOLS, REPLICAS, SETTINGS, surroundings } from './setting.ts'
@@ -30,7 +28,7 @@ export class World {
   readonly clock = new SimulatedClock()
   readonly databaseClock = new OwnClock(this.clock)
   readonly scheduler: Scheduler
-  readonly cloud: Cloud
+  readonly cloud: SeededCloud
   readonly db: Database
   readonly watch: Watch
   readonly admin: Caller
@@ -58,7 +56,7 @@ export class World {
     this.db = db
     const { release, locale, role } = surroundings(seed)
     const delays = { ...PRESETS.none, ...DELAYS, ...(traitsOf(release).renamesInTwoWrites && BLIND_DELAYS) }
-    this.cloud = new Cloud({ clock: new OwnClock(this.clock, this.#apart()), seed, delays, release, locale })
+    this.cloud = new SeededCloud({ clock: new OwnClock(this.clock, this.#apart()), seed, delays, release, locale })
     giveServiceRole(this.cloud, role)
     this.note(`the service is ${role}, at ${release} in ${locale}`)
     this.#app = sandboxApp(
@@ -80,33 +78,17 @@ export class World {
     })
   }
 
-  /** Some minutes with everything that can go wrong, and then the time to mend it all. */
-  async run(happenings: number): Promise<void> {
-    await this.#begin()
-    for (let count = 0; count < happenings; count += 1) {
-      if (!this.scheduler.isIdle && this.random.fraction() < 0.8) await this.step()
-      else await this.#happen()
-    }
-    await recover(this)
-  }
-
-  async #begin(): Promise<void> {
+  /** Empties the database, and starts the replicas. */
+  async begin(): Promise<void> {
     await truncate(this.db)
     await storesOf(this.db).pools.ensure(POOLS)
     this.cloud.quotas.set(`${this.project('tenant-b')} volumes`, 4)
     this.identity = await this.#logIn('tenant-a-user', 'tenant-a')
     this.startReplicas()
-    if (this.random.fraction() < 0.8) await fill(this)
   }
 
   async step(): Promise<void> {
     await this.look(await this.scheduler.step())
-  }
-
-  async #happen(): Promise<void> {
-    this.note(await happen(this))
-    await this.scheduler.settle()
-    await this.look('store')
   }
 
   /** Counts it, and writes it into the history. */

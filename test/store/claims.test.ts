@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
-import { query } from '../../src/store/database.ts'
+import { query } from '../../src/store/connection/database.ts'
 import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, HOLDER, held, rivals, type Store } from '../support/store.ts'
 

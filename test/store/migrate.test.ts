@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { countOf } from '../../src/pool/replenishment.ts'
-import { type Database, openDatabase, query, runScript, transaction, warmUp } from '../../src/store/database.ts'
+import {
+  type Database,
+  openDatabase,
+  query,
+  runScript,
+  transaction,
+  warmUp
+} from '../../src/store/connection/database.ts'
 import { MIGRATIONS_FOLDER, migrate, pendingMigrations } from '../../src/store/migrate.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase, aDatabaseAddress } from '../support/database.ts'

@@ -1,4 +1,4 @@
-import { attachVolume } from '../../src/sandbox/volumes.ts'
+import { attachVolume } from '../../sandbox/volumes.ts'
 import type { TestService } from './service.ts'
 
 /** As an operator does who has found a volume in the pool's project and uses it for a server. */

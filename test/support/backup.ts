@@ -1,4 +1,4 @@
-import { type Database, runScript } from '../../src/store/database.ts'
+import { type Database, runScript } from '../../src/store/connection/database.ts'
 import { TABLES } from './tables.ts'
 
 /** Copies all tables as they are now; gives what brings them back, as a restored backup does, triggers and keys asleep. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { type CloudOptions, LOCALES, type Locale } from '../../src/sandbox/cloud.ts'
-import { RELEASES, type Release, traitsOf } from '../../src/sandbox/releases.ts'
+import { type CloudOptions, LOCALES, type Locale } from '../../sandbox/cloud.ts'
+import { RELEASES, type Release, traitsOf } from '../../sandbox/releases.ts'
 
 export type CloudSetting = Required<Pick<CloudOptions, 'release' | 'locale'>>
 

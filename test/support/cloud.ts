@@ -1,6 +1,6 @@
 /** What tests do to the cloud behind the service's back, and what they count. */
 import assert from 'node:assert/strict'
-import type { Volume } from '../../src/sandbox/model.ts'
+import type { Volume } from '../../sandbox/model.ts'
 import type { TestService } from './service.ts'
 
 /** A token of one of the sandbox's users. */

@@ -1,5 +1,5 @@
 /** PostgreSQL itself fails at what a test names, as it does when its disk is full or its others are in the way. */
-import { type Database, openDatabase, query, runScript, transaction } from '../../src/store/database.ts'
+import { type Database, openDatabase, query, runScript, transaction } from '../../src/store/connection/database.ts'
 import { Gate } from './gate.ts'
 
 export interface DatabaseFault {

@@ -1,6 +1,12 @@
 import { afterAll, inject } from 'vitest'
 import { newId } from '../../src/clock.ts'
-import { type Database, type DatabaseSettings, openDatabase, runScript, warmUp } from '../../src/store/database.ts'
+import {
+  type Database,
+  type DatabaseSettings,
+  openDatabase,
+  runScript,
+  warmUp
+} from '../../src/store/connection/database.ts'
 
 /** What a database is dropped after. Vitest's test context is one. */
 export interface Lifetime {

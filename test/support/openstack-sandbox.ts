@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import type { RequestReport } from '../../src/openstack/http.ts'
+import type { FaultRule } from '../../sandbox/faults.ts'
+import { cloudsYaml, type SandboxOptions, startSandbox } from '../../sandbox/server.ts'
+import type { RequestReport } from '../../src/openstack/exchange.ts'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
 import type { Call, Volume, VolumeFilter, Volumes } from '../../src/pool/ports.ts'
-import type { FaultRule } from '../../src/sandbox/faults.ts'
-import { cloudsYaml, type SandboxOptions, startSandbox } from '../../src/sandbox/server.ts'
 import { ManualClock } from './manual-clock.ts'
 import type { Test } from './scripted-cloud.ts'
 

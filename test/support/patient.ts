@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import type { CloudOptions } from '../../sandbox/cloud.ts'
+import type { User } from '../../sandbox/model.ts'
+import type { SeededCloud } from '../../sandbox/seed.ts'
+import { poolLogin } from '../../sandbox/seed.ts'
+import { startSandbox } from '../../sandbox/server.ts'
 import { systemClock } from '../../src/clock.ts'
-import { parseConfig } from '../../src/config.ts'
-import { examineConfig } from '../../src/doctor.ts'
-import type { Examination } from '../../src/operations/examine.ts'
-import type { Finding, Verdict } from '../../src/pool/finding.ts'
+import { parseConfig } from '../../src/config/config.ts'
+import { examineConfig } from '../../src/doctor/doctor.ts'
+import type { Examination } from '../../src/doctor/examine.ts'
+import type { Finding, Verdict } from '../../src/doctor/finding.ts'
 import type { Clock } from '../../src/pool/ports.ts'
-import type { Cloud, CloudOptions } from '../../src/sandbox/cloud.ts'
-import type { User } from '../../src/sandbox/model.ts'
-import { poolLogin } from '../../src/sandbox/seed.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
 import { aFolder } from './command-line.ts'
 import { aDatabaseAddress, type Lifetime } from './database.ts'
 
 export interface Patient {
-  readonly cloud: Cloud
+  readonly cloud: SeededCloud
   readonly folder: string
   readonly databaseUrl: string
   /** The configuration, with sections that differ. */

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { systemClock } from '../../src/clock.ts'
-import { openDatabase, runScript } from '../../src/store/database.ts'
-import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../../src/embedded/embedded-postgres.ts'
+import { openDatabase, runScript } from '../../src/store/connection/database.ts'
 import { migrate } from '../../src/store/migrate.ts'
 
 /** Where the run's server is, and the database to clone. */

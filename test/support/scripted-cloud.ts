@@ -6,7 +6,7 @@ import {
   type ServerResponse
 } from 'node:http'
 import { createServer as createSecureServer, type ServerOptions } from 'node:https'
-import type { RequestReport } from '../../src/openstack/http.ts'
+import type { RequestReport } from '../../src/openstack/exchange.ts'
 import { type ConnectOptions, connect, type OpenStack } from '../../src/openstack/openstack.ts'
 import { type CloudSettings, cloudSettings, type OpenStackConfig } from '../../src/openstack/settings.ts'
 import type { Call } from '../../src/pool/ports.ts'

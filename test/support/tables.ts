@@ -1,5 +1,5 @@
 /** All that the service remembers, but for which migrations it has seen. */
-import { type Database, runScript } from '../../src/store/database.ts'
+import { type Database, runScript } from '../../src/store/connection/database.ts'
 
 export const TABLES = [
   'backup_volumes',

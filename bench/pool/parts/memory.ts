@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { query } from '../../../src/store/database.ts'
+import { query } from '../../../src/store/connection/database.ts'
 import { type Lifetime, withinLifetime } from '../../lifetime.ts'
 import { lastOf, meanOf } from '../../openstack/figures.ts'
 import { Clients, times } from '../clients.ts'

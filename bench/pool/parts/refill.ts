@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Database, query } from '../../../src/store/database.ts'
+import { type Database, query } from '../../../src/store/connection/database.ts'
 import { type Lifetime, withinLifetime } from '../../lifetime.ts'
 import { type Figure, type Findings, spread } from '../findings.ts'
 import { startService } from '../service-process.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { Random } from '../../../src/sandbox/random.ts'
+import { Random } from '../../../sandbox/random.ts'
 import type { Lifetime } from '../../lifetime.ts'
 import { medianOf } from '../../openstack/figures.ts'
 import { Clients } from '../clients.ts'

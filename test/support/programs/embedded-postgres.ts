@@ -1,5 +1,5 @@
 /** Starts the embedded PostgreSQL of a data directory, tells where it is, and stops it on SIGTERM. */
-import { startEmbeddedPostgres } from '../../../src/store/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../../../src/embedded/embedded-postgres.ts'
 
 const [dataDir = ''] = process.argv.slice(2)
 const postgres = await startEmbeddedPostgres({ dataDir })

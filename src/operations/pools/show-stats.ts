@@ -1,0 +1,72 @@
+import { ByPool } from '../../pool/by-pool.ts'
+import { conditionOf, type PoolCondition } from '../../pool/condition.ts'
+import { type Image, isCurrent } from '../../pool/image.ts'
+import { countOf, type Holding, type PoolPlan, planReplenishment } from '../../pool/replenishment.ts'
+import { SPARE_STATUSES, type SpareStatus } from '../../pool/spare.ts'
+import type { Statistics, TickRecord } from '../../pool/stores.ts'
+import type { Deps } from '../deps.ts'
+import { completeStock } from '../ticks/replenish.ts'
+
+export interface PoolStats extends Omit<Statistics, 'oldestSpareAt'> {
+  readonly condition: PoolCondition
+  readonly target: number
+  readonly spares: Readonly<Record<SpareStatus, number>>
+  readonly staleSpares: number
+  readonly oldestSpareSeconds: number | undefined
+  readonly paused: boolean
+  readonly image: Image | undefined
+  readonly newerInCinder: string | undefined
+  readonly lastError: string | undefined
+}
+
+export interface Stats {
+  readonly pools: readonly PoolStats[]
+  readonly ticks: readonly TickRecord[]
+  readonly orphans: number
+}
+
+/** Every pool at a glance; what happened is counted over the last `windowSeconds`. */
+export async function showStats(deps: Deps, windowSeconds: number): Promise<Stats> {
+  const now = deps.clock.now()
+  const since = new Date(now.getTime() - windowSeconds * 1000)
+  const stock = completeStock(deps, await deps.spares.stock(), undefined)
+  const [statistics, ticks, orphans] = await Promise.all([
+    deps.history.read(since, stock.targets),
+    deps.ticks.list(),
+    deps.orphans.count()
+  ])
+  const [images, states, holdings] = [new ByPool(stock.images), new ByPool(stock.states), new ByPool(stock.holdings)]
+  const happened = new ByPool(statistics)
+  const pools = planReplenishment(stock).map((plan): PoolStats => {
+    const [image, state, its] = [images.one(plan), states.one(plan), happened.one(plan)]
+    return {
+      ...levelsOf(plan, image, holdings.all(plan)),
+      hits: its?.hits ?? 0,
+      misses: its?.misses ?? {},
+      existing: its?.existing ?? 0,
+      leadTime: its?.leadTime,
+      claimSeconds: its?.claimSeconds,
+      oldestSpareSeconds:
+        its?.oldestSpareAt && Math.max(0, Math.round((now.getTime() - its.oldestSpareAt.getTime()) / 1000)),
+      paused: state?.paused ?? false,
+      image,
+      newerInCinder: state?.newerInCinder,
+      lastError: state?.lastError
+    }
+  })
+  return { pools, ticks, orphans }
+}
+
+function levelsOf(plan: PoolPlan, image: Image | undefined, ours: readonly Holding[]) {
+  const { os, type, target } = plan
+  const countIn = (status: SpareStatus): number => countOf(ours.filter(holding => holding.status === status))
+  const stale = ours.filter(({ status, snapshotId }) => status === 'available' && !isCurrent(snapshotId, image))
+  return {
+    os,
+    type,
+    target,
+    condition: conditionOf(plan),
+    spares: Object.fromEntries(SPARE_STATUSES.map(status => [status, countIn(status)])) as Record<SpareStatus, number>,
+    staleSpares: countOf(stale)
+  }
+}

@@ -223,13 +223,13 @@ export function connectCloud(
       state = stateAfter(report, state)
     }
   })
-  const ownProject = openstack.pool.bind(openstack)
-  const pool = async (call: Call): Promise<Project> =>
+  const ownProject = openstack.poolProject.bind(openstack)
+  const poolProject = async (call: Call): Promise<Project> =>
     await ownProject(call).catch((error: unknown) => {
       state = { reachable: false, lastError: error instanceof Error ? error.message : String(error) }
       throw error
     })
-  return Object.assign(openstack, { pool, state: () => state, warnings: settings.warnings })
+  return Object.assign(openstack, { poolProject, state: () => state, warnings: settings.warnings })
 }
 
 /** A refusal is an answer too; only the service's own login must not be refused, which `pool` sees. */

@@ -51,7 +51,7 @@ function judgeSettings({ settings, secret }: Examined): Finding[] {
 }
 
 async function examineCloud(examined: Examined, stock: StoredStock | undefined, call: Call): Promise<Examination> {
-  const pool = await attempt(() => examined.cloud.pool(call))
+  const pool = await attempt(() => examined.cloud.poolProject(call))
   if (pool instanceof Error) {
     const failure = failed('login.keystone', pool.message, loginAdvice(pool))
     const others = [

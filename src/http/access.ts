@@ -79,7 +79,7 @@ async function byKeystone(
   if (!identity) throw unauthenticated('Send a Keystone token scoped to a project as X-Auth-Token.')
   const has = (role: Role): boolean => roles[role].some(name => identity.roles.includes(name))
   const granted = (['claimer', 'service', 'admin'] as const).filter(has)
-  const ownProject = has('reader') && identity.projectId === (await cloud.pool(call)).id
+  const ownProject = has('reader') && identity.projectId === (await cloud.poolProject(call)).id
   return {
     id: userOf(identity),
     roles: ownProject ? [...granted, 'reader'] : granted,

@@ -122,7 +122,7 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
       type,
       name,
       sizeGib: size,
-      projectId: projectId ?? (await deps.cloud.pool(call)).id,
+      projectId: projectId ?? (await deps.cloud.poolProject(call)).id,
       onEmpty: on_empty ?? config.claims.on_empty,
       waitSeconds: wait_seconds,
       idempotencyKey,

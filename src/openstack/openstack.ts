@@ -67,7 +67,7 @@ export class OpenStack implements Cloud, CloudFacts {
     this.#identities = new Identities(this.#keystone, this.#http, clock)
   }
 
-  async pool(call: Call): Promise<Project> {
+  async poolProject(call: Call): Promise<Project> {
     return await this.#own('own', call)
   }
 

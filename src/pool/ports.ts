@@ -42,7 +42,7 @@ export interface Call {
 /** The service's way into the cloud: one user, a token for each project that it works in. */
 export interface Cloud {
   /** The service's own project, which holds the spares. Keystone refusing its user there is a CloudError `login_refused`. */
-  pool(call: Call): Promise<Project>
+  poolProject(call: Call): Promise<Project>
   /** The service's user in another project. Keystone refusing it there is a CloudError `project_refused`. */
   project(projectId: string, call: Call): Promise<Project>
   /** A caller's own token, used as it is, in the project that it is scoped to. */

@@ -26,7 +26,7 @@ import {
   whileWorkRests
 } from './support.ts'
 
-const projectOf = (t: Test, user: string): Promise<Project> => clientOf(t, user).pool(CALL)
+const projectOf = (t: Test, user: string): Promise<Project> => clientOf(t, user).poolProject(CALL)
 
 /** A volume of the pool's with a transfer, as the service makes them. */
 async function armed(t: Test, project: Project, wish: object = {}) {
@@ -151,7 +151,7 @@ describe('transfers', () => {
 
   it("are accepted with a caller's own token, or with the service's in the caller's project", async t => {
     const client = clientOf(t, 'pool-svc')
-    const project = await client.pool(CALL)
+    const project = await client.poolProject(CALL)
     const caller = await loginAs('tenant-a-user', 'tenant-a')
     const identity = await client.identify(caller.token, CALL)
     assert.ok(identity)

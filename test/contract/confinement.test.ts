@@ -8,7 +8,8 @@ import { aVolume, CALL, clientOf, listed, pool, shown, tenant, unique } from './
 const isNotFound = (error: unknown): boolean => error instanceof CloudError && error.code === 'not_found'
 
 describe.for(['pool-svc', 'admin'])("the pool's project, seen by %s", user => {
-  const poolProject = async (t: Parameters<typeof clientOf>[0]): Promise<Project> => await clientOf(t, user).pool(CALL)
+  const poolProject = async (t: Parameters<typeof clientOf>[0]): Promise<Project> =>
+    await clientOf(t, user).poolProject(CALL)
 
   it("does not show another project's volume, by its id or in a list", async t => {
     const { volumes } = await poolProject(t)

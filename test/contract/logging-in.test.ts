@@ -169,9 +169,9 @@ describe('logging in', () => {
     const { id, secret, name } = made.body.application_credential
     const auth = { auth_url: authUrl, application_credential_id: id, application_credential_secret: secret }
     const client = () => clientWith(t, { auth_type: 'v3applicationcredential', auth })
-    assert.equal((await client().pool(CALL)).id, pool.projectId)
+    assert.equal((await client().poolProject(CALL)).id, pool.projectId)
     assert.equal((await own.keystone('DELETE', `${path}/${id}`)).status, 204)
-    await assert.rejects(client().pool(CALL), { code: 'login_refused', status: 404 })
+    await assert.rejects(client().poolProject(CALL), { code: 'login_refused', status: 404 })
     await assert.rejects(client().identify(tenant.token, CALL), { code: 'unavailable' })
     const withCredential = (credential: object) =>
       ask({ auth: { identity: { methods: ['application_credential'], application_credential: credential } } })

@@ -132,17 +132,17 @@ describe("the service's client", () => {
     const limit = await limiterOf(t, rival)
     const { volumes, gigabytes } = await usageOf(rival)
     await limit({ volumes: volumes + 4, gigabytes: gigabytes + 50, 'gigabytes_ceph-ssd': 30, per_volume_gigabytes: 40 })
-    const room = await (await clientOf(t, 'tenant-b-user').pool(CALL)).volumes.quota(CALL)
+    const room = await (await clientOf(t, 'tenant-b-user').poolProject(CALL)).volumes.quota(CALL)
     const all = { volumes: 4, gigabytes: 50, 'gigabytes_ceph-ssd': 30, per_volume_gigabytes: 40 }
     assert.deepEqual(Object.fromEntries(room), all)
-    const unlimited = await (await clientOf(t, 'pool-svc').pool(CALL)).volumes.quota(CALL)
+    const unlimited = await (await clientOf(t, 'pool-svc').poolProject(CALL)).volumes.quota(CALL)
     assert.deepEqual(Object.fromEntries(unlimited), {})
   })
 
   it('knows which volume types a project may use: a private one is for its own, and for admins', async t => {
     const type = await hideType(t, 'ceph-sas')
     const isShown = async (user: string) =>
-      (await (await clientOf(t, user).pool(CALL)).volumes.types(CALL)).includes('ceph-sas')
+      (await (await clientOf(t, user).poolProject(CALL)).volumes.types(CALL)).includes('ceph-sas')
     assert.deepEqual([await isShown('tenant-b-user'), await isShown('admin')], [false, true])
     await type.show(rival)
     assert.equal(await isShown('tenant-b-user'), true)

@@ -68,7 +68,7 @@ describe('a volume whose snapshot cannot be copied', () => {
     await spoil(snapshot)
     const { id } = await newVolume(t, pool, { snapshot_id: snapshot.id })
     await becomes(pool, id, 'error')
-    const { volumes } = await clientOf(t, 'pool-svc').pool(CALL)
+    const { volumes } = await clientOf(t, 'pool-svc').poolProject(CALL)
     const reason = await volumes.faultOf(id, CALL)
     assert.equal((await pool.call('GET', '/messages', undefined, Math.min(asked, 2))).status, 404)
     if (asked < 5) assert.equal(reason, undefined)
@@ -200,7 +200,7 @@ describe("the service's client", () => {
     const disk = await golden()
     const { id: volumeId } = await aVolume(t, pool)
     const made = await aSnapshot(t, pool, volumeId)
-    const snapshots = await (await clientOf(t, 'pool-svc').pool(CALL)).snapshots.list(CALL)
+    const snapshots = await (await clientOf(t, 'pool-svc').poolProject(CALL)).snapshots.list(CALL)
     const [first, last] = [disk.id, made.id].map(id => snapshots.findIndex(snapshot => snapshot.id === id))
     assert.ok(first !== undefined && last !== undefined && first >= 0 && first < last)
     assert.deepEqual(snapshots[last], {

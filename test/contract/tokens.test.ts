@@ -93,7 +93,7 @@ describe("the service's client", () => {
 
   it('logs in to its own project and to others in which it has a role, and to no more', async t => {
     const client = clientOf(t, 'tenant-a-user')
-    const own = await client.pool(CALL)
+    const own = await client.poolProject(CALL)
     assert.deepEqual([own.id, own.roles.toSorted()], [tenant.projectId, ['member', 'reader']])
     await assert.rejects(client.project(pool.projectId, CALL), { code: 'project_refused' })
     const service = clientOf(t, 'pool-svc')

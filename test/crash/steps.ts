@@ -28,7 +28,7 @@ export class Steps {
   /** A login changes nothing that outlives its process: it waits for its turn, and is no step. */
   ofCloud(cloud: Cloud): Cloud {
     return {
-      pool: async call => this.#ofProject(await this.#inTurn(() => cloud.pool(call))),
+      poolProject: async call => this.#ofProject(await this.#inTurn(() => cloud.poolProject(call))),
       project: async (id, call) => this.#ofProject(await this.#inTurn(() => cloud.project(id, call))),
       withToken: identity => this.#ofProject(cloud.withToken(identity)),
       identify: (token, call) => this.#inTurn(() => cloud.identify(token, call)),

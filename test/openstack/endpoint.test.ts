@@ -28,7 +28,7 @@ async function aCloud(t: Test, catalog?: (cloud: ScriptedCloud) => unknown[]) {
 }
 
 const find = async (cloud: ScriptedCloud, settings: Record<string, string> = {}) => {
-  const { volumes } = await cloud.connect({ settings: cloud.settings(settings) }).pool(CALL)
+  const { volumes } = await cloud.connect({ settings: cloud.settings(settings) }).poolProject(CALL)
   return await volumes.find('v1', CALL)
 }
 
@@ -218,7 +218,7 @@ describe('the microversion', () => {
 
   it('is asked for once, by however many', async t => {
     const cloud = await aCloud(t)
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     await Promise.all(Array.from({ length: 20 }, () => volumes.find('v1', CALL)))
     assert.equal(cloud.count('GET /volume/v3/'), 1)
   })
@@ -227,7 +227,7 @@ describe('the microversion', () => {
     const cloud = await aCloud(t)
     const down: Reply = fault(503, 'x', 'starting')
     cloud.on('GET /volume/v3/', down, down, down, { body: versions('3.70') })
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     await assert.rejects(volumes.find('v1', CALL), (error: CloudError) => error.code === 'unavailable')
     assert.equal((await volumes.find('v1', CALL))?.id, 'v1')
   })
@@ -264,7 +264,7 @@ describe('a Cinder without /v3', () => {
     const cloud = await aCloud(t)
     cloud.offers(undefined)
     const client = cloud.connect()
-    const { volumes } = await client.pool(CALL)
+    const { volumes } = await client.poolProject(CALL)
     await volumes.find('v1', CALL)
     assert.equal(cloud.seen.at(-1)?.path, `/volume/v2/${POOL}/volumes/v1`)
     const atV2 = cloud.seen.filter(({ path }) => path.startsWith('/volume/v2'))
@@ -285,7 +285,7 @@ describe('a Cinder that speaks another version than before', () => {
 
   it('is asked again, and what was asked of it is done, once (case 5)', async t => {
     const cloud = await aCloud(t)
-    const { volumes, transfers } = await cloud.connect().pool(CALL)
+    const { volumes, transfers } = await cloud.connect().poolProject(CALL)
     await volumes.find('v1', CALL)
     cloud.offers('3.50')
     cloud.onCinder('POST /volume-transfers', gone)
@@ -304,7 +304,7 @@ describe('a Cinder that speaks another version than before', () => {
 
   it('is asked once, by whoever is refused first', async t => {
     const cloud = await aCloud(t)
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     await volumes.find('v1', CALL)
     cloud.offers('3.50')
     const [asked, late] = [new Gate(), new Gate()]
@@ -329,7 +329,7 @@ describe('a Cinder that speaks another version than before', () => {
 
   it('but still refuses what it offers has failed, and has refused no volume', async t => {
     const cloud = await aCloud(t)
-    const { transfers } = await cloud.connect().pool(CALL)
+    const { transfers } = await cloud.connect().poolProject(CALL)
     cloud.onCinder('POST /volume-transfers/t1/accept', gone)
     const error = await failureOf(transfers.accept('t1', 'key', CALL))
     assert.deepEqual([error.code, error.status, error.mayHaveActed], ['failed', 406, false])

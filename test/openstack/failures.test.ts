@@ -13,7 +13,7 @@ const busy = fault(503, 'serviceUnavailable', 'busy')
 
 async function aPool(t: Test) {
   const cloud = await ScriptedCloud.start(t)
-  const pool = await cloud.connect().pool(CALL)
+  const pool = await cloud.connect().poolProject(CALL)
   return { cloud, ...pool }
 }
 

@@ -26,7 +26,7 @@ async function aPool(t: Test, offered: string | undefined, pinned = 'auto') {
   const notices: string[] = []
   const onNotice = (_fields: object, message: string) => void notices.push(message)
   const client = cloud.connect({ settings: cloud.settings({ volume_api_version: pinned }), onNotice })
-  return { cloud, client, notices, ...(await client.pool(CALL)) }
+  return { cloud, client, notices, ...(await client.poolProject(CALL)) }
 }
 
 const transfer = (volume: string) => ({ id: `t-${volume}`, volume_id: volume, name: null })
@@ -175,7 +175,7 @@ describe('transfers', () => {
     const first = transfers.ofVolume('v0', CALL)
     await begun.passed
     armed.push(...['v1', 'v2', 'v3'].map(transfer)) // Which the list that is being read does not have.
-    const again = (await client.pool(CALL)).transfers
+    const again = (await client.poolProject(CALL)).transfers
     const others = ['v1', 'v2', 'v3'].map(volume => again.ofVolume(volume, CALL))
     gate.open()
     const found = await Promise.all([first, ...others])

@@ -27,7 +27,7 @@ const busy = fault(503, 'serviceUnavailable', 'busy')
 
 async function aPool(t: Test, options: { timeoutSeconds?: number } = {}) {
   const cloud = await ScriptedCloud.start(t)
-  const pool = await cloud.connect(options).pool(CALL)
+  const pool = await cloud.connect(options).poolProject(CALL)
   return { cloud, ...pool }
 }
 
@@ -103,7 +103,7 @@ describe('repeating', () => {
     const [cloud, other] = [await ScriptedCloud.start(t), await ScriptedCloud.start(t)]
     other.onCinder(SHOW, shown)
     const settings = cloud.settings({ block_storage_endpoint_override: `${other.url}/volume` })
-    const { volumes } = await cloud.connect({ settings }).pool(CALL)
+    const { volumes } = await cloud.connect({ settings }).poolProject(CALL)
     await volumes.find('v1', CALL)
     await other.stop()
     const error = await failureOf(volumes.create(WISH, CALL))
@@ -119,7 +119,7 @@ describe('repeating', () => {
     const closed = await aClosedPort()
     const auth = { auth_url: `http://127.0.0.1:${closed}`, user_id: 'u', password: 'p', project_id: POOL }
     const client = connect({ settings: cloudSettings({ auth }, {}), clock: new ManualClock() })
-    const error = await failureOf(client.pool(CALL))
+    const error = await failureOf(client.poolProject(CALL))
     assert.deepEqual([error.code, error.mayHaveActed], ['unavailable', false])
     await client.close()
   })
@@ -189,7 +189,7 @@ describe('time limits', () => {
 
   it('hold for those who wait for a connection too, who then have certainly not acted', async t => {
     const cloud = await ScriptedCloud.start(t)
-    const { volumes } = await cloud.connect({ connectionsMax: 1 }).pool(CALL)
+    const { volumes } = await cloud.connect({ connectionsMax: 1 }).poolProject(CALL)
     const arrived = new Gate()
     cloud.onCinder(CREATE, () => {
       arrived.open()

@@ -98,7 +98,7 @@ describe('handing over', () => {
     const { client, pool, spare, as, cloud, projectId } = await aSandbox(t)
     const { id } = await spare()
     const armed = await pool.transfers.create(id, 'spare', CALL)
-    await as('tenant-a-user').pool(CALL)
+    await as('tenant-a-user').poolProject(CALL)
     const token = [...cloud.tokens.values()].find(({ user }) => user.name === 'tenant-a-user')?.id ?? ''
     const identity = await client.identify(token, CALL)
     assert.ok(identity)
@@ -194,7 +194,7 @@ describe('tokens in the sandbox', () => {
 
   it('of callers are known while they are good', async t => {
     const { client, as, cloud, clock } = await aSandbox(t)
-    await as('tenant-a-user').pool(CALL)
+    await as('tenant-a-user').poolProject(CALL)
     const token = [...cloud.tokens.values()].find(({ user }) => user.name === 'tenant-a-user')?.id ?? ''
     assert.ok(await client.identify(token, CALL))
     assert.equal(await client.identify('gAAAAABnonsense', CALL), undefined)
@@ -210,7 +210,7 @@ describe('tokens in the sandbox', () => {
     const auth = { auth_url: sandbox.authUrl, application_credential_id: id, application_credential_secret: secret }
     const client = connect({ settings: cloudSettings({ auth }, {}), clock })
     t.onTestFinished(() => client.close())
-    const pool = await client.pool(CALL)
+    const pool = await client.poolProject(CALL)
     assert.equal(pool.id, projectId('pool'))
     assert.equal((await listed(pool.volumes)).length, 3)
     await assert.rejects(

@@ -14,7 +14,7 @@ const pems = { cert: readFileSync(CERTIFICATE), key: readFileSync(KEY) }
 describe('over TLS', () => {
   it('a cloud whose certificate is not known is not asked anything', async t => {
     const cloud = await ScriptedCloud.start(t, pems)
-    await assert.rejects(cloud.connect().pool(CALL), (error: unknown) => {
+    await assert.rejects(cloud.connect().poolProject(CALL), (error: unknown) => {
       assert.ok(error instanceof CloudError)
       assert.deepEqual([error.code, error.mayHaveActed], ['unavailable', false])
       assert.match(error.message, /no connection, self-signed certificate/)
@@ -26,7 +26,7 @@ describe('over TLS', () => {
   it('is trusted by its CA, or blindly where that is asked for', async t => {
     const cloud = await ScriptedCloud.start(t, pems)
     for (const trust of [{ cacert: CERTIFICATE }, { verify: false }]) {
-      assert.equal((await cloud.connect({ settings: cloud.settings(trust) }).pool(CALL)).id, POOL)
+      assert.equal((await cloud.connect({ settings: cloud.settings(trust) }).poolProject(CALL)).id, POOL)
     }
   })
 
@@ -36,8 +36,11 @@ describe('over TLS', () => {
     writeFileSync(both, Buffer.concat([pems.cert, pems.key]))
     for (const own of [{ cert: CERTIFICATE, key: KEY }, { cert: both }]) {
       const settings = cloud.settings({ cacert: CERTIFICATE, ...own })
-      assert.equal((await cloud.connect({ settings }).pool(CALL)).id, POOL)
+      assert.equal((await cloud.connect({ settings }).poolProject(CALL)).id, POOL)
     }
-    await assert.rejects(cloud.connect({ settings: cloud.settings({ cacert: CERTIFICATE }) }).pool(CALL), CloudError)
+    await assert.rejects(
+      cloud.connect({ settings: cloud.settings({ cacert: CERTIFICATE }) }).poolProject(CALL),
+      CloudError
+    )
   })
 })

@@ -13,7 +13,7 @@ describe('logging in', () => {
   it('gives fifty waiters the token of one login', async t => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect()
-    const projects = await Promise.all(Array.from({ length: 50 }, () => client.pool(CALL)))
+    const projects = await Promise.all(Array.from({ length: 50 }, () => client.poolProject(CALL)))
     assert.deepEqual([...new Set(projects.map(project => project.id))], [POOL])
     assert.equal(cloud.logins, 1)
   })
@@ -23,7 +23,7 @@ describe('logging in', () => {
     cloud.onCinder(SHOW, { body: { volume: volumeBody('v1') } })
     const client = cloud.connect()
     for (let round = 0; round < 2; round++) {
-      for (const project of [await client.pool(CALL), await client.project(TENANT, CALL)]) {
+      for (const project of [await client.poolProject(CALL), await client.project(TENANT, CALL)]) {
         await project.volumes.find('v1', CALL)
       }
     }
@@ -44,7 +44,7 @@ describe('logging in', () => {
   it('says that Keystone refused, in its own words and without the password', async t => {
     const cloud = await ScriptedCloud.start(t)
     cloud.on('POST /identity/v3/auth/tokens', fault(401, 'error', 'No "top-secret" here.'))
-    await assert.rejects(cloud.connect().pool(CALL), (error: CloudError) => {
+    await assert.rejects(cloud.connect().poolProject(CALL), (error: CloudError) => {
       assert.equal(error.code, 'login_refused')
       const words = 'Keystone: No "***" here. (token_issue, HTTP 401, req-cinder-1)'
       assert.equal(error.message, `The service's own login is refused. ${words}`)
@@ -57,7 +57,7 @@ describe('logging in', () => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder(SHOW, unauthorised)
     const client = cloud.connect()
-    const { volumes } = await client.pool(CALL)
+    const { volumes } = await client.poolProject(CALL)
     const words = 'Could not find Application Credential: deleted.'
     cloud.on('POST /identity/v3/auth/tokens', fault(404, 'error', words))
     await assert.rejects(volumes.find('v1', CALL), code('login_refused'))
@@ -74,8 +74,8 @@ describe('logging in', () => {
     })
     const client = cloud.connect()
     const impatient = new AbortController()
-    const first = client.pool({ ...CALL, signal: impatient.signal })
-    const second = client.pool(CALL)
+    const first = client.poolProject({ ...CALL, signal: impatient.signal })
+    const second = client.poolProject(CALL)
     impatient.abort(new Error('the caller went away'))
     await assert.rejects(first, code('timeout'))
     gate.open()
@@ -91,7 +91,7 @@ describe('logging in', () => {
       application_credential_secret: 'shh'
     }
     const client = cloud.connect({ settings: cloudSettings({ auth }, {}) })
-    assert.equal((await client.pool(CALL)).id, POOL)
+    assert.equal((await client.poolProject(CALL)).id, POOL)
     assert.deepEqual(cloud.seen[0]?.body, {
       auth: {
         identity: { methods: ['application_credential'], application_credential: { id: 'ac', secret: 'shh' } }
@@ -115,7 +115,7 @@ describe('logging in with a token that is there already', () => {
   it('scopes it to the project that is wanted', async t => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect({ settings: tokenLogin(cloud) })
-    assert.equal((await client.pool(CALL)).id, POOL)
+    assert.equal((await client.poolProject(CALL)).id, POOL)
     assert.equal((await client.project(TENANT, CALL)).id, TENANT)
     const identity = { methods: ['token'], token: { id: 'top-secret' } }
     assert.deepEqual(
@@ -128,7 +128,7 @@ describe('logging in with a token that is there already', () => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect({ settings: tokenLogin(cloud) })
     cloud.on('POST /identity/v3/auth/tokens', fault(404, 'error', 'Could not recognize Fernet token "top-secret".'))
-    await assert.rejects(client.pool(CALL), (error: CloudError) => {
+    await assert.rejects(client.poolProject(CALL), (error: CloudError) => {
       assert.equal(error.code, 'login_refused')
       assert.match(
         error.message,
@@ -143,8 +143,8 @@ describe('renewing a token', () => {
   it('fetches the next one behind the back of the calls, in the last minutes of the old one', async t => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect()
-    await client.pool(CALL)
-    await client.pool(CALL)
+    await client.poolProject(CALL)
+    await client.poolProject(CALL)
     const gate = new Gate()
     const renewed = new Gate()
     cloud.on('POST /identity/v3/auth/tokens', async seen => {
@@ -153,7 +153,7 @@ describe('renewing a token', () => {
       return cloud.login(seen)
     })
     cloud.clock.pass(3600 - 240)
-    await Promise.all(Array.from({ length: 20 }, () => client.pool(CALL))) // None waits for the gate.
+    await Promise.all(Array.from({ length: 20 }, () => client.poolProject(CALL))) // None waits for the gate.
     gate.open()
     await renewed.passed
     assert.equal(cloud.logins, 2)
@@ -163,7 +163,7 @@ describe('renewing a token', () => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder(SHOW, { body: { volume: volumeBody('v1') } })
     const client = cloud.connect()
-    const [pool, tenant] = [await client.pool(CALL), await client.project(TENANT, CALL)]
+    const [pool, tenant] = [await client.poolProject(CALL), await client.project(TENANT, CALL)]
     /** What the ticks do all the time. */
     const tick = async (logins: number) => {
       for (let round = 0; round < 100 && cloud.logins < logins; round++) await pool.volumes.find('v1', CALL)
@@ -180,12 +180,12 @@ describe('renewing a token', () => {
   it('keeps using the old one while Keystone is away, and tells only those who need a new one', async t => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect()
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     cloud.on('POST /identity/v3/auth/tokens', unauthorised)
     cloud.clock.pass(3600 - 240)
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     cloud.clock.pass(200)
-    await assert.rejects(client.pool(CALL), code('login_refused'))
+    await assert.rejects(client.poolProject(CALL), code('login_refused'))
   })
 
   it('counts the life of a token from its own clock, whatever time Keystone has', async t => {
@@ -196,25 +196,25 @@ describe('renewing a token', () => {
       return { ...reply, body: { token: { ...token, catalog: cloud.catalog() } } }
     })
     const client = cloud.connect()
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     cloud.clock.pass(3000)
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     assert.equal(cloud.logins, 1)
     cloud.clock.pass(550)
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     assert.equal(cloud.logins, 2)
   })
 
   it('keeps a token as long as before when the time is set', async t => {
     const cloud = await ScriptedCloud.start(t)
     const client = cloud.connect()
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     cloud.clock.jump(7200)
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     assert.equal(cloud.logins, 1)
     cloud.clock.jump(-14_400)
     cloud.clock.pass(3550)
-    await client.pool(CALL)
+    await client.poolProject(CALL)
     assert.equal(cloud.logins, 2)
   })
 
@@ -225,7 +225,7 @@ describe('renewing a token', () => {
         ? { status: 401, body: { error: { code: 401, message: 'no' } } }
         : { body: { volume: volumeBody('v1') } }
     )
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     const found = await Promise.all(Array.from({ length: 10 }, () => volumes.find('v1', CALL)))
     assert.ok(found.every(volume => volume?.id === 'v1'))
     assert.equal(cloud.logins, 2)
@@ -234,14 +234,14 @@ describe('renewing a token', () => {
   it('repeats even the creation of a volume after a 401, for it came before the handler', async t => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder('POST /volumes', unauthorised, { status: 202, body: { volume: volumeBody('v1') } })
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     assert.equal((await volumes.create({ name: 'a', snapshotId: 's', sizeGib: 1, volumeType: '' }, CALL)).id, 'v1')
   })
 
   it('waits out the second of a revocation, in which new tokens are revoked too', async t => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder(SHOW, unauthorised, unauthorised, { body: { volume: volumeBody('v1') } })
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     assert.equal((await volumes.find('v1', CALL))?.id, 'v1')
     assert.equal(cloud.logins, 3)
     assert.deepEqual(cloud.clock.slept, [1000])
@@ -250,7 +250,7 @@ describe('renewing a token', () => {
   it('gives up when that one is refused as well, which is no refusal of a login or of a caller', async t => {
     const cloud = await ScriptedCloud.start(t)
     cloud.onCinder(SHOW, unauthorised)
-    const { volumes } = await cloud.connect().pool(CALL)
+    const { volumes } = await cloud.connect().poolProject(CALL)
     await assert.rejects(volumes.find('v1', CALL), code('unavailable'))
     assert.equal(cloud.logins, 3)
     assert.equal(cloud.countCinder(SHOW), 3)

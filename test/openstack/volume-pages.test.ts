@@ -12,7 +12,7 @@ async function aPool(t: Test, offered: string | undefined) {
   cloud.offers(offered)
   const notices: [object, string][] = []
   const onNotice = (fields: object, message: string) => void notices.push([fields, message])
-  return { cloud, notices, ...(await cloud.connect({ onNotice }).pool(CALL)) }
+  return { cloud, notices, ...(await cloud.connect({ onNotice }).poolProject(CALL)) }
 }
 
 const at = (second: number): string => new Date(Date.UTC(2026, 10, 22, 10, 0, second)).toISOString().slice(0, 19)

@@ -11,7 +11,7 @@ const next = [{ rel: 'next', href: 'http://wrong.example/volumes' }]
 
 async function aPool(t: Test) {
   const cloud = await ScriptedCloud.start(t)
-  return { cloud, ...(await cloud.connect().pool(CALL)) }
+  return { cloud, ...(await cloud.connect().poolProject(CALL)) }
 }
 
 async function idsOf(volumes: Volumes, filter: VolumeFilter = {}): Promise<string[][]> {

@@ -30,7 +30,7 @@ export async function aSandbox(
   }
   t.onTestFinished(() => sandbox.close())
   const client = as(user)
-  const pool = await client.pool(CALL)
+  const pool = await client.poolProject(CALL)
   const projectId = (name: string) => [...sandbox.cloud.projects.values()].find(p => p.name === name)?.id ?? name
   const count = (operation: string) => reports.filter(report => report.operation === operation).length
   const fault = (rule: FaultRule) => sandbox.cloud.addFault({ count: 1, ...rule })

@@ -13,7 +13,7 @@ export async function destinationOf(
   caller: Identity | undefined,
   call: Call
 ): Promise<Project> {
-  const pool = await deps.cloud.pool(call)
+  const pool = await deps.cloud.poolProject(call)
   if (projectId === pool.id) return pool
   if (deps.settings.handover === 'rename') {
     throw new PoolError(

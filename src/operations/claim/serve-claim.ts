@@ -32,7 +32,7 @@ type Unplaced = Omit<Work, 'pool' | 'destination'>
 /** Serves an open claim: the existing volume, else its spare, else a miss. What cannot be finished is undone. */
 export async function serveClaim(deps: Deps, work: Unplaced): Promise<ClaimResult> {
   try {
-    const pool = await deps.cloud.pool(work.call)
+    const pool = await deps.cloud.poolProject(work.call)
     const destination = await destinationOf(deps, work.claim.projectId, work.request.caller, work.call)
     return await serve(deps, { ...work, destination, pool })
   } catch (error) {
@@ -77,7 +77,7 @@ async function undoIfFinal(deps: Deps, work: Unplaced, error: unknown): Promise<
     const spare = await deps.spares.ofClaim(claim.id)
     // What may still be renamed behind our back is not fit for the stock.
     const fit = !mayStillAct(error)
-    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.pool(call) }, spare, fit)
+    if (spare) await letGo(deps, { ...work, claim, call, pool: await deps.cloud.poolProject(call) }, spare, fit)
     await deps.claims.forget(leaseOf(work))
   } catch (failure) {
     if (!(failure instanceof CloudError || failure instanceof PoolError)) throw failure

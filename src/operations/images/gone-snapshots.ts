@@ -10,7 +10,7 @@ const REFUSALS = ['not_found', 'bad_request']
 /** After a create was refused: whether its snapshot is gone, which is told by a look, and noted so that nobody tries again. */
 export async function isOfGoneSnapshot(deps: Deps, snapshotId: string, error: unknown, call: Call): Promise<boolean> {
   if (!(error instanceof CloudError) || error.mayHaveActed || !REFUSALS.includes(error.code)) return false
-  const pool = await deps.cloud.pool(call)
+  const pool = await deps.cloud.poolProject(call)
   const snapshot = await pool.snapshots.find(snapshotId, call).catch(ifNotSeen)
   if (snapshot === 'unseen' || !isGoneSnapshot(snapshot)) return false
   if (await deps.images.noteGone(snapshotId)) {
@@ -34,7 +34,7 @@ export async function goneAmong(
   call: Call
 ): Promise<string[]> {
   const listed = new Map(snapshots.map(snapshot => [snapshot.id, snapshot]))
-  const pool = await deps.cloud.pool(call)
+  const pool = await deps.cloud.poolProject(call)
   const gone: string[] = []
   for (const id of images.flatMap(snapshotIdsOf)) {
     if (isGoneSnapshot(listed.get(id) ?? (await pool.snapshots.find(id, call)))) gone.push(id)

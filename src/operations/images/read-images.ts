@@ -41,7 +41,7 @@ export type Reader = Pick<Deps, 'cloud' | 'settings' | 'clock' | 'newId'>
 
 /** Reads all snapshots of the pool's project and makes images of those that the naming rule chooses. */
 export async function readImages(deps: Reader, call: Call): Promise<ImagesInCinder> {
-  const pool = await deps.cloud.pool(call)
+  const pool = await deps.cloud.poolProject(call)
   const snapshots = await pool.snapshots.list(call)
   const { candidates, ignored } = chooseSnapshots(snapshots, deps.settings.snapshotName)
   const images: Image[] = []

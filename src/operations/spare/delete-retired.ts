@@ -14,7 +14,7 @@ const AT_ONCE = 100
 export async function deleteRetired(deps: Deps, run: TickRun): Promise<number> {
   const spares = await deps.spares.nextRetired(AT_ONCE, deps.clock.now())
   if (spares.length === 0) return 0
-  const pool = await deps.cloud.pool(run)
+  const pool = await deps.cloud.poolProject(run)
   let deleted = 0
   await concurrently(spares, 4, async spare => {
     const fields = { spare_id: spare.id, volume_id: spare.volumeId }

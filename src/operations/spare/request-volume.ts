@@ -35,7 +35,7 @@ export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promi
 async function create(deps: Deps, spare: Spare, call: Call): Promise<Volume> {
   const { id, name, snapshotId, sizeGib, volumeType } = spare
   try {
-    const pool = await deps.cloud.pool(call)
+    const pool = await deps.cloud.poolProject(call)
     const metadata = spareMetadata(deps.settings.deployment, id)
     const volume = await pool.volumes.create({ name, snapshotId, sizeGib, volumeType, metadata }, call)
     deps.wake('check_state', FIRST_LOOK_MS)

@@ -104,7 +104,7 @@ const toFinished =
   })
 
 async function lookAt(deps: Deps, spares: readonly Spare[], run: TickRun): Promise<Look> {
-  const pool = await deps.cloud.pool(run)
+  const pool = await deps.cloud.poolProject(run)
   const volumes = await volumesSince(deps, pool, spares, run)
   const look: Look = {
     pool,

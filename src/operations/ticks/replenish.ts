@@ -97,7 +97,7 @@ export const completeStock = ({ settings, clock }: Deps, stored: StoredStock, qu
 })
 
 const readQuota = async (deps: Deps, call: Call): Promise<Quota> =>
-  await (await deps.cloud.pool(call)).volumes.quota(call)
+  await (await deps.cloud.poolProject(call)).volumes.quota(call)
 
 /** A failure is the pool's own: the others are served all the same. */
 async function create(deps: Deps, spare: Spare, call: Call): Promise<void> {

@@ -24,7 +24,7 @@ export interface StockReview {
  */
 export async function reviewStock(deps: Deps, run: TickRun, parts: Parts): Promise<StockReview> {
   const counts = { adopted: 0, removed: 0, dropped: 0 }
-  const pool = await parts.try("the pool's project not entered", () => deps.cloud.pool(run))
+  const pool = await parts.try("the pool's project not entered", () => deps.cloud.poolProject(run))
   if (!pool) return counts
   const review: Review = { ...counts, pool, orphans: [], run }
   const volumes = await parts.try('volumes not reviewed', () => reviewVolumes(deps, review))

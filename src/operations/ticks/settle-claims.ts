@@ -110,7 +110,7 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
   if (spare?.volumeId && spare.availableAt !== undefined) {
     if (await isHandedOverInPool(deps, claim, spare, call)) return void (await giveSpare(deps, own, spare))
     const how = { fit: claim.status === 'open' || (await fitsPool(deps, spare)), sent: true }
-    const isBack = await putBack(deps, own, await deps.cloud.pool(call), spare, how, call)
+    const isBack = await putBack(deps, own, await deps.cloud.poolProject(call), spare, how, call)
     if (!isBack) return await giveMoved(deps, own, spare, call)
   } else if (spare) {
     await deps.spares.retire(spare.id, 'reserved', deps.clock.now(), leaseOf(own)) // Its creation may still turn up.
@@ -120,7 +120,7 @@ async function finishOrUndo(deps: Deps, own: OwnClaim, call: Call): Promise<void
 
 /** In the pool's own project the rename is the last step: what bears the claim's name may be answered and in use by now. */
 async function isHandedOverInPool(deps: Deps, claim: Claim, { volumeId = '' }: Spare, call: Call): Promise<boolean> {
-  const pool = await deps.cloud.pool(call)
+  const pool = await deps.cloud.poolProject(call)
   if (claim.projectId !== pool.id) return false
   const volume = await pool.volumes.find(volumeId, call)
   return volume?.name === claim.name && volume.metadata[DEPLOYMENT_KEY] === undefined

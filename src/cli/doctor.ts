@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { ConfigError } from '../config/config-faults.ts'
-import type { Examination } from '../doctor/examine.ts'
+import type { Examination } from '../doctor/doctor.ts'
 import { type Finding, failed, groupOf } from '../doctor/finding.ts'
 import { configOption, requireServiceConfig } from './config.ts'
 import { printJson } from './request.ts'
@@ -53,20 +53,31 @@ async function examineFile({ config: file, projectId, json }: Options): Promise<
     return await examineConfig({ config, projectIds: projectId })
   } catch (error) {
     if (!json || !(error instanceof ConfigError)) throw error
-    const findings = error.problems.map(problem =>
-      failed('configuration.file', problem, 'correct it and run this again')
-    )
+    const findings = error.problems.map(problem => ({
+      id: 'configuration.file' as const,
+      ...failed(problem, 'correct it and run this again')
+    }))
     return { cinder: undefined, findings, isWrongConfiguration: true }
   }
 }
 
-const isOk = ({ findings }: Examination): boolean => findings.every(({ verdict }) => verdict !== 'failed')
+const isOk = ({ findings }: Examination): boolean => findings.every(({ result }) => result !== 'failed')
 
 /** The names are public, as the ids are: docs/operations.md. */
 function printAsJson(examination: Examination): void {
   const { cinder, findings } = examination
-  const checks = findings.map(({ id, os, type, projectId, snapshotId, verdict, found, advice }) => {
-    return { id, group: groupOf(id), os, type, project_id: projectId, snapshot_id: snapshotId, verdict, found, advice }
+  const checks = findings.map(({ id, os, type, projectId, snapshotId, result, found, advice }) => {
+    return {
+      id,
+      group: groupOf(id),
+      os,
+      type,
+      project_id: projectId,
+      snapshot_id: snapshotId,
+      verdict: result,
+      found,
+      advice
+    }
   })
   printJson({ ok: isOk(examination), release: releaseView(cinder), checks })
 }
@@ -87,12 +98,12 @@ function printAsTable({ findings }: Examination): void {
       return before && groupOf(before.id) !== groupOf(finding.id) ? [[], rowOf(finding)] : [rowOf(finding)]
     })
   )
-  const count = (wanted: string): number => findings.filter(({ verdict }) => verdict === wanted).length
+  const count = (wanted: string): number => findings.filter(({ result }) => result === wanted).length
   process.stdout.write(`\n${count('failed')} failed, ${count('warning')} warnings, ${count('skipped')} skipped\n`)
 }
 
-const rowOf = ({ id, os, type, projectId, verdict, found, advice }: Finding): string[] => [
+const rowOf = ({ id, os, type, projectId, result, found, advice }: Finding): string[] => [
   [id, os, type, projectId].filter(part => part !== undefined).join(' '),
-  verdict === 'failed' ? 'FAILED' : verdict,
+  result === 'failed' ? 'FAILED' : result,
   (advice ? `${found} -> ${advice}` : found).replace(/\s+/g, ' ')
 ]

@@ -1,42 +1,20 @@
-export const GROUPS = ['configuration', 'database', 'login', 'cloud', 'pools', 'hand-over'] as const
-export type Group = (typeof GROUPS)[number]
+const CHECKS = {
+  configuration: ['file', 'login', 'secret', 'pools', 'timeout'],
+  database: ['connection', 'migrations', 'clock'],
+  login: ['keystone', 'roles', 'clock'],
+  cloud: ['release', 'flatten', 'double-accept', 'encryption', 'default-type', 'transfer-list'],
+  pools: ['snapshots', 'unused-snapshot', 'image', 'quota', 'budget', 'volumes'],
+  'hand-over': ['reach', 'project']
+} as const
+export type Group = keyof typeof CHECKS
+export type CheckId = { [G in Group]: `${G}.${(typeof CHECKS)[G][number]}` }[Group]
 
-/** What `spare-pool doctor` looks at, by group, in the order in which it tells. The ids are public: docs/operations.md explains each. */
-export const CHECK_IDS = [
-  'configuration.file',
-  'configuration.login',
-  'configuration.secret',
-  'configuration.pools',
-  'configuration.timeout',
-  'database.connection',
-  'database.migrations',
-  'database.clock',
-  'login.keystone',
-  'login.roles',
-  'login.clock',
-  'cloud.release',
-  'cloud.flatten',
-  'cloud.double-accept',
-  'cloud.encryption',
-  'cloud.default-type',
-  'cloud.transfer-list',
-  'pools.snapshots',
-  'pools.unused-snapshot',
-  'pools.image',
-  'pools.quota',
-  'pools.budget',
-  'pools.volumes',
-  'hand-over.reach',
-  'hand-over.project'
-] as const satisfies readonly `${Group}.${string}`[]
-export type CheckId = (typeof CHECK_IDS)[number]
-
+export const GROUPS = Object.keys(CHECKS) as Group[]
+/** Every check, in the order in which they are printed. The ids are public: docs/operations.md explains each. */
+export const CHECK_IDS = GROUPS.flatMap(group => CHECKS[group].map(name => `${group}.${name}` as CheckId))
 export const groupOf = (id: CheckId): Group => id.slice(0, id.indexOf('.')) as Group
 
-export const VERDICTS = ['ok', 'warning', 'failed', 'skipped'] as const
-export type Verdict = (typeof VERDICTS)[number]
-
-/** Which check, and of what where there is one for each pool, project or snapshot. */
+/** Which check, and for which pool, project or snapshot if it runs once for each. */
 export interface Check {
   readonly id: CheckId
   readonly os?: string
@@ -45,32 +23,23 @@ export interface Check {
   readonly snapshotId?: string
 }
 
-/** One line of `spare-pool doctor`. */
-export interface Finding extends Check {
-  readonly verdict: Verdict
+export interface Outcome {
+  readonly result: 'ok' | 'warning' | 'failed' | 'skipped'
   readonly found: string
-  /** What to do about it; empty where nothing is to be done. */
+  /** What to do about it. Empty: nothing. */
   readonly advice: string
 }
 
-type Checked = CheckId | Check
+/** One line of `spare-pool doctor`. */
+export interface Finding extends Check, Outcome {}
 
-const finding = (check: Checked, verdict: Verdict, found: string, advice: string): Finding => ({
-  ...(typeof check === 'string' ? { id: check } : check),
-  verdict,
-  found,
-  advice
-})
+export const ok = (found: string, advice = ''): Outcome => ({ result: 'ok', found, advice })
+export const warning = (found: string, advice: string): Outcome => ({ result: 'warning', found, advice })
+export const failed = (found: string, advice: string): Outcome => ({ result: 'failed', found, advice })
+export const skipped = (found: string): Outcome => ({ result: 'skipped', found, advice: '' })
 
-export const ok = (check: Checked, found: string, advice = ''): Finding => finding(check, 'ok', found, advice)
-export const warning = (check: Checked, found: string, advice: string): Finding =>
-  finding(check, 'warning', found, advice)
-export const failed = (check: Checked, found: string, advice: string): Finding =>
-  finding(check, 'failed', found, advice)
-export const skipped = (check: Checked, found: string): Finding => finding(check, 'skipped', found, '')
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
-export const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
-
-/** A list that is short enough for a line. */
+/** A list, short enough for a line. */
 export const few = (names: readonly string[], max = 10): string =>
   names.slice(0, max).join(', ') + (names.length > max ? ` and ${names.length - max} more` : '')

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { assert as check, integer, nat, property, tuple } from 'fast-check'
 import { describe, it } from 'vitest'
-import { judgeKeystoneClock, judgePoolRoles, secondsAhead } from '../../src/doctor/examination.ts'
-import { judgeQuota } from '../../src/doctor/quota-examination.ts'
+import { judgeKeystoneClock, secondsAhead } from '../../src/doctor/clocks.ts'
+import { judgePoolRoles } from '../../src/doctor/login.ts'
+import { judgeBudget, judgeQuota } from '../../src/doctor/quotas.ts'
 import { releaseOf } from '../../src/pool/release.ts'
 import { resourcesOf } from '../../src/pool/replenishment.ts'
 import { anImage, noon } from '../support/samples.ts'
@@ -28,9 +29,9 @@ describe('the time of another clock', () => {
     [-5, 'ok', /not more than 5 s/],
     [6, 'warning', /6 s ahead of this machine's.* -> .*five minutes after it has expired/],
     [-6, 'warning', /6 s behind this machine's.* -> .*looked up anew/]
-  ] as const)('%i s ahead is %s', ([seconds, verdict, words]) => {
+  ] as const)('%i s ahead is %s', ([seconds, result, words]) => {
     const finding = judgeKeystoneClock({ askedAt: noon(0), time: noon(seconds), answeredAt: noon(0) })
-    assert.equal(finding.verdict, verdict)
+    assert.equal(finding.result, result)
     assert.match(`${finding.found} -> ${finding.advice}`, words)
   })
 })
@@ -47,8 +48,8 @@ describe('roles in the pool’s project', () => {
     [['reader'], undefined, 'failed'],
     [[], WALLABY, 'failed'],
     [['admin'], WALLABY, 'warning']
-  ] as const)('%j with %o is %s', ([roles, release, verdict]) => {
-    assert.equal(judgePoolRoles(roles, release).verdict, verdict)
+  ] as const)('%j with %o is %s', ([roles, release, result]) => {
+    assert.equal(judgePoolRoles(roles, release).result, result)
   })
 })
 
@@ -63,26 +64,22 @@ describe('the quota', () => {
         const sizeGib = 20 + more
         const used = new Map(resourcesOf('ceph-ssd', sizeGib).map(([name, one]) => [name, one * (have + others)]))
         const quota = new Map(NAMES.map((name, index) => [name, (limits[index] ?? 0) - (used.get(name) ?? 0)]))
-        const [finding] = judgeQuota({
-          targets: [{ os: image.os, type: image.type, target, sizeGib }],
-          imageOf: () => image,
-          ours: Array.from({ length: have }, () => ({ volumeType: 'ceph-ssd', sizeGib })),
-          quota,
-          budgetGib: undefined
-        })
+        const wanted = { targets: [{ os: image.os, type: image.type, target, sizeGib }], imageOf: () => image }
+        const ours = Array.from({ length: have }, () => ({ volumeType: 'ceph-ssd', sizeGib }))
+        const { result, found } = judgeQuota(wanted, ours, quota)
         const fits = resourcesOf('ceph-ssd', sizeGib).every(
           ([name, one]) => target === 0 || one * (target + others) <= (limits[NAMES.indexOf(name)] ?? 0)
         )
-        assert.equal(finding?.verdict, fits ? 'ok' : 'failed', JSON.stringify({ found: finding?.found, limits }))
+        assert.equal(result, fits ? 'ok' : 'failed', JSON.stringify({ found, limits }))
       })
     )
   })
 
   it('has no limit where none is told', () => {
     const targets = [{ os: image.os, type: image.type, target: 100_000, sizeGib: undefined }]
-    const facts = { targets, imageOf: () => image, ours: [], quota: new Map(), budgetGib: undefined }
-    const [quota, budget] = judgeQuota(facts)
-    assert.deepEqual([quota?.verdict, budget?.verdict], ['ok', 'ok'])
-    assert.match(quota?.found ?? '', /volumes no limit/)
+    const wanted = { targets, imageOf: () => image }
+    const quota = judgeQuota(wanted, [], new Map())
+    assert.deepEqual([quota.result, judgeBudget(wanted, undefined).result], ['ok', 'ok'])
+    assert.match(quota.found, /volumes no limit/)
   })
 })

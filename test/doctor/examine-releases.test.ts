@@ -21,9 +21,9 @@ describe('doctor on another release of Cinder', () => {
     const patient = await aPatient(t, systemClock, { release })
     const findings = await patient.examine()
     assert.match(findings.of('cloud.release').join(), words)
-    assert.deepEqual(findings.verdicts('failed'), [])
-    assert.deepEqual(findings.verdicts('skipped'), [])
-    assert.deepEqual(findings.verdicts('warning'), warnings)
+    assert.deepEqual(findings.with('failed'), [])
+    assert.deepEqual(findings.with('skipped'), [])
+    assert.deepEqual(findings.with('warning'), warnings)
     assert.match(findings.of('pools.image debian12 ssd').join(), /20 GiB of ceph-ssd/)
   })
 
@@ -32,8 +32,8 @@ describe('doctor on another release of Cinder', () => {
     addType(patient.cloud, 'luks', true, true)
     patient.cloud.addSnapshot({ name: 'vault_ssd_1', type: 'luks' })
     const findings = await patient.examine()
-    assert.deepEqual(findings.verdicts('failed'), ['pools.unused-snapshot'])
-    assert.deepEqual(findings.verdicts('warning'), ['cloud.encryption'])
+    assert.deepEqual(findings.with('failed'), ['pools.unused-snapshot'])
+    assert.deepEqual(findings.with('warning'), ['cloud.encryption'])
     assert.match(findings.of('cloud.encryption')[1], /without the key.*vault_ssd_1/)
   })
 
@@ -41,7 +41,7 @@ describe('doctor on another release of Cinder', () => {
     const patient = await aPatient(t, systemClock, { release: 'queens', memberRole: '_member_' })
     const findings = await patient.examine({}, [patient.project('tenant-a')])
     assert.match(findings.of('login.roles').join(), /ok.*_member_/)
-    assert.deepEqual(findings.verdicts('warning'), [])
+    assert.deepEqual(findings.with('warning'), [])
     patient.cloud.release = 'xena'
     assert.match((await patient.examine()).of('login.roles').join(), /warning.*_member_ -> see that Cinder's policy/)
   })
@@ -55,7 +55,7 @@ describe('doctor on another release of Cinder', () => {
       findings.of('cloud.default-type').join(),
       /warning.*source volume of plain ssd has none to name -> give/
     )
-    assert.deepEqual(findings.verdicts('failed'), [])
+    assert.deepEqual(findings.with('failed'), [])
   })
 
   it('sees that armed spares are missing from a list that cannot be asked for in order', async t => {
@@ -98,7 +98,7 @@ describe('doctor on another release of Cinder', () => {
     await makeSpares(patient, 3, 'default')
     armSpares(patient, 0)
     const findings = await patient.examine({ openstack })
-    assert.deepEqual(findings.verdicts('failed'), [])
+    assert.deepEqual(findings.with('failed'), [])
     assert.match(
       findings.of('cloud.release').join(),
       /ok.*up to 3\.71; 3\.27 is asked, as openstack\.volume_api_version/
@@ -122,7 +122,7 @@ describe('doctor on another release of Cinder', () => {
     const patient = await aPatient(t, systemClock, { release: 'queens', withoutV3: true })
     const findings = await patient.examine()
     assert.equal(findings.cinder?.askedMinor, undefined)
-    assert.deepEqual(findings.verdicts('failed'), [])
+    assert.deepEqual(findings.with('failed'), [])
     assert.match(findings.of('cloud.release').join(), /warning.*only \/v2 is served/)
   })
 })

@@ -7,9 +7,8 @@ import { describe, it, type TestContext } from 'vitest'
 import { setQuota } from '../../sandbox/quotas.ts'
 import { addType } from '../../sandbox/seed.ts'
 import { systemClock } from '../../src/clock.ts'
-import { judgeDatabaseClock } from '../../src/doctor/examination.ts'
+import { judgeDatabaseClock, readClock } from '../../src/doctor/clocks.ts'
 import { CHECK_IDS, GROUPS, groupOf } from '../../src/doctor/finding.ts'
-import { readClock } from '../../src/doctor/read-clock.ts'
 import { openDatabase, runScript } from '../../src/store/connection/database.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { OwnClock } from '../support/own-clock.ts'
@@ -38,7 +37,7 @@ describe('doctor', () => {
     const before = patient.cloud.journal.after(0).length
     const findings = await patient.examine()
     assert.deepEqual(
-      findings.all.filter(({ verdict }) => verdict !== 'ok'),
+      findings.all.filter(({ result }) => result !== 'ok'),
       []
     )
     assert.match(findings.of('database.connection')[1], /PostgreSQL \d+/)
@@ -67,7 +66,7 @@ describe('doctor', () => {
   it('goes on to the cloud when the database is down', async t => {
     const patient = await aPatient(t)
     const findings = await patient.examine({ database: { url: 'postgres://pool:hunter2@127.0.0.1:1/pool' } })
-    assert.deepEqual(findings.verdicts('failed'), ['database.connection'])
+    assert.deepEqual(findings.with('failed'), ['database.connection'])
     assert.match(findings.of('database.connection')[1], /ECONNREFUSED.* -> .*start it, or correct database\.url/)
     assert.doesNotMatch(JSON.stringify(findings.all), /hunter2/)
   })
@@ -76,8 +75,8 @@ describe('doctor', () => {
     const patient = await aPatient(t)
     await changeDatabase(patient.databaseUrl, 'drop schema public cascade; create schema public')
     for (let times = 0; times < 2; times += 1) {
-      const [verdict, words] = (await patient.examine()).of('database.migrations')
-      assert.equal(verdict, 'warning')
+      const [result, words] = (await patient.examine()).of('database.migrations')
+      assert.equal(result, 'warning')
       assert.match(words, /0001-\w+.* -> run `spare-pool migrate`/)
     }
   })
@@ -85,8 +84,8 @@ describe('doctor', () => {
   it('sees a database that a newer version has migrated', async t => {
     const patient = await aPatient(t)
     await changeDatabase(patient.databaseUrl, "insert into schema_migrations values ('9999-new', 'x', '2026-11-01')")
-    const [verdict, words] = (await patient.examine()).of('database.migrations')
-    assert.equal(verdict, 'failed')
+    const [result, words] = (await patient.examine()).of('database.migrations')
+    assert.equal(result, 'failed')
     assert.match(words, /9999-new.*newer version/)
   })
 
@@ -100,16 +99,16 @@ describe('doctor', () => {
   it('says what a refused login may come from, and which checks it keeps from running', async t => {
     const patient = await aPatient(t)
     const findings = await patient.examine({ openstack: { auth: patient.auth({ password: 'hunter2' }) } })
-    assert.deepEqual(findings.verdicts('failed'), ['login.keystone'])
+    assert.deepEqual(findings.with('failed'), ['login.keystone'])
     assert.match(findings.of('login.keystone')[1], /401.* -> check user, password, project and domains/)
     const afterLogin = CHECK_IDS.slice(CHECK_IDS.indexOf('login.keystone') + 1)
-    const ids = new Set(findings.all.flatMap(({ id, verdict }) => (verdict === 'skipped' ? [id] : [])))
+    const ids = new Set(findings.all.flatMap(({ id, result }) => (result === 'skipped' ? [id] : [])))
     const onlyWhereFound = ['pools.unused-snapshot', 'hand-over.project']
     assert.deepEqual(
       [...ids],
       afterLogin.filter(id => !onlyWhereFound.includes(id))
     )
-    assert.ok(findings.verdicts('skipped').includes('pools.image windows2022 ssd'))
+    assert.ok(findings.with('skipped').includes('pools.image windows2022 ssd'))
     assert.equal(findings.cinder, undefined)
     assert.match(findings.of('pools.quota')[1], /the login failed/)
     assert.doesNotMatch(JSON.stringify(findings.all), /hunter2/)
@@ -125,7 +124,7 @@ describe('doctor', () => {
     const patient = await aPatient(t)
     patient.user('pool-svc').roles.set(patient.project('pool'), new Set(['reader']))
     const findings = await patient.examine()
-    assert.deepEqual(findings.verdicts('failed'), ['login.roles'])
+    assert.deepEqual(findings.with('failed'), ['login.roles'])
     assert.match(findings.of('login.roles')[1], /reader -> give the service's user the role member/)
   })
 
@@ -141,7 +140,7 @@ describe('doctor', () => {
     const findings = await patient.examine({
       openstack: { auth: patient.auth(), block_storage_endpoint_override: url }
     })
-    assert.deepEqual(findings.verdicts('failed'), ['cloud.release'])
+    assert.deepEqual(findings.with('failed'), ['cloud.release'])
     assert.match(findings.of('cloud.release')[1], /neither at http:\S+\/v3\/ nor at http:\S+\/v2\//)
     assert.match(findings.of('pools.volumes').join(), /skipped.*Cinder cannot be used/)
     assert.match(findings.of('cloud.flatten').join(), /skipped.*Cinder cannot be used/)
@@ -175,7 +174,7 @@ describe("doctor, of the project's quota", () => {
     const used = patient.cloud.usage.of(patient.project('pool'), resource)
     setQuota(patient.cloud, patient.project('pool'), resource, used + limit)
     const findings = await patient.examine()
-    assert.deepEqual(findings.verdicts('failed'), ['pools.quota'])
+    assert.deepEqual(findings.with('failed'), ['pools.quota'])
     assert.match(findings.of('pools.quota')[1], words)
   })
 
@@ -197,8 +196,8 @@ describe("doctor, of the project's quota", () => {
     setQuota(patient.cloud, patient.project('pool'), 'volumes', all)
     assert.match((await patient.examine({ pools })).of('pools.quota').join(), /ok.*there are 7 of 140 GiB.*volumes 0,/)
     setQuota(patient.cloud, patient.project('pool'), 'volumes', all - 2)
-    const [verdict, words] = (await patient.examine({ pools })).of('pools.quota')
-    assert.equal(verdict, 'failed')
+    const [result, words] = (await patient.examine({ pools })).of('pools.quota')
+    assert.equal(result, 'failed')
     assert.match(words, /exceeded by 2.* -> .*quota of volumes by 2/)
   })
 
@@ -223,8 +222,8 @@ describe("doctor, of the project's quota", () => {
   it('warns of a budget that the targets exceed', async t => {
     const patient = await aPatient(t)
     assert.equal((await patient.examine({ limits: { budget_gib: 200 } })).of('pools.budget')[0], 'ok')
-    const [verdict, words] = (await patient.examine({ limits: { budget_gib: 199 } })).of('pools.budget')
-    assert.equal(verdict, 'warning')
+    const [result, words] = (await patient.examine({ limits: { budget_gib: 199 } })).of('pools.budget')
+    assert.equal(result, 'warning')
     assert.match(words, /199; the targets need 200 GiB -> raise limits\.budget_gib/)
   })
 })
@@ -233,7 +232,7 @@ describe('doctor, of images', () => {
   it('names what there is instead of an image that is missing', async t => {
     const patient = await aPatient(t)
     const findings = await patient.examine({ pools: [{ os: 'rocky9', type: 'ssd', target: 1 }] })
-    assert.deepEqual(findings.verdicts('failed'), ['pools.image rocky9 ssd'])
+    assert.deepEqual(findings.with('failed'), ['pools.image rocky9 ssd'])
     assert.match(findings.of('pools.image rocky9 ssd')[1], /reads as "rocky9" on "ssd"; there: .*debian12_ssd_20261101/)
     assert.match(findings.of('pools.quota')[1], /not counted, for want of an image: rocky9 ssd/)
   })
@@ -244,21 +243,21 @@ describe('doctor, of images', () => {
     patient.cloud.addSnapshot({ name: 'vault_ssd_1', type: 'luks' })
     const pools = [{ os: 'vault', type: 'ssd', target: 1 }]
     const findings = await patient.examine({ pools })
-    assert.deepEqual(findings.verdicts('failed'), ['pools.unused-snapshot', 'pools.image vault ssd'])
+    assert.deepEqual(findings.with('failed'), ['pools.unused-snapshot', 'pools.image vault ssd'])
     assert.match(findings.of('pools.image vault ssd')[1], /no image.*vault_ssd_1 \(its source volume is encrypted/)
     assert.match(
       findings.of('pools.unused-snapshot')[1],
       /failed: "vault_ssd_1" is not used.*encrypted.*without encryption/
     )
     const renamed = await patient.examine({ pools, claims: { handover: 'rename' } })
-    assert.deepEqual(renamed.verdicts('failed'), [])
+    assert.deepEqual(renamed.with('failed'), [])
   })
 
   it('does not take an image for missing whose source volume could not be read', async t => {
     const patient = await aPatient(t)
     patient.cloud.addFault({ operation: 'volume_show', kind: 'status', status: 400, count: 1, message: 'not now' })
     const findings = await patient.examine()
-    assert.deepEqual(findings.verdicts('failed'), ['pools.snapshots'])
+    assert.deepEqual(findings.with('failed'), ['pools.snapshots'])
     assert.match(findings.of('pools.snapshots')[1], /not now/)
   })
 
@@ -279,8 +278,8 @@ describe('doctor, of images', () => {
       `insert into os select gen_random_uuid(), 'debian12', 'ssd', '${id}', '{}', '${volumeId}', 'luks', 20, '20261101', now(), now()`
     )
     const findings = await patient.examine()
-    const [verdict, words] = findings.of('pools.image debian12 ssd')
-    assert.equal(verdict, 'failed')
+    const [result, words] = findings.of('pools.image debian12 ssd')
+    assert.equal(result, 'failed')
     assert.match(words, /encrypted -> .*run `spare-pool sync`/)
     assert.equal(findings.of('pools.image windows2022 ssd')[0], 'ok')
   })
@@ -310,7 +309,7 @@ describe('doctor, of images', () => {
     const patient = await aPatient(t)
     for (const snapshot of patient.cloud.snapshots.values()) snapshot.status = 'error'
     const findings = await patient.examine()
-    assert.deepEqual(findings.verdicts('failed'), ['pools.image debian12 ssd', 'pools.image windows2022 ssd'])
+    assert.deepEqual(findings.with('failed'), ['pools.image debian12 ssd', 'pools.image windows2022 ssd'])
     assert.match(
       findings.of('pools.unused-snapshot')[1],
       /warning: "debian12_ssd_20261101" is not used: snapshot is error/
@@ -320,7 +319,7 @@ describe('doctor, of images', () => {
   it('is silent of older snapshots', async t => {
     const patient = await aPatient(t)
     patient.cloud.addSnapshot({ name: 'debian12_ssd_20251101' })
-    assert.deepEqual((await patient.examine()).verdicts('warning'), [])
+    assert.deepEqual((await patient.examine()).with('warning'), [])
   })
 
   it('sees a source volume that cannot be read', async t => {
@@ -373,7 +372,7 @@ describe('doctor, of where disks go', () => {
     patient.user('pool-svc').roles.delete(a)
     patient.user('pool-svc').roles.set(b, new Set(['reader']))
     const findings = await patient.examine({}, [a, b, patient.project('pool')])
-    assert.deepEqual(findings.verdicts('failed'), [`hand-over.project ${a}`, `hand-over.project ${b}`])
+    assert.deepEqual(findings.with('failed'), [`hand-over.project ${a}`, `hand-over.project ${b}`])
     assert.match(findings.of(`hand-over.project ${a}`)[1], /cannot log in there.* -> give .*--project [0-9a-f]+ member/)
     assert.match(findings.of(`hand-over.project ${b}`)[1], /reader -> give the service's user the role member/)
     assert.match(findings.of(`hand-over.project ${patient.project('pool')}`).join(), /ok.*only renames/)
@@ -396,14 +395,14 @@ describe('doctor, of where disks go', () => {
     patient.user('pool-svc').roles.delete(a)
     const tokens = [{ name: 'a', sha256: 'a'.repeat(64), role: 'claimer', project_id: a }]
     const findings = await patient.examine({ access: { mode: 'token', tokens } })
-    assert.deepEqual(findings.verdicts('failed'), [`hand-over.project ${a}`])
+    assert.deepEqual(findings.with('failed'), [`hand-over.project ${a}`])
   })
 
   it("relies on callers' own tokens only where they bring some", async t => {
     const patient = await aPatient(t)
     for (const name of ['tenant-a', 'tenant-b']) patient.user('pool-svc').roles.delete(patient.project(name))
-    const [verdict, words] = (await patient.examine()).of('hand-over.reach')
-    assert.equal(verdict, 'ok')
+    const [result, words] = (await patient.examine()).of('hand-over.reach')
+    assert.equal(result, 'ok')
     assert.match(words, /no role outside.*callers' own Keystone tokens accept/)
     const findings = await patient.examine({ access: { mode: 'none' } })
     assert.match(findings.of('hand-over.reach').join(), /warning.*callers bring no Keystone token -> give/)
@@ -437,7 +436,7 @@ describe('doctor, of clocks', () => {
   it("tells how far the database's and Keystone's are from the machine's", async t => {
     const patient = await aPatient(t)
     const findings = await patient.examine({}, [], new OwnClock(systemClock, 3600))
-    assert.deepEqual(findings.verdicts('warning'), ['database.clock', 'login.clock'])
+    assert.deepEqual(findings.with('warning'), ['database.clock', 'login.clock'])
     const behind = /the database's clock is 3600 s behind this machine's -> set both machines by one time server/
     assert.match(findings.of('database.clock')[1], behind)
     assert.match(
@@ -449,7 +448,7 @@ describe('doctor, of clocks', () => {
   it("tells Keystone's apart from the database's", async t => {
     const patient = await aPatient(t, new OwnClock(systemClock, 60))
     const findings = await patient.examine()
-    assert.deepEqual(findings.verdicts('warning'), ['login.clock'])
+    assert.deepEqual(findings.with('warning'), ['login.clock'])
     assert.match(
       findings.of('login.clock')[1],
       /Keystone's clock is (59|60) s ahead of this machine's -> .*five minutes/
@@ -464,12 +463,12 @@ describe('doctor, of clocks', () => {
       clock.pass(20)
       return time
     })
-    assert.equal(judgeDatabaseClock(reading).verdict, 'ok')
+    assert.equal(judgeDatabaseClock(reading).result, 'ok')
     const set = await readClock(clock, async () => {
       clock.jump(-7200) // The machine's own clock is set back meanwhile: how long the answer took does not go by it.
       clock.pass(1)
       return new Date(clock.now().getTime() + 7_200_000)
     })
-    assert.equal(judgeDatabaseClock(set).verdict, 'ok')
+    assert.equal(judgeDatabaseClock(set).result, 'ok')
   })
 })

@@ -107,7 +107,7 @@ describe('spare-pool doctor on a real cloud', () => {
   it('says what a refused login may come from', async t => {
     for (const auth of [{ password: 'wrong' }, { username: 'nobody' }, { project_name: 'nowhere' }]) {
       const findings = await examined(t, await openstack(t, auth))
-      assert.deepEqual(findings.verdicts('failed'), ['login.keystone'])
+      assert.deepEqual(findings.with('failed'), ['login.keystone'])
       assert.match(findings.of('login.keystone')[1], /401.* -> check user, password, project and domains/)
     }
   })
@@ -143,7 +143,7 @@ describe('spare-pool doctor on a real cloud', () => {
       findings.of('login.roles').join(),
       /warning.*admin.* -> give the service's user the role member there instead/
     )
-    assert.deepEqual(findings.verdicts('failed'), [])
+    assert.deepEqual(findings.with('failed'), [])
   })
 
   it.for([
@@ -213,7 +213,7 @@ describe('spare-pool doctor on a real cloud', () => {
 
   it('sees that the database is down, and looks at the cloud all the same', async t => {
     const findings = await examined(t, { database: { url: 'postgres://pool:hunter2@127.0.0.1:1/pool' } })
-    assert.deepEqual(findings.verdicts('failed'), ['database.connection'])
+    assert.deepEqual(findings.with('failed'), ['database.connection'])
     assert.equal(findings.of('pools.image debian12 ssd')[0], 'ok')
   })
 })

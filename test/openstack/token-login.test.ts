@@ -30,8 +30,8 @@ describe('a service that was given a token', () => {
     const { auth_url: authUrl } = patient.auth() as { auth_url: string }
     const auth = { auth_url: authUrl, token: await tokenOf(authUrl), project_name: 'pool', domain_name: 'Default' }
     const findings = await patient.examine({ openstack: { auth_type: 'token', auth } })
-    assert.deepEqual(findings.verdicts('failed'), [])
-    assert.deepEqual(findings.verdicts('warning'), ['configuration.login'])
+    assert.deepEqual(findings.with('failed'), [])
+    assert.deepEqual(findings.with('warning'), ['configuration.login'])
     assert.match(findings.of('configuration.login')[1], /stops when that ends -> give it a user with a password/)
   })
 })

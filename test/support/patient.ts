@@ -7,9 +7,8 @@ import { poolLogin } from '../../sandbox/seed.ts'
 import { startSandbox } from '../../sandbox/server.ts'
 import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config/config.ts'
-import { examineConfig } from '../../src/doctor/doctor.ts'
-import type { Examination } from '../../src/doctor/examine.ts'
-import type { Finding, Verdict } from '../../src/doctor/finding.ts'
+import { type Examination, examineConfig } from '../../src/doctor/doctor.ts'
+import type { Finding, Outcome } from '../../src/doctor/finding.ts'
 import type { Clock } from '../../src/pool/ports.ts'
 import { aFolder } from './command-line.ts'
 import { aDatabaseAddress, type Lifetime } from './database.ts'
@@ -40,14 +39,14 @@ export class Findings {
     this.cinder = cinder
   }
 
-  /** The check with that id, and of what it is after a blank: its verdict, and all that is said of it. */
-  of(check: string): [verdict: Verdict | undefined, words: string] {
+  /** What a check says. Its name is its id, then after a blank its pool or project. */
+  of(check: string): [result: Outcome['result'] | undefined, words: string] {
     const found = this.all.filter(finding => nameOf(finding) === check)
-    return [found[0]?.verdict, found.map(one => `${one.verdict}: ${one.found} -> ${one.advice}`).join('\n')]
+    return [found[0]?.result, found.map(one => `${one.result}: ${one.found} -> ${one.advice}`).join('\n')]
   }
 
-  verdicts(verdict: Verdict): string[] {
-    return this.all.filter(finding => finding.verdict === verdict).map(nameOf)
+  with(result: Outcome['result']): string[] {
+    return this.all.filter(finding => finding.result === result).map(nameOf)
   }
 }
 

@@ -3,8 +3,7 @@ import { ConfigError } from '../config/config-faults.ts'
 import type { Examination } from '../doctor/doctor.ts'
 import { type Finding, failed, groupOf } from '../doctor/finding.ts'
 import { configOption, requireServiceConfig } from './config.ts'
-import { printJson } from './request.ts'
-import { printTable } from './table.ts'
+import { printJson, printTable } from './output.ts'
 
 interface Options {
   readonly config?: string
@@ -35,31 +34,29 @@ export function doctorCommand(): Command {
     .option('--json', 'the checks as JSON; a wrong configuration too')
     .addHelpText('after', HELP)
     .action(async (options: Options) => {
-      const print = options.json ? printAsJson : printAsTable
       const examination = await examineFile(options)
-      print(examination)
-      if (!isOk(examination)) process.exitCode = examination.isWrongConfiguration ? 2 : 1
+      if (options.json) printAsJson(examination)
+      else printAsTable(examination)
+      if (!isOk(examination)) process.exitCode = examination.findings.some(isWrongFile) ? 2 : 1
     })
 }
 
-interface Result extends Examination {
-  readonly isWrongConfiguration?: true
-}
-
-async function examineFile({ config: file, projectId, json }: Options): Promise<Result> {
+/** As JSON a wrong configuration is a finding too. */
+async function examineFile({ config: file, projectId: projectIds, json }: Options): Promise<Examination> {
   try {
-    const config = await requireServiceConfig(file, process.env)
+    const config = await requireServiceConfig(file)
     const { examineConfig } = await import('../doctor/doctor.ts')
-    return await examineConfig({ config, projectIds: projectId })
+    return await examineConfig({ config, projectIds })
   } catch (error) {
     if (!json || !(error instanceof ConfigError)) throw error
-    const findings = error.problems.map(problem => ({
-      id: 'configuration.file' as const,
-      ...failed(problem, 'correct it and run this again')
-    }))
-    return { cinder: undefined, findings, isWrongConfiguration: true }
+    const findings = error.problems.map((problem): Finding => {
+      return { id: 'configuration.file', ...failed(problem, 'correct it and run this again') }
+    })
+    return { cinder: undefined, findings }
   }
 }
+
+const isWrongFile = ({ id, result }: Finding): boolean => id === 'configuration.file' && result === 'failed'
 
 const isOk = ({ findings }: Examination): boolean => findings.every(({ result }) => result !== 'failed')
 

@@ -1,26 +1,32 @@
-import { InvalidArgumentError, Option } from 'commander'
-import { loadConfig } from './config.ts'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { readConfig } from '../config/config.ts'
+import { configOption } from './config.ts'
 
-export interface ServiceOptions {
-  readonly url?: string
-  readonly config?: string
+export interface ClientOptions {
+  readonly url?: string | undefined
+  readonly config?: string | undefined
+  readonly json?: true
 }
 
-export const urlOption = (): Option =>
-  new Option('--url <url>', "the running service's address; default: that of the configuration").argParser(text => {
-    if (URL.canParse(text) && /^https?:/.test(text)) return text
-    throw new InvalidArgumentError('An address such as http://127.0.0.1:8790 is wanted.')
-  })
+/** A command that calls a running service. */
+export const clientCommand = (name: string, description: string): Command =>
+  new Command(name)
+    .description(description)
+    .addOption(configOption())
+    .addOption(
+      new Option('--url <url>', "the running service's address; default: that of the configuration").argParser(text => {
+        if (URL.canParse(text) && /^https?:/.test(text)) return text
+        throw new InvalidArgumentError('Give an address such as http://127.0.0.1:8790.')
+      })
+    )
 
-/** A request that the service refused, or that did not reach it. */
-export class RequestError extends Error {}
+export const jsonOption = (): Option => new Option('--json', 'the whole answer as JSON')
 
-const DEFAULT_URL = 'http://127.0.0.1:8790'
 const TIMEOUT_MS = 260_000 // Longer than a sync may take.
 
-/** Calls a running service with the token of SPARE_POOL_TOKEN and gives its answer. */
+/** Calls the service with the token of SPARE_POOL_TOKEN. Throws when it refuses, or cannot be reached. */
 export async function callService(
-  options: ServiceOptions,
+  options: ClientOptions,
   method: 'GET' | 'POST',
   path: string,
   body?: object
@@ -28,31 +34,28 @@ export async function callService(
   const url = options.url ?? addressOf(options.config)
   const token = process.env['SPARE_POOL_TOKEN']
   const headers = {
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    // Every mode reads this header; in both, one of ours would be taken for a Keystone token to accept with as well.
-    ...(token ? { 'x-auth-token': token } : {})
+    ...(body && { 'content-type': 'application/json' }),
+    // Every mode reads this header. With `authorization` as well, ours would be taken for a Keystone token that accepts.
+    ...(token && { 'x-auth-token': token })
   }
-  const { request } = (await import('undici')).default // It has no other export once it is in a bundle.
+  const { request } = (await import('undici')).default // In a bundle it has no other export.
   const answer = await request(new URL(path, url), {
     method,
     headers,
-    body: body === undefined ? null : JSON.stringify(body),
+    body: body ? JSON.stringify(body) : null,
     headersTimeout: TIMEOUT_MS
   }).catch((error: Error) => {
-    throw new RequestError(
-      `No answer from ${url}: ${error.message}. Is the service running? --url names another address.`
-    )
+    throw new Error(`No answer from ${url}: ${error.message}. Is the service running? --url names another address.`)
   })
   const text = await answer.body.text()
   if (answer.statusCode < 300) return JSON.parse(text)
-  throw new RequestError(explain(answer.statusCode, text))
+  throw new Error(explain(answer.statusCode, text))
 }
 
 function addressOf(file: string | undefined): string {
-  const config = loadConfig(file, process.env)
-  if (!config) return DEFAULT_URL
-  const { host, port } = config.server
-  const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host // Listening everywhere, it is here as well.
+  if (file === undefined) return 'http://127.0.0.1:8790'
+  const { host, port } = readConfig(file, process.env).server
+  const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host // A service that listens everywhere is here too.
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
 }
 
@@ -64,5 +67,3 @@ function explain(status: number, text: string): string {
     return `${status}: ${text.slice(0, 500)}`
   }
 }
-
-export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)

@@ -1,27 +1,11 @@
 import { writeFileSync } from 'node:fs'
-import { Command, InvalidArgumentError, Option } from 'commander'
-import type { Locale } from '../../sandbox/cloud.ts'
-import { RELEASES, type Release } from '../../sandbox/releases.ts'
+import { Command, Option } from 'commander'
+import { RELEASES } from '../../sandbox/releases.ts'
 import type { Sandbox, SandboxOptions } from '../../sandbox/server.ts'
 import { systemClock } from '../clock.ts'
+import { wholeNumber } from './whole-number.ts'
 
-interface Given {
-  readonly port: number
-  readonly host: string
-  readonly delays: 'measured' | 'none'
-  readonly seed: number
-  readonly tokenSeconds: number
-  readonly journalMax: number
-  readonly release: Release
-  readonly locale: Locale
-  readonly listMax: number
-  readonly cloudsYaml?: string
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
-  return Number(text)
-}
+type Given = Omit<SandboxOptions, 'clock'> & { readonly cloudsYaml?: string }
 
 export function sandboxCommand(): Command {
   return new Command('sandbox')
@@ -48,7 +32,7 @@ export function sandboxCommand(): Command {
 async function run(given: Given): Promise<void> {
   const { cloudsYaml: file, ...options } = given
   const { cloudsYaml, startSandbox } = await import('../../sandbox/server.ts')
-  const sandbox = await startSandbox({ ...options, clock: systemClock } satisfies SandboxOptions)
+  const sandbox = await startSandbox({ ...options, clock: systemClock })
   const stop = (): void => void sandbox.close()
   process.once('SIGTERM', stop).once('SIGINT', stop)
   if (file !== undefined) writeFileSync(file, cloudsYaml(sandbox), { mode: 0o600 })

@@ -1,72 +1,36 @@
-import { Command } from 'commander'
-import type { PlanView, StatsView } from '../http/schemas.ts'
-import { configOption } from './config.ts'
-import { callService, printJson, type ServiceOptions, urlOption } from './request.ts'
-import { printTable } from './table.ts'
-
-type Options = ServiceOptions & { json?: boolean; window?: string }
+import type { Command } from 'commander'
+import type { StatsView } from '../http/schemas.ts'
+import { printJson, printTable } from './output.ts'
+import { type ClientOptions, callService, clientCommand, jsonOption } from './request.ts'
 
 /** `spare-pool stats`: every pool at a glance. */
-export function statsCommand(): Command {
-  return new Command('stats')
-    .description('show every pool at a glance')
-    .addOption(configOption())
-    .addOption(urlOption())
+export const statsCommand = (): Command =>
+  clientCommand('stats', 'show every pool at a glance')
     .option('--window <time>', 'count claims and times over this long, e.g. 1h, 7d', '24h')
-    .option('--json', 'the whole answer as JSON')
-    .action(async (options: Options) => {
-      const path = `/pool/stats?window=${encodeURIComponent(options.window ?? '24h')}`
+    .addOption(jsonOption())
+    .action(async ({ window, ...options }: ClientOptions & { window: string }) => {
+      const path = `/pool/stats?window=${encodeURIComponent(window)}`
       const stats = (await callService(options, 'GET', path)) as StatsView
       if (options.json) printJson(stats)
       else printStats(stats)
     })
-}
+
+const TITLES = ['OS', 'TYPE', 'CONDITION', 'AVAILABLE', 'IN FLIGHT', 'TARGET', 'IMAGE', 'HITS', 'MISSES', 'LAST ERROR']
 
 function printStats({ pools, cloud, orphans }: StatsView): void {
-  printTable(
-    ['OS', 'TYPE', 'CONDITION', 'AVAILABLE', 'IN FLIGHT', 'TARGET', 'IMAGE', 'HITS', 'MISSES', 'LAST ERROR'],
-    pools.map(pool => [
-      pool.os,
-      pool.type,
-      pool.condition,
-      pool.spares['available'] ?? 0,
-      (pool.spares['requested'] ?? 0) + (pool.spares['creating'] ?? 0),
-      pool.target,
-      pool.image
-        ? `${pool.image.version}${pool.image.newer_in_cinder ? ` (newer: ${pool.image.newer_in_cinder})` : ''}`
-        : '-',
-      pool.claims.hits,
-      Object.values(pool.claims.misses).reduce((sum, count) => sum + count, 0),
-      pool.last_error ?? ''
-    ])
-  )
+  const rows = pools.map(({ os, type, condition, spares, target, image, claims, last_error }) => {
+    const newer = image?.newer_in_cinder ? ` (newer: ${image.newer_in_cinder})` : ''
+    const inFlight = (spares['requested'] ?? 0) + (spares['creating'] ?? 0)
+    const misses = Object.values(claims.misses).reduce((sum, count) => sum + count, 0)
+    const version = image ? image.version + newer : '-'
+    const available = spares['available'] ?? 0
+    return [os, type, condition, available, inFlight, target, version, claims.hits, misses, last_error ?? '']
+  })
+  printTable(TITLES, rows)
   if (!cloud.reachable) process.stdout.write(`\nThe cloud cannot be reached: ${cloud.last_error}\n`)
-  if (orphans > 0)
-    process.stdout.write(`\n${orphans} volumes carry our metadata and are in no row: reconcile sees to them.\n`)
-}
-
-/** `spare-pool plan`: what the next replenish would do. */
-export function planCommand(): Command {
-  return new Command('plan')
-    .description('show what the next replenish tick would do, and why; changes nothing')
-    .addOption(configOption())
-    .addOption(urlOption())
-    .option('--json', 'the whole answer as JSON')
-    .action(async (options: Options) => {
-      const plan = (await callService(options, 'GET', '/pool/plan')) as { pools: PlanView[] }
-      if (options.json) return printJson(plan)
-      printTable(
-        ['OS', 'TYPE', 'TARGET', 'HELD', 'IN FLIGHT', 'MISSING', 'CREATE', 'WHY'],
-        plan.pools.map(one => [
-          one.os,
-          one.type,
-          one.target,
-          one.held,
-          one.in_flight,
-          one.missing,
-          one.create,
-          one.reason
-        ])
-      )
-    })
+  if (orphans > 0) {
+    process.stdout.write(
+      `\n${orphans} volumes carry our metadata and are in no row: reconcile adopts or deletes them.\n`
+    )
+  }
 }

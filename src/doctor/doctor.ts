@@ -4,7 +4,7 @@ import { findSecret } from '../config/secret.ts'
 import { connectCloud, type ServiceOptions, type Stops } from '../service.ts'
 import { settingsOf } from '../settings.ts'
 import { examineDatabase, readDatabase } from './database.ts'
-import { check, orUndefined, read } from './facts.ts'
+import { orUndefined, read } from './facts.ts'
 import { type Finding, ok, warning } from './finding.ts'
 import { examineHandover } from './hand-over.ts'
 import { examineLogin } from './login.ts'
@@ -56,22 +56,16 @@ const ACCEPT_SECONDS = 60
 function examineFile(config: Config, env: NonNullable<ServiceOptions['env']>, logins: LoginWarnings): Finding[] {
   const secret = findSecret(config.secret_file, env)
   const [pools, seconds] = [config.pools.length, config.openstack.timeout_seconds]
+  const noSecret = ok('secret_file does not exist yet: the first start makes it', 'give all replicas the same one')
+  const noPools = warning('none in the configuration', 'name what is to be kept in stock under pools')
   const timeout = `openstack.timeout_seconds is ${seconds}`
   const longer =
     'raise it above 60: Cinder itself may take so long to accept a transfer, and what was cut off must be found out'
   return [
-    ...logins.map(({ found, advice }) => check('configuration.login', [], () => warning(found, advice))),
-    check('configuration.file', [], () => ok('every key is known, and has a value that fits')),
-    check('configuration.secret', [], () =>
-      secret === undefined
-        ? ok('secret_file does not exist yet: the first start makes it', 'give all replicas the same one')
-        : ok(`from ${secret}`)
-    ),
-    check('configuration.pools', [], () =>
-      pools > 0
-        ? ok(`${pools} in the configuration`)
-        : warning('none in the configuration', 'name what is to be kept in stock under pools')
-    ),
-    check('configuration.timeout', [], () => (seconds > ACCEPT_SECONDS ? ok(timeout) : warning(timeout, longer)))
+    ...logins.map((login): Finding => ({ id: 'configuration.login', ...warning(login.found, login.advice) })),
+    { id: 'configuration.file', ...ok('every key is known, and has a value that fits') },
+    { id: 'configuration.secret', ...(secret === undefined ? noSecret : ok(`from ${secret}`)) },
+    { id: 'configuration.pools', ...(pools > 0 ? ok(`${pools} in the configuration`) : noPools) },
+    { id: 'configuration.timeout', ...(seconds > ACCEPT_SECONDS ? ok(timeout) : warning(timeout, longer)) }
   ]
 }

@@ -15,12 +15,7 @@ export interface KnownImages extends ImagesInCinder {
   readonly encrypted: ReadonlySet<string>
 }
 
-/** `inTable` undefined: table `os` could not be read. */
-export async function readImages(
-  site: Site,
-  pool: Project,
-  inTable: readonly Image[] | undefined
-): Promise<KnownImages> {
+export async function readImages(site: Site, pool: Project, inTable: KnownImages['inTable']): Promise<KnownImages> {
   const { targets, handover } = site.settings
   const found = await readAllImages(site, site.call)
   const encrypted = new Set(found.ignored.filter(({ reason }) => reason === ENCRYPTED).map(one => one.snapshotId))

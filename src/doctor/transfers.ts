@@ -5,14 +5,8 @@ import { type Outcome, ok, plural, warning } from './finding.ts'
 import type { CinderFacts } from './release.ts'
 import { listOurs } from './volumes.ts'
 
-/** The transfers that the stock waits in. */
-export interface TransferFacts {
-  /** As many as the targets want. */
-  readonly wanted: number
-  readonly waiting: number
-  /** The waiting ones that the list of transfers leaves out. */
-  readonly unlisted: number
-}
+/** Spares in transfers: as many as the targets want, those that wait, and those of them that the list leaves out. */
+type TransferFacts = Readonly<Record<'wanted' | 'waiting' | 'unlisted', number>>
 
 export async function readTransfers(
   site: Site,

@@ -28,7 +28,7 @@ export default defineConfig({
           'test/crash/**/*.test.ts',
           'test/simulation/**/*.test.ts'
         ],
-        env
+        env: { KILLS: 'all', SIMULATION_SEEDS: '200', ...env }
       }
     }))
   }

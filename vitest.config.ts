@@ -5,8 +5,18 @@ const RELEASES = ['mitaka', 'ocata', 'queens', 'rocky', 'train', 'latest']
 
 const TIMES = { testTimeout: 30_000, hookTimeout: 60_000 }
 
-/** Whole histories of kills, commands and faults, which take half of the time. */
+/** Whole histories of kills, commands and faults: some of each here, all in `npm run test:long`. */
 export const HISTORIES = ['test/{crash,model,simulation}/**/*.test.ts']
+
+/** What takes long and what few changes break, for `npm run test:long`: other processes, and the same once more in other settings. */
+export const LONG = [
+  'test/cli/{serve,stopping}.test.ts',
+  'test/embedded/**/*.test.ts',
+  'test/faults/outage.test.ts',
+  'test/http/{fuzz,haproxy,page}.test.ts',
+  'test/operations/{releases,restored-backup}.test.ts',
+  'test/processes/**/*.test.ts'
+]
 
 /** What tests of the service need. */
 export const SERVICE = {
@@ -25,7 +35,7 @@ export default defineConfig({
           ...SERVICE,
           name: 'service',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/end-to-end/**', 'test/contract/**', ...HISTORIES] // Of these one needs a real cloud: `npm run test:openstack`.
+          exclude: ['test/end-to-end/**', 'test/contract/**', ...HISTORIES, ...LONG] // Of these one needs a real cloud: `npm run test:openstack`.
         }
       },
       { test: { ...SERVICE, name: 'histories', include: HISTORIES } },

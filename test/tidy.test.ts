@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import {
+  documentsLeadSomewhere,
   FILE_LINES_MAX,
   FUNCTION_LINES_MAX,
+  fileAt,
   filesAreShort,
   filesBelow,
   functionsAreShort,
@@ -28,6 +30,9 @@ const sources = [...service, ...sandbox]
 const tests = filesBelow('test', '.ts').filter(({ path }) => !path.includes('tidy'))
 const benches = filesBelow('bench', '.ts')
 const migrations = filesBelow('migrations', '.sql')
+const documents = ['README.md', 'CHANGELOG.md', 'docs', 'test'].flatMap(place =>
+  place.endsWith('.md') ? [fileAt(place)] : filesBelow(place, '.md')
+)
 
 const aFile = (path: string, text: string): SourceFile => ({ path, text })
 const statements = (count: number) => '  work()\n'.repeat(count)
@@ -147,6 +152,12 @@ const RULES: Readonly<Record<string, Sample>> = {
       aFile('src/store/spares.ts', "query(db, 'select id from os')"),
       aFile('src/operations/arm.ts', "throw new Error('Update the setting') // select id from os")
     ]
+  },
+  'documents lead somewhere': {
+    rule: documentsLeadSomewhere,
+    files: documents,
+    bad: [aFile('docs/a.md', '[a](b.md)'), aFile('README.md', 'see `src/nothing.ts`')],
+    good: [aFile('docs/a.md', '[a](guarantees.md#b), [c](https://d.example), `src/service.ts`, `docs/`')]
   },
   'migrations say why': {
     rule: migrationsSayWhy,

@@ -4,9 +4,16 @@ import { traitsOf } from '../../sandbox/releases.ts'
 import { CLOUD_SETTING } from '../support/cloud-setting.ts'
 import { whileTestsRun } from '../support/lifetime.ts'
 import { isLook } from '../support/looks.ts'
+import { seed } from '../support/seed.ts'
 import { aHome, type Home } from './home.ts'
 import type { Scenario } from './scenario.ts'
 import { aStage } from './stage.ts'
+
+/** `all` of a scenario's steps, as both roles; else one of them as each role, drawn by the seed. */
+const KILLS = process.env['KILLS'] ?? 'some'
+
+const drawn = (steps: readonly string[], turn: number): readonly string[] =>
+  KILLS === 'all' ? steps : steps.filter((_, index) => index === (seed + turn) % steps.length)
 
 /**
  * The process is gone between two steps. So it is when it dies at a step: in the middle of a statement or a transaction,
@@ -26,7 +33,8 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
       role => [scenario.name, role ?? scenario.options?.user, scenario, role] as const
     )
   )
-  describe.for(settings)('%s, where the service is %s', ([, , scenario, role]) => {
+  describe.for(settings.map((setting, turn) => [...setting, turn] as const))('%s, where the service is %s', setting => {
+    const [, , scenario, role, turn] = setting
     const { given, steps, afterwards, whenRepeated } = scenario
     const options = { ...scenario.options, ...(role && { role }) }
 
@@ -41,7 +49,7 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
 
     const failPoints = steps.filter(step => !isLook(step))
 
-    it.for(failPoints)('is mended by reconcile when it was killed after %s', async (step, t) => {
+    it.for(drawn(failPoints, turn))('is mended by reconcile when it was killed after %s', async (step, t) => {
       const stage = await aStage(t, home, options)
       const act = await given(stage)
       const stock = stage.stock()
@@ -51,14 +59,17 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
       await stage.mend()
     })
 
-    it.for(whenRepeated ? failPoints : [])('is finished by its repeat when it was killed after %s', async (step, t) => {
-      const stage = await aStage(t, home, options)
-      const act = await given(stage)
-      const stock = stage.stock()
-      await stage.killAfter(step, act)
-      stage.endLeases()
-      await whenRepeated?.(stage, act, stock)
-      await stage.mend()
-    })
+    it.for(whenRepeated ? drawn(failPoints, turn + 1) : [])(
+      'is finished by its repeat when it was killed after %s',
+      async (step, t) => {
+        const stage = await aStage(t, home, options)
+        const act = await given(stage)
+        const stock = stage.stock()
+        await stage.killAfter(step, act)
+        stage.endLeases()
+        await whenRepeated?.(stage, act, stock)
+        await stage.mend()
+      }
+    )
   })
 }

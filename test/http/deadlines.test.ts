@@ -27,7 +27,7 @@ describe('while every table is locked', () => {
     const url = route.replace(/\{\w+\}/, randomUUID())
     const payload = route === '/pool/claim' ? { hostname: 'web-01', ...DEBIAN } : undefined
     const answer = await app.inject({ method, url, ...(payload ? { payload } : {}) })
-    assertDocumented(app, method, url, answer.statusCode, answer.json())
+    assertDocumented(method, url, answer.statusCode, answer.json())
     assert.match(answer.json<Problem>().detail, /the database did not answer in time/i)
     return `${answer.statusCode} ${answer.json<Problem>().code} ${answer.headers['retry-after']}`
   }

@@ -66,7 +66,7 @@ async function send(route: Route, request: Request): Promise<void> {
   const answer = await app.inject({ method: route.method, url, headers, ...(payload === undefined ? {} : { payload }) })
   const isProblem = answer.statusCode >= 400
   const body = String(answer.headers['content-type']).includes('json') ? answer.json() : answer.body
-  assertDocumented(app, route.method, url, answer.statusCode, body)
+  assertDocumented(route.method, url, answer.statusCode, body)
   if (isProblem) assertProblem(body, answer.statusCode, answer.headers)
   if (payload !== undefined) seen.bodies += 1
   const kind = isProblem ? body.code : String(answer.statusCode)
@@ -130,7 +130,7 @@ describe('whatever is sent, the answer is documented, never a 500, and right abo
         const answer = await service.clock.during(Promise.resolve(app.inject({ method: anyMethod as 'GET', url })))
         const isProblem = answer.statusCode >= 400
         if (isProblem) assertProblem(answer.json(), answer.statusCode, answer.headers)
-        assertDocumented(app, anyMethod, url, answer.statusCode, isProblem ? answer.json() : answer.body)
+        assertDocumented(anyMethod, url, answer.statusCode, isProblem ? answer.json() : answer.body)
       }),
       { numRuns: 500 }
     )

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { wholeNumber } from '../../bench/whole-number.ts'
 import { type Bug, bugs, plant } from './bugs.ts'
 
@@ -20,10 +20,14 @@ const { only, jobs, tenth } = new Command('mutants')
     'Plants one bug after another in copies of the sources. Each must make a test fail, else the exit code is 1.'
   )
   .option('--only <pattern>', 'those whose name this regular expression matches', '')
-  .option('--tenth [n]', 'every tenth of them, 0 to 9; without a number, the one whose turn it is today')
+  .addOption(
+    new Option('--tenth <n>', 'every tenth of them: 0 to 9, or "today" for the one whose turn it is').env(
+      'MUTANTS_TENTH'
+    )
+  )
   .option('--jobs <n>', 'at once', wholeNumber(1), 2)
   .parse()
-  .opts<{ only: string; jobs: number; tenth?: string | true }>()
+  .opts<{ only: string; jobs: number; tenth?: string }>()
 
 interface Report {
   readonly testResults: readonly {
@@ -81,7 +85,7 @@ async function work(queue: Iterator<Bug>): Promise<number> {
 /** Whether a bug's turn is in this run, by its place among all. */
 function isInTurn(index: number): boolean {
   if (tenth === undefined) return true
-  const turn = tenth === true ? Math.floor(Date.now() / DAY_MS) : Number(tenth)
+  const turn = tenth === 'today' ? Math.floor(Date.now() / DAY_MS) : Number(tenth)
   return index % 10 === turn % 10
 }
 

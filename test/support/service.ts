@@ -146,7 +146,7 @@ function handles(service: Service, sandbox: Sandbox, clock: TestClock, url: stri
     const sending = service.app.inject({ method, url: path, headers, ...payload })
     const answer = await clock.during(Promise.resolve(sending))
     const parsed = String(answer.headers['content-type']).includes('json') ? answer.json() : answer.body
-    assertDocumented(service.app, method, path, answer.statusCode, parsed)
+    assertDocumented(method, path, answer.statusCode, parsed)
     return { status: answer.statusCode, headers: answer.headers, body: parsed }
   }
   const project = (name: string): string => {

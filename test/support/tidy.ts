@@ -1,5 +1,5 @@
 /** The house's rules, each a function from source files to what is wrong with them. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { parseAst } from 'vitest/node'
 
@@ -10,6 +10,8 @@ export interface SourceFile {
 }
 
 export type Rule = (file: SourceFile) => string[]
+
+const ROOT = new URL('../../', import.meta.url)
 
 export const FUNCTION_LINES_MAX = 70
 export const FILE_LINES_MAX = 300
@@ -139,16 +141,28 @@ export const sqlIsInTheStore: Rule = file => {
 
 export const migrationsSayWhy: Rule = file => (file.text.startsWith('-- ') ? [] : ['does not open with a comment'])
 
+/** Links and file names in code marks lead somewhere. */
+export const documentsLeadSomewhere: Rule = ({ path, text }) => {
+  const links = [...text.matchAll(/\]\((?!\w+:)([^)\s#]+)/g)].map(([, link = '']) =>
+    posix.join(posix.dirname(path), link)
+  )
+  const names = [...text.matchAll(/`((?:src|sandbox|test|bench|docs)\/[\w./-]+)`/g)].map(([, name = '']) => name)
+  return [...links, ...names]
+    .filter(name => !existsSync(new URL(name, ROOT)))
+    .map(name => `names ${name}, which is not there`)
+}
+
 export const linesOf = (file: SourceFile): number => file.text.trimEnd().split('\n').length
 
 /** The files below a folder whose names end so. */
 export function filesBelow(folder: string, ending: string): SourceFile[] {
-  const root = new URL('../../', import.meta.url)
-  return readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+  return readdirSync(new URL(folder, ROOT), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith(ending))
     .map(name => `${folder}/${name.replaceAll('\\', '/')}`)
-    .map(path => ({ path, text: readFileSync(new URL(path, root), 'utf8') }))
+    .map(fileAt)
 }
+
+export const fileAt = (path: string): SourceFile => ({ path, text: readFileSync(new URL(path, ROOT), 'utf8') })
 
 /** The folder that a file is in, right above it; below `src` itself, its own name where it is a part of its own. */
 function partOf(path: string): string {

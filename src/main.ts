@@ -7,7 +7,7 @@ import { sandboxCommand } from './cli/sandbox.ts'
 import { serveCommand } from './cli/serve.ts'
 import { planCommand, statsCommand } from './cli/stats.ts'
 import { syncCommand } from './cli/sync.ts'
-import { packageVersion } from './version.ts'
+import { packageVersion } from './package-root.ts'
 
 const FAILED = 1
 const WRONG_USAGE = 2

@@ -32,7 +32,7 @@ describe('a client that is slow', () => {
     const { head, problem } = await answerTo(service.service.url, bytes)
     assert.match(head, /^HTTP\/1\.1 400 /)
     assert.equal(problem.code, 'invalid_request')
-    assert.match(problem.detail, /did not come in whole/)
+    assert.match(problem.detail, /did not arrive in time/)
     assert.deepEqual(await service.claims(), [])
   })
 
@@ -61,7 +61,7 @@ describe('an idle connection', () => {
     await ask(idle)
     // By the time that this one is refused, the server has looked at all of its connections.
     const slow = await answerTo(kept.service.url, 'GET /healthz HTTP/1.1\r\nhost: a\r\n')
-    assert.match(slow.problem.detail, /did not come in whole/)
+    assert.match(slow.problem.detail, /did not arrive in time/)
     await ask(idle)
     const answeredAt = performance.now()
     await closed

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The folder that `src` and `dist` lie in. The bundle has no folders of its own: only a file right below `src` may ask where it is. */
+/** Has `src` and `dist`. The bundle is one folder, so that only a file right below `src` may ask where it is. */
 export const PACKAGE_ROOT = fileURLToPath(new URL('../', import.meta.url))
 
 export const packageVersion = (): string => {

@@ -135,7 +135,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   return { url, app, deps, db, tickDb }
 }
 
-/** Reconciles at once, and again when the leases of a replica that was killed have run out: its claims are left alone until then. */
+/** Reconciles at once, and again when the leases of a killed replica have expired: its claims are left alone until then. */
 function startTickers(clock: Clock, tickers: Tickers, stops: Stops): void {
   for (const ticker of Object.values(tickers)) ticker.start()
   const stopping = new AbortController()

@@ -24,16 +24,13 @@ export const authenticator =
     const identify = async (): Promise<Identity | undefined> => {
       if (token === undefined) return undefined
       const identity = await cloud.identify(token, call)
-      if (!identity)
-        throw unauthenticated(
-          'Keystone does not know the token in X-Auth-Token, or it has expired, or it has no project.'
-        )
+      if (!identity) throw unauthenticated(UNKNOWN_TOKEN)
       return identity
     }
     if (access.mode === 'token') {
       const bearer = /^Bearer +(\S+)$/i.exec(header(request, 'authorization') ?? '')?.[1]
       const { name, role, project_id } = known(access.tokens, bearer ?? token)
-      // Beside a token of ours in Authorization, X-Auth-Token may carry a Keystone token to accept with. Some send ours in both.
+      // Beside our token in Authorization, X-Auth-Token may carry a Keystone token to accept with. Some send ours in both.
       const identity = bearer === undefined || bearer === token ? undefined : await identify()
       return { id: `token ${name}`, roles: [role], projectId: project_id ?? identity?.projectId, identity }
     }
@@ -46,6 +43,8 @@ export const authenticator =
     const isReader = roles.includes('reader') && projectId === (await cloud.poolProject(call)).id
     return { id, roles: isReader ? roles : roles.filter(role => role !== 'reader'), projectId, identity }
   }
+
+const UNKNOWN_TOKEN = 'Keystone does not know the token in X-Auth-Token, or it has expired, or it has no project.'
 
 /** A user with several tokens is one caller. */
 const userOf = ({ userId, projectId }: Identity): string => `user ${userId} in ${projectId}`
@@ -78,7 +77,7 @@ export function requireRole(caller: Caller, allowed: readonly Role[]): void {
   throw new PoolError('forbidden', `This needs the role ${['admin', ...allowed].join(' or ')}.`)
 }
 
-/** The project that a request is about: the named one for callers with one of `roles`, which reach every project, else the own. */
+/** Callers with one of `roles` reach every project, and may name one. Others have their own only. */
 export function projectFor(caller: Caller, named: string | undefined, roles: readonly Role[]): string | undefined {
   if (mayActAs(caller, roles)) return named
   if (named !== undefined && named !== caller.projectId) {

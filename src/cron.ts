@@ -2,13 +2,13 @@ import { createTask } from 'node-cron'
 import { systemClock } from './clock.ts'
 import type { TakeBack } from './pool/ports.ts'
 
-/** The machine's time may be set meanwhile: what is far off is looked at again so often. */
+/** The clock may be set while we wait: look at it this often. */
 const LOOK_MS = 60_000
 
 /**
- * Acts at the times of an expression of six fields, in UTC, by the machine's own time. node-cron only says which time is next:
- * its own schedule waits for a moment, so that a clock which is set back keeps it waiting, and goes through all that a clock
- * set forward has passed over. This one waits for a while, and sees then what time it is: such a jump costs one period at most.
+ * Acts at the times of a cron expression of six fields, in UTC. node-cron only computes the next time: its own schedule waits
+ * too long after the clock was set back, and repeats all that a clock set forward has passed. Here a jump costs at most one
+ * period.
  */
 export function onCron(expression: string, act: () => void): TakeBack {
   const task = createTask(expression, () => undefined, { timezone: 'UTC' })
@@ -21,7 +21,7 @@ export function onCron(expression: string, act: () => void): TakeBack {
   }
   const look = (): void => {
     const isDue = systemClock.now().getTime() >= due
-    due = next() // Earlier than before where the time was set back.
+    due = next() // Earlier than before where the clock was set back.
     wait()
     if (isDue) act()
   }

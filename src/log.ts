@@ -1,12 +1,9 @@
 import { type DestinationStream, pino } from 'pino'
 
-/** `detail` is where PostgreSQL quotes a whole row. */
+/** In `detail` PostgreSQL quotes whole rows. */
 const SECRETS = ['password', 'secret', 'token', 'auth_key', 'authKey', 'headers', 'detail']
 
-/**
- * JSON lines, on standard output where no other place is named: written at once, since handing each to another thread takes
- * longer than writing it. Secrets are redacted here, wherever they turn up.
- */
+/** JSON lines, without secrets. Written synchronously: handing a line to another thread takes longer than writing it. */
 export const createLog = (level: string, to: DestinationStream = pino.destination({ dest: 1, sync: true })) =>
   pino(
     {

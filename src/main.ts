@@ -8,7 +8,7 @@ import { sandboxCommand } from './cli/sandbox.ts'
 import { serveCommand } from './cli/serve.ts'
 import { statsCommand } from './cli/stats.ts'
 import { syncCommand } from './cli/sync.ts'
-import { packageVersion } from './version.ts'
+import { packageVersion } from './package-root.ts'
 
 const FAILED = 1
 const WRONG_USAGE = 2
@@ -30,13 +30,13 @@ const commands = [
 for (const create of commands) program.addCommand(create().exitOverride())
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : FAILED) // Whoever read it has seen enough, as `head` has.
+  process.exit(error.code === 'EPIPE' ? 0 : FAILED) // A reader such as `head` has seen enough.
 })
 
 try {
   await program.parseAsync()
 } catch (error) {
-  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : WRONG_USAGE) // It has said why itself.
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : WRONG_USAGE) // Commander has said why.
   process.stderr.write(`spare-pool: ${explain(error)}\n`)
   process.exit(error instanceof Error && error.name === 'ConfigError' ? WRONG_USAGE : FAILED)
 }

@@ -7,63 +7,45 @@ import { countOf, type PoolTarget, poolsOf } from './pool/replenishment.ts'
 import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
 import type { StoredStock } from './pool/stores.ts'
 
-/** What levels are read from when Prometheus asks. */
+/** Where a scrape reads what the database knows. */
 export interface Levels {
   readonly targets: readonly PoolTarget[]
   readonly stock: () => Promise<StoredStock>
   readonly orphans: () => Promise<number>
 }
 
-export interface Metrics {
-  readonly observer: Observer
-  readonly contentType: string
-  cloudRequest(report: { service: string; operation: string; outcome: string; seconds: number }): void
-  /** All of it in Prometheus's text format; without the levels where the database does not answer. */
-  read(levels: Levels): Promise<string>
-}
+export type Metrics = ReturnType<typeof createMetrics>
 
 const CLAIM_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const LEAD_TIME_BUCKETS = [0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600]
 
-let processRegistry: Registry | undefined
+/** Memory, event loop, garbage collection: watched once a process, however many services it starts. */
+const ofProcess = new Registry()
+collectDefaultMetrics({ register: ofProcess })
 
-/** Memory, event loop, garbage collection: watched once, since that has no end, however many services a process starts. */
-function registryOfProcess(): Registry {
-  if (!processRegistry) {
-    processRegistry = new Registry()
-    collectDefaultMetrics({ register: processRegistry })
-  }
-  return processRegistry
-}
-
-export function createMetrics(version: string): Metrics {
+export function createMetrics(version: string) {
   const registry = new Registry()
-  const registers = [registry]
-  const ofProcess = registryOfProcess()
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new Counter({ name: `spare_pool_${name}`, help, labelNames, registers })
-  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
-    new Histogram({ name: `spare_pool_${name}`, help, labelNames, buckets, registers })
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
-    new Gauge({ name: `spare_pool_${name}`, help, labelNames, registers })
-
-  gauge('build_info', 'Always 1; the label says which version runs', ['version']).set({ version }, 1)
-  const cloudRequests = counter('cloud_requests_total', 'Requests to the cloud', ['service', 'operation', 'outcome'])
-  const cloudSeconds = histogram(
+  const instruments = instrumentsOf(registry)
+  const { counter, gauge, histogram } = instruments
+  gauge('build_info', 'Always 1; the label says which version runs', 'version').set({ version }, 1)
+  const requests = counter('cloud_requests_total', 'Requests to the cloud', 'service', 'operation', 'outcome')
+  const times = histogram(
     'cloud_request_seconds',
     'Time of requests to the cloud',
-    ['service', 'operation'],
-    CLAIM_BUCKETS
+    CLAIM_BUCKETS,
+    'service',
+    'operation'
   )
-  const setLevels = levelGauges(gauge)
+  const setLevels = levelGauges(instruments)
   return {
-    observer: observerOf(counter, histogram, gauge),
+    observer: observerOf(instruments),
     contentType: registry.contentType,
-    cloudRequest({ service, operation, outcome, seconds }) {
-      cloudRequests.inc({ service, operation, outcome })
-      cloudSeconds.observe({ service, operation }, seconds)
+    cloudRequest({ service, operation, outcome, seconds }: CloudRequest): void {
+      requests.inc({ service, operation, outcome })
+      times.observe({ service, operation }, seconds)
     },
-    async read(levels) {
+    /** All metrics in Prometheus's text format; without the levels while the database does not answer. */
+    async read(levels: Levels): Promise<string> {
       await setLevels(levels).catch((error: unknown) => {
         if (!(error instanceof PoolError)) throw error
       })
@@ -72,47 +54,49 @@ export function createMetrics(version: string): Metrics {
   }
 }
 
-type NewCounter = (name: string, help: string, labelNames?: string[]) => Counter
-type NewGauge = (name: string, help: string, labelNames?: string[]) => Gauge
-type NewHistogram = (name: string, help: string, labelNames: string[], buckets: number[]) => Histogram
+interface CloudRequest {
+  readonly service: string
+  readonly operation: string
+  readonly outcome: string
+  readonly seconds: number
+}
 
-function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGauge): Observer {
-  const claims = counter('claims_total', 'Claims served or refused for want of stock, repeats not counted', [
-    'os',
-    'type',
-    'source',
-    'miss_reason'
-  ])
-  const failures = counter('claim_failures_total', 'Claims that got no disk', ['os', 'type', 'code'])
-  const claimSeconds = histogram(
-    'claim_seconds',
-    'From a claim to the disk in its project',
-    ['os', 'type', 'source'],
-    CLAIM_BUCKETS
-  )
-  const leadTime = histogram(
-    'lead_time_seconds',
-    'From asking Cinder for a volume until it is available',
-    ['os', 'type'],
-    LEAD_TIME_BUCKETS
-  )
-  const repairs = counter('repairs_total', 'What reconcile and check_state put right', ['kind'])
-  const tickSeconds = histogram('tick_seconds', 'Time of one run of a tick', ['tick'], LEAD_TIME_BUCKETS)
-  const tickSuccess = gauge('tick_last_success_timestamp_seconds', 'When a tick last went well', ['tick'])
-  const tickFailures = counter('tick_failures_total', 'Runs of a tick that failed', ['tick'])
-  const itemFailures = counter('tick_items_failed_total', 'Items that a tick had to leave for its next run', ['tick'])
+type Instruments = ReturnType<typeof instrumentsOf>
+
+function instrumentsOf(registry: Registry) {
+  const of = (name: string, help: string, labelNames: string[]) => ({
+    name: `spare_pool_${name}`,
+    help,
+    labelNames,
+    registers: [registry]
+  })
+  return {
+    counter: (name: string, help: string, ...labels: string[]) => new Counter(of(name, help, labels)),
+    gauge: (name: string, help: string, ...labels: string[]) => new Gauge(of(name, help, labels)),
+    histogram: (name: string, help: string, buckets: number[], ...labels: string[]) =>
+      new Histogram({ ...of(name, help, labels), buckets })
+  }
+}
+
+function observerOf({ counter, gauge, histogram }: Instruments): Observer {
+  const pool = ['os', 'type'] as const
+  const claims = counter('claims_total', 'Claims, repeats not counted', ...pool, 'source', 'miss_reason')
+  const failures = counter('claim_failures_total', 'Claims that got no disk', ...pool, 'code')
+  const claimSeconds = histogram('claim_seconds', 'From a claim to its disk', CLAIM_BUCKETS, ...pool, 'source')
+  const leadTime = histogram('lead_time_seconds', 'Lead time of a volume', LEAD_TIME_BUCKETS, ...pool)
+  const repairs = counter('repairs_total', 'What reconcile and check_state repaired', 'kind')
+  const tickSeconds = histogram('tick_seconds', 'Time of one run of a tick', LEAD_TIME_BUCKETS, 'tick')
+  const tickSuccess = gauge('tick_last_success_timestamp_seconds', 'When a tick last succeeded', 'tick')
+  const tickFailures = counter('tick_failures_total', 'Runs of a tick that failed', 'tick')
+  const itemFailures = counter('tick_items_failed_total', 'Items that a tick left for its next run', 'tick')
   const labelsOf = firstPools(FAILING_POOLS_MAX)
   return {
     claimed({ os, type, source = '', missReason = '' }, seconds) {
       claims.inc({ os, type, source, miss_reason: missReason })
       claimSeconds.observe({ os, type, source }, seconds)
     },
-    claimRefused({ os, type }, missReason) {
-      claims.inc({ os, type, source: 'none', miss_reason: missReason })
-    },
-    claimFailed(pool, error) {
-      failures.inc({ ...labelsOf(pool), code: codeOf(error) })
-    },
+    claimRefused: ({ os, type }, missReason) => claims.inc({ os, type, source: 'none', miss_reason: missReason }),
+    claimFailed: (name, error) => failures.inc({ ...labelsOf(name), code: codeOf(error) }),
     becameAvailable: ({ os, type }, seconds) => leadTime.observe({ os, type }, seconds),
     repaired(kind, count) {
       if (count > 0) repairs.inc({ kind }, count)
@@ -128,7 +112,7 @@ function observerOf(counter: NewCounter, histogram: NewHistogram, gauge: NewGaug
 
 const FAILING_POOLS_MAX = 1_000
 
-/** Callers may name any os and type: beyond so many all others count as one, or the metrics would grow without end. */
+/** Callers may name any os and type. Pools beyond the first so many count as one, else the metrics would grow without end. */
 function firstPools(max: number): (pool: PoolName) => PoolName {
   const seen = new Set<string>()
   return ({ os, type }) => {
@@ -138,16 +122,16 @@ function firstPools(max: number): (pool: PoolName) => PoolName {
   }
 }
 
-/** Levels are of the database, so every replica shows the same. */
-function levelGauges(gauge: NewGauge): (levels: Levels) => Promise<void> {
-  const spares = gauge('spares', 'Spares by status', ['os', 'type', 'status'])
-  const stale = gauge('stale_spares', 'Spares in stock of an image that is no longer current', ['os', 'type'])
-  const target = gauge('target', 'How many spares the pool should hold', ['os', 'type'])
+/** Levels come from the database: every replica shows the same. */
+function levelGauges({ gauge }: Instruments): (levels: Levels) => Promise<void> {
+  const spares = gauge('spares', 'Spares by status', 'os', 'type', 'status')
+  const stale = gauge('stale_spares', 'Spares in stock of an image that is no longer current', 'os', 'type')
+  const target = gauge('target', 'How many spares the pool should hold', 'os', 'type')
   const orphans = gauge('orphans', 'Volumes and transfers that carry our metadata and that no row knows')
   return async levels => {
     const [stock, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
     const [images, holdings] = [new ByPool(stock.images), new ByPool(stock.holdings)]
-    for (const gauge of [spares, stale, target]) gauge.reset() // A pool that is gone is shown no more.
+    for (const level of [spares, stale, target]) level.reset() // Else a pool that is gone would stay.
     for (const pool of poolsOf(levels.targets, stock.holdings)) {
       const { os, type } = pool
       const [image, ours] = [images.one(pool), holdings.all(pool)]

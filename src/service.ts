@@ -4,6 +4,7 @@ import type { Config } from './config/schema.ts'
 import { keyring, readSecret, secretProblems } from './config/secret.ts'
 import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts'
 import { type App, createApp } from './http/app.ts'
+import type { Tickers } from './http/app-options.ts'
 import { UnderWay } from './http/under-way.ts'
 import type { CloudState } from './http/views.ts'
 import { createLog } from './log.ts'
@@ -15,7 +16,7 @@ import { LEASE_MS } from './operations/renewing.ts'
 import { checkState } from './operations/ticks/check-state.ts'
 import { reconcile } from './operations/ticks/reconcile.ts'
 import { replenish } from './operations/ticks/replenish.ts'
-import type { Observer } from './pool/observer.ts'
+import { packageVersion } from './package-root.ts'
 import type { Call, Clock, Cloud, CloudFacts, Log, Project } from './pool/ports.ts'
 import { settingsOf } from './settings.ts'
 import { SharedClock } from './shared-clock.ts'
@@ -27,7 +28,6 @@ import { requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
 import { storesOf } from './store/stores.ts'
 import { Ticker } from './ticker.ts'
-import { packageVersion } from './version.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -37,9 +37,9 @@ export interface Service {
   readonly app: App
   readonly deps: Deps
   readonly db: Database
-  /** What the ticks use. */
+  /** The connections of the ticks. */
   readonly tickDb: Database
-  /** Takes no new requests, ends those under way and the ticks, then stops what it had started. */
+  /** Takes no more requests, waits for requests and ticks, then stops all that was started. */
   stop(): Promise<void>
 }
 
@@ -47,19 +47,17 @@ export interface ServiceOptions {
   readonly config: Config
   readonly env?: Environment
   readonly clock?: Clock
-  /** Which time all replicas go by; default: the database's. */
+  /** The time of all replicas; default: the database's. */
   readonly sharedTime?: () => Promise<Date>
   readonly log?: Log & Parameters<typeof createApp>[0]['log']
-  /** False: nothing runs by itself; tests call the ticks. */
+  /** False: no tick runs by itself. */
   readonly ticking?: boolean
 }
 
-type Tickers = Partial<Record<TickName, Ticker<unknown>>>
-
-/** What was started, to be stopped in reverse order. */
+/** How to stop what was started, in order of the starts. */
 export type Stops = (() => Promise<void>)[]
 
-/** Starts everything that a configuration names. What fails half way stops what it had started. */
+/** Starts all that a configuration names. A start that fails stops what it has started. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const stops: Stops = []
   const stop = async (): Promise<void> => {
@@ -77,15 +75,14 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const { config, env = process.env, ticking = true } = options
   const clock = new SharedClock(options.clock ?? systemClock)
   const log = options.log ?? createLog(config.log.level)
-  const version = packageVersion()
-  const metrics = createMetrics(version)
+  const metrics = createMetrics(packageVersion())
   const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report), log)
   stops.push(() => cloud.close())
   for (const warning of cloud.warnings) log.warn(warning, 'OpenStack settings will not work for long')
   const { db, tickDb } = await openStore(config, clock, log, stops)
   const endAligning = await clock.keepAligned(options.sharedTime ?? (() => databaseTime(tickDb)), log)
   stops.push(async () => endAligning())
-  const tickers: Tickers = {}
+  let tickers: Tickers | undefined
   const underWay = new UnderWay(clock)
   let isStopping = false
   const deps: Deps = {
@@ -101,60 +98,60 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     isStopping: () => isStopping,
     wake: (name, afterMs) => {
       if (!ticking) return
-      if (afterMs === undefined) tickers[name]?.soon()
-      else tickers[name]?.within(afterMs)
+      if (afterMs === undefined) tickers?.[name].soon()
+      else tickers?.[name].within(afterMs)
     }
   }
   await deps.pools.ensure(deps.settings.targets)
-  const behind = { ...deps, ...storesOf(tickDb) }
-  const { runs, all } = createTickers(behind, config, tickers)
+  const tickDeps = { ...deps, ...storesOf(tickDb) }
+  tickers = createTickers(tickDeps, config)
   const app = await createApp({
     deps,
     config,
-    version,
     log,
     metrics,
-    tickRuns: runs,
+    tickers,
     underWay,
     levels: {
-      targets: behind.settings.targets,
-      stock: () => behind.spares.stock(),
-      orphans: () => behind.orphans.count()
+      targets: deps.settings.targets,
+      stock: () => tickDeps.spares.stock(),
+      orphans: () => tickDeps.orphans.count()
     },
     unready: () => whyUnready(tickDb),
     cloudState: () => cloud.state()
   })
   stops.push(() => close(app, clock))
   const url = await app.listen({ host: config.server.host, port: config.server.port })
-  if (ticking) for (const ticker of all) ticker.start()
+  const works = [underWay, ...Object.values(tickers)]
   stops.push(async () => {
-    isStopping = true // Readiness ends here; whoever asks whether we are ready is still answered.
-    await endInTime(clock, config.server.shutdown_seconds, [underWay, ...all], () => cloud.close())
+    isStopping = true // `/readyz` says no from here on, and is still answered.
+    await endInTime(clock, config.server.shutdown_seconds, works, () => cloud.close())
   })
-  if (ticking) settleAtStart(clock, tickers, stops)
-  log.info({ url, version, pools: config.pools.length, deployment: config.deployment }, 'service started')
+  if (ticking) startTickers(clock, tickers, stops)
+  log.info(
+    { url, version: packageVersion(), pools: config.pools.length, deployment: config.deployment },
+    'service started'
+  )
   return { url, app, deps, db, tickDb }
 }
 
-/** At once, and again when the leases of a predecessor that was killed have run out: until then its claims are left alone. */
-function settleAtStart(clock: Clock, tickers: Tickers, stops: Stops): void {
+/** Reconciles at once, and again when the leases of a killed replica have expired: its claims are left alone until then. */
+function startTickers(clock: Clock, tickers: Tickers, stops: Stops): void {
+  for (const ticker of Object.values(tickers)) ticker.start()
   const stopping = new AbortController()
   stops.push(async () => stopping.abort())
-  tickers.reconcile?.soon()
-  tickers.replenish?.soon()
+  tickers.reconcile.soon()
+  tickers.replenish.soon()
   clock.sleep(LEASE_MS + 1000, stopping.signal).then(
-    () => tickers.reconcile?.soon(),
-    () => undefined // It stops before.
+    () => tickers.reconcile.soon(),
+    () => undefined // The service stops.
   )
 }
 
-/**
- * Apart from each other, so that no request waits for a tick's statements: together they are what one replica needs. A claim
- * after a quiet time finds two open.
- */
+/** Of one replica. Ticks have their own, so that no request waits for their statements. A claim finds two open. */
 const CONNECTIONS = { requests: { connectionsMin: 2, connectionsMax: 10 }, ticks: { connectionsMax: 5 } }
 
-/** A migrated database, opened for requests and for ticks. */
+/** Opens the database for requests and for ticks, and migrates it. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops) {
   const address = await addressOf(database, clock, log, stops)
   const open = (connections: { connectionsMin?: number; connectionsMax: number }): Database => {
@@ -168,7 +165,7 @@ async function openStore({ database }: Config, clock: Clock, log: Log, stops: St
   return { db, tickDb }
 }
 
-/** Brings a configuration's database up to date and closes it again; gives the migrations that it lacked. */
+/** Applies the migrations that a configuration's database lacks; gives their names. */
 export async function migrateDatabase({ database }: Config, log: Log): Promise<string[]> {
   const stops: Stops = []
   try {
@@ -180,14 +177,14 @@ export async function migrateDatabase({ database }: Config, log: Log): Promise<s
   }
 }
 
-/** What would keep a service of this configuration from starting, beyond what its schema and rules say. */
+/** Why a service of this configuration could not start, beyond what its schema and rules say. */
 export const serviceProblems = (config: Config, env: Environment, isSound: IsSound): string[] => [
   ...(isSound('database') ? databaseUrlProblems(config.database.url, env) : []),
   ...(isSound('openstack') ? settingsProblems(config.openstack, env) : []),
   ...(isSound('secret_file') ? secretProblems(config.secret_file, env) : [])
 ]
 
-/** The database of a configuration; the embedded one is started. */
+/** The database of a configuration. Starts the embedded one. */
 export async function addressOf(
   { url, embedded }: Config['database'],
   clock: Clock,
@@ -240,30 +237,21 @@ function stateAfter({ service, operation, outcome }: CloudRequest, before: Cloud
   return outcome === 'ok' && !before.reachable ? { reachable: true, lastError: before.lastError } : before
 }
 
-function createTickers(deps: Deps, config: Config, tickers: Tickers) {
+function createTickers(deps: Deps, { ticks }: Config): Tickers {
   type Run<T> = (deps: Deps, call: Call, letNextBegin: () => void) => Promise<T>
-  const create = <T>(name: TickName, run: Run<T>): Ticker<T> => {
-    const ticker = new Ticker<T>({
-      ...(deps satisfies { clock: Clock; log: Log; observer: Observer }),
+  const create = <T>(name: TickName, run: Run<T>): Ticker<T> =>
+    new Ticker({
+      ...deps,
       name,
-      cron: config.ticks[name],
+      cron: ticks[name],
       run: (signal, letNextBegin) =>
         run(deps, { requestId: `req-${deps.newId()}`, signal, priority: 'background' }, letNextBegin),
       limitSeconds: RUN_SECONDS[name]
     })
-    tickers[name] = ticker
-    return ticker
-  }
-  const replenishing = create('replenish', replenish)
-  const checking = create('check_state', checkState)
-  const reconciling = create('reconcile', reconcile)
   return {
-    all: [replenishing, checking, reconciling],
-    runs: {
-      replenish: () => replenishing.now(),
-      checkState: () => checking.now(),
-      reconcile: () => reconciling.now()
-    }
+    replenish: create('replenish', replenish),
+    check_state: create('check_state', checkState),
+    reconcile: create('reconcile', reconcile)
   }
 }
 

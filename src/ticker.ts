@@ -1,31 +1,25 @@
 import { setMaxListeners } from 'node:events'
 import { onCron } from './cron.ts'
+import type { Deps } from './operations/deps.ts'
 import { endOfLease, renewing } from './operations/renewing.ts'
 import { stopping } from './pool/errors.ts'
-import type { Observer } from './pool/observer.ts'
-import type { Clock, Log, TakeBack } from './pool/ports.ts'
-import type { Ticks } from './pool/stores.ts'
+import type { Clock, TakeBack } from './pool/ports.ts'
 
-export interface TickerOptions<T> {
+export interface TickerOptions<T> extends Pick<Deps, 'ticks' | 'clock' | 'newId' | 'log' | 'observer'> {
   readonly name: string
   /** Six fields, seconds first, in UTC. */
   readonly cron: string
-  /** `letNextBegin` says that what is left of this run need not keep the next one from beginning. */
+  /** After `letNextBegin` the next run may begin, although this one has not ended. */
   readonly run: (signal: AbortSignal, letNextBegin: () => void) => Promise<T>
   /** The longest a run may take; after it the signal is aborted. */
   readonly limitSeconds: number
-  readonly ticks: Ticks
-  readonly clock: Clock
-  readonly newId: () => string
-  readonly log: Log
-  readonly observer: Observer
 }
 
 const REST_MS = 250
 
 /**
- * A job that never overlaps itself, but for what a run itself lets go of. Cron starts it where no other replica holds its
- * lease; `now` and `soon` start it whoever holds it, since the rows' own guards, not the lease, keep it correct.
+ * A job that never overlaps itself, unless a run lets the next one begin. Cron starts it while no other replica holds its
+ * lease. `now` and `soon` start it whoever holds the lease: guards of rows keep it correct, not the lease.
  */
 export class Ticker<T> {
   readonly #options: TickerOptions<T>
@@ -52,15 +46,15 @@ export class Ticker<T> {
     this.#stopCron = onCron(this.#options.cron, () => void this.#onCron())
   }
 
-  /** Joins the run under way, else starts one; gives its result. */
+  /** Joins the run under way or starts one, and gives its result. */
   async now(): Promise<T> {
     if (this.#stopped) throw stopping()
     return await (this.#running ?? this.#run())
   }
 
   /**
-   * Starts a run, or another one after that under way, and does not wait for it. The first that asks has it at once; what is
-   * asked for again and again, as by a crowd of claims, is done four times a second.
+   * Starts a run, or another after the one under way, and does not wait. The first call starts it at once; many calls, as from
+   * many claims, start four a second.
    */
   soon(): void {
     if (this.#stopped) return
@@ -70,12 +64,12 @@ export class Ticker<T> {
     else void this.#run().catch(() => undefined) // Logged and recorded where it failed.
   }
 
-  /** As cron does, in so many milliseconds or sooner. */
+  /** Runs as cron does, within so many milliseconds. */
   within(ms: number): void {
     if (!this.#stopped) this.#planned.set(ms)
   }
 
-  /** No new run; those under way are awaited, and told to end once `hurry` fires. */
+  /** Begins no run, and waits for those under way. Once `hurry` fires, they are told to end. */
   async end(hurry: AbortSignal): Promise<void> {
     this.#stopCron?.()
     this.#stopped = true
@@ -94,7 +88,7 @@ export class Ticker<T> {
     }
   }
 
-  /** Or renews it, so that others wait but shortly for a replica that died in a run. False: another replica has it. */
+  /** Takes or renews the lease. It is short, so that others soon go on for a replica that died. False: another replica has it. */
   async #takeLease(): Promise<boolean> {
     const { ticks, clock, name } = this.#options
     return await ticks.take(name, this.#holder, endOfLease(clock), clock.now())
@@ -121,12 +115,16 @@ export class Ticker<T> {
   }
 
   async #timed(letNextBegin: () => void): Promise<T> {
-    const { name, clock, run, log, observer } = this.#options
+    const { name, clock, run, limitSeconds, log, observer, ticks } = this.#options
     const startedMs = clock.monotonicMs()
-    const ended = new AbortController()
-    const signal = AbortSignal.any([this.#hurry.signal, this.#limit(ended.signal)])
-    setMaxListeners(0, signal) // One for each call to the cloud under it.
-    // One that began without the lease gets it too, once it is free.
+    const [ended, tooLong] = [new AbortController(), new AbortController()]
+    clock.sleep(limitSeconds * 1000, ended.signal).then(
+      () => tooLong.abort(new Error(`${name} took more than ${limitSeconds} s`)),
+      () => undefined // It ended in time.
+    )
+    const signal = AbortSignal.any([this.#hurry.signal, tooLong.signal])
+    setMaxListeners(0, signal) // Each call to the cloud listens to it.
+    // A run that began without the lease takes it too, once it is free.
     const endRenewing = renewing(this.#options, { tick: name }, () => this.#takeLease())
     let error: string | undefined
     try {
@@ -140,32 +138,15 @@ export class Ticker<T> {
       await endRenewing()
       const [endedAt, tookMs] = [clock.now(), clock.monotonicMs() - startedMs]
       observer.ticked(name, tookMs / 1000, error === undefined, endedAt)
-      await this.#record(new Date(endedAt.getTime() - tookMs), endedAt, error)
-    }
-  }
-
-  /** Aborted when the run has taken too long. */
-  #limit(ended: AbortSignal): AbortSignal {
-    const { clock, limitSeconds, name } = this.#options
-    const tooLong = new AbortController()
-    clock.sleep(limitSeconds * 1000, ended).then(
-      () => tooLong.abort(new Error(`${name} took more than ${limitSeconds} s`)),
-      () => undefined // It ended in time.
-    )
-    return tooLong.signal
-  }
-
-  async #record(startedAt: Date, endedAt: Date, error: string | undefined): Promise<void> {
-    const { ticks, name, log } = this.#options
-    try {
-      await ticks.finish(name, this.#holder, { startedAt, endedAt, error })
-    } catch (failure) {
-      log.warn({ tick: name, error: String(failure) }, 'tick not recorded')
+      const startedAt = new Date(endedAt.getTime() - tookMs)
+      await ticks.finish(name, this.#holder, { startedAt, endedAt, error }).catch((failure: unknown) => {
+        log.warn({ tick: name, error: String(failure) }, 'tick not recorded')
+      })
     }
   }
 }
 
-/** Rings once, at the nearest of the times that it was set to. */
+/** Rings once, at the earliest time that it was set to. */
 class Alarm {
   readonly #clock: Clock
   readonly #ring: () => void

@@ -63,7 +63,7 @@ async function secondsLeft(db: Database, clock: TestClock): Promise<number> {
 }
 
 describe('a tick', () => {
-  it('of a replica that was killed in the middle of it goes on elsewhere within ten seconds', async t => {
+  it('of a killed replica goes on in another within ten seconds', async t => {
     const [db, clock] = [await aDatabase(t), new TestClock()]
     const killed = aReplica(t, db, clock)
     await killed.begun.passed
@@ -72,7 +72,7 @@ describe('a tick', () => {
   })
 
   it.for([-HOUR, HOUR, TWENTY_YEARS])(
-    'loses one period at most when the time is set by %i seconds',
+    'loses at most one period when the clock is set by %i seconds',
     async (seconds, t) => {
       const setTime = theMachinesTime(t)
       let runs = 0
@@ -88,7 +88,7 @@ describe('a tick', () => {
     }
   )
 
-  it('is told as long as it was, though the time is set meanwhile', async t => {
+  it('has its real duration, although the clock is set meanwhile', async t => {
     const [db, clock] = [await aDatabase(t), new TestClock()]
     const { end, ticker } = aTicker(t, db, clock, NEVER, () => undefined)
     const running = ticker.now()
@@ -100,7 +100,7 @@ describe('a tick', () => {
     assert.deepEqual([row?.seconds, row?.lastOkAt], [2, clock.now()])
   })
 
-  it('keeps its lease for as long as it runs, and ends it then', async t => {
+  it('keeps its lease while it runs, and then gives it up', async t => {
     const [db, clock] = [await aDatabase(t), new TestClock()]
     const { begun, end, ticker } = aReplica(t, db, clock)
     await begun.passed
@@ -115,7 +115,7 @@ describe('a tick', () => {
     assert.ok((await secondsLeft(db, clock)) < 0)
   })
 
-  it('does not begin again before it has ended, and then once for all who asked', async t => {
+  it('does not run again before it has ended, and then once for all who asked', async t => {
     const [db, clock] = [await aDatabase(t), new TestClock()]
     let runs = 0
     const { end, ticker } = aTicker(t, db, clock, NEVER, () => {
@@ -131,7 +131,7 @@ describe('a tick', () => {
     assert.equal(runs, 2)
   })
 
-  it('begins again once a run lets it, and its end waits for all of them', async t => {
+  it('runs again once a run lets it, and its stop waits for all runs', async t => {
     const [db, clock] = [await aDatabase(t), new TestClock()]
     let runs = 0
     const { end, ticker } = aTicker(t, db, clock, NEVER, letNextBegin => {
@@ -150,7 +150,7 @@ describe('a tick', () => {
     await Promise.all([...running, ending])
   })
 
-  it('begins in the time that is asked for, the nearest of several, where no other replica has the lease', async t => {
+  it('runs at the earliest time asked for, unless another replica has the lease', async t => {
     const [db, clock] = [await aDatabase(t), new TestClock()]
     let runs = 0
     const { end, ticker } = aTicker(t, db, clock, NEVER, () => {

@@ -5,27 +5,26 @@ import type { Deps } from '../operations/deps.ts'
 import type { CheckResult } from '../operations/ticks/check-state.ts'
 import type { ReconcileResult } from '../operations/ticks/reconcile.ts'
 import type { ReplenishResult } from '../operations/ticks/replenish.ts'
+import type { Ticker } from '../ticker.ts'
 import type { UnderWay } from './under-way.ts'
 import type { CloudState } from './views.ts'
 
-/** Runs a tick now, or joins the run under way. */
-export interface TickRuns {
-  readonly replenish: () => Promise<ReplenishResult>
-  readonly checkState: () => Promise<CheckResult>
-  readonly reconcile: () => Promise<ReconcileResult>
+export interface Tickers {
+  readonly replenish: Ticker<ReplenishResult>
+  readonly check_state: Ticker<CheckResult>
+  readonly reconcile: Ticker<ReconcileResult>
 }
 
 export interface AppOptions {
   readonly deps: Deps
   readonly config: Config
-  readonly version: string
   readonly log: FastifyBaseLogger
   readonly metrics: Metrics
-  readonly tickRuns: TickRuns
+  readonly tickers: Tickers
   readonly underWay: UnderWay
-  /** What `/metrics` shows of the database. As `unready`, it is read beside claims, on connections that they do not use. */
+  /** What `/metrics` shows of the database. Like `unready`, it is read on connections that claims do not use. */
   readonly levels: Levels
-  /** Why the database lets no request be served now; undefined: it does. */
+  /** Why the database cannot serve requests now; undefined: it can. */
   readonly unready: () => Promise<string | undefined>
   readonly cloudState: () => CloudState
 }

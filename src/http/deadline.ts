@@ -5,28 +5,28 @@ import type { AppOptions } from './app-options.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Under which id the handler calls the cloud, and until when. */
+    /** What the handler hands to operations: the request's id and its deadline. */
     call: Call
   }
   interface FastifyContextConfig {
-    /** How long a request may take, authentication and all; default: as long as a call to the cloud. */
+    /** How long a request may take, with its authentication; default: as long as a call to the cloud. */
     seconds?: number | ((body: unknown) => number)
-    /** What a caller is told when that is over, and the work is not. */
+    /** The answer when the time is up and the work has not ended. */
     whenLate?: () => PoolError
-    /** Whether its calls to the cloud outrank others; default: they do not. */
+    /** Of its calls to the cloud; default: background. */
     priority?: Priority
   }
 }
 
-/** Calls to the cloud have ended by the deadline; then there is this much to record and to say what became of it. */
+/** Calls to the cloud end by the deadline. This much time is left to record the outcome and to answer. */
 const MARGIN_MS = 5_000
 
-/** Every route of ours answers in its time, whatever hangs; its work goes on to its own end. */
+/** Makes every route answer in time, whatever hangs. The work goes on to its own end. */
 export function keepDeadlines(app: FastifyInstance, { deps, config, underWay }: AppOptions): void {
   app.decorateRequest('call')
   app.addHook('onRoute', route => {
     const { roles, seconds, whenLate = databaseLate, priority = 'background' } = route.config ?? {}
-    if (!roles && !seconds) return // A file, or what is known anyway.
+    if (!roles && !seconds) return // A file, or an answer without I/O.
     const { handler } = route
     const limitSeconds = typeof seconds === 'function' ? seconds : () => seconds ?? config.openstack.timeout_seconds
     route.handler = async function (request: FastifyRequest, reply: FastifyReply) {
@@ -47,9 +47,9 @@ function inTime<T>(clock: Clock, work: Promise<T>, ms: number, whenLate: () => P
   })
 }
 
-/** The cloud was not waited for any more: only the database can be that slow. */
+/** Calls to the cloud have ended by then: only the database can be that slow. */
 const databaseLate = (): PoolError =>
   new PoolError(
     'database_unavailable',
-    'The database did not answer in time. What was asked for may be done all the same: repeat the request.'
+    'The database did not answer in time. The request may be carried out all the same: repeat it.'
   )

@@ -1,9 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
 import { PoolError, type PoolErrorCode, stopping } from '../pool/errors.ts'
 import type { AppOptions } from './app-options.ts'
 import { openProblems } from './problem.ts'
-import { strict, Text } from './schemas.ts'
+import { record, Text } from './schemas.ts'
 import { shared } from './shared-read.ts'
 
 const healthSchema = (operationId: string, summary: string, ...codes: readonly PoolErrorCode[]) => ({
@@ -12,7 +11,7 @@ const healthSchema = (operationId: string, summary: string, ...codes: readonly P
   tags: ['operating'],
   security: [],
   response: {
-    200: { description: 'Yes', ...Type.Object({ status: Text }, strict) },
+    200: { description: 'Yes', ...record({ status: Text }) },
     ...openProblems('database_unavailable', ...codes)
   }
 })
@@ -28,7 +27,7 @@ const metricsSchema = {
   }
 }
 
-/** Whoever asks whether we live does not wait for long. Each reads the database, so there is a limit for strangers. */
+/** Probes and scrapes need an answer soon. Both read the database, so that strangers have a limit. */
 const looking = { seconds: 5, limitsStrangers: true } as const
 
 export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, metrics, levels, unready }) => {
@@ -39,9 +38,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, {
     orphans: shared(deps.clock, levels.orphans)
   }
 
-  app.get('/healthz', { schema: healthSchema('isAlive', 'Whether the process is alive') }, async () => ({
-    status: 'ok'
-  }))
+  const aliveSchema = healthSchema('isAlive', 'Whether the process is alive')
+  app.get('/healthz', { schema: aliveSchema }, async () => ({ status: 'ok' }))
 
   const readySchema = healthSchema('isReady', 'Whether it can serve', 'rate_limited')
   app.get('/readyz', { schema: readySchema, config: looking }, async () => {
@@ -52,7 +50,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, {
   })
 
   app.get('/metrics', { schema: metricsSchema, config: looking }, async (_request, reply) => {
-    const text = await metrics.read(sharedLevels)
-    return await reply.type(metrics.contentType).send(text)
+    void reply.type(metrics.contentType)
+    return await metrics.read(sharedLevels)
   })
 }

@@ -1,36 +1,32 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { syncImages } from '../operations/images/sync-images.ts'
 import type { AppOptions } from './app-options.ts'
-import { problems } from './problem.ts'
-import { type SyncBody, strict } from './schemas.ts'
+import { answers } from './problem.ts'
+import { record, type SyncBody } from './schemas.ts'
 import { toImageView, toSyncView } from './views.ts'
 
 const listImagesSchema = {
   operationId: 'listImages',
   summary: 'The images',
   tags: ['images'],
-  response: {
-    200: { description: 'Table os', ...Type.Object({ images: Type.Array(Type.Ref('Image')) }, strict) },
-    ...problems()
-  }
+  response: answers('Table os', record({ images: Type.Array(Type.Ref('Image')) }))
 }
 
 const syncSchema = {
   operationId: 'syncImages',
   summary: 'Read the snapshots again, rebuild table os and retire spares',
   tags: ['images'],
-  body: Type.Union([Type.Ref('SyncRequest'), Type.Null()]),
-  response: {
-    200: {
-      description: 'The images, what was ignored and why, how many spares were retired',
-      ...Type.Ref('SyncResult')
-    },
-    ...problems('sync_in_progress', 'no_images_found')
-  }
+  body: Type.Ref('SyncRequest'),
+  response: answers(
+    'The images, which snapshots were ignored and why, how many spares were retired',
+    Type.Ref('SyncResult'),
+    'sync_in_progress',
+    'no_images_found'
+  )
 }
 
-/** Reading all snapshots and their source volumes is many calls. */
+/** Reading all snapshots and their source volumes takes many calls. */
 const SYNC_SECONDS = 240
 
 export const imageRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps }) => {
@@ -38,10 +34,8 @@ export const imageRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     images: (await deps.images.list()).map(toImageView)
   }))
 
-  app.post('/os/sync', { schema: syncSchema, config: { roles: [], seconds: SYNC_SECONDS } }, async request => {
-    const body = request.body as Static<typeof SyncBody> | null | undefined
-    const { purge = deps.settings.purgeOnSync, dry_run = false, allow_empty = false } = body ?? {}
-    const wish = { purge, dryRun: dry_run, allowEmpty: allow_empty }
-    return toSyncView(await syncImages(deps, wish, request.call))
+  app.post('/os/sync', { schema: syncSchema, config: { roles: [], seconds: SYNC_SECONDS } }, async ({ body, call }) => {
+    const { purge = deps.settings.purgeOnSync, dry_run = false, allow_empty = false } = body as SyncBody
+    return toSyncView(await syncImages(deps, { purge, dryRun: dry_run, allowEmpty: allow_empty }, call))
   })
 }

@@ -1,18 +1,19 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { packageVersion } from '../package-root.ts'
 
 const DESCRIPTION = `A stock of ready-made Cinder volumes. Errors are problem documents (RFC 9457) whose \`code\` says what to do;
 every answer carries \`X-Openstack-Request-Id\`, the id that Cinder's logs have too.`
 
 /** `/openapi.json` and `/docs`, from the routes that are registered after this. */
-export async function describe(app: FastifyInstance, version: string): Promise<void> {
+export async function describe(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'spare-volume-pool',
-        version,
+        version: packageVersion(),
         description: DESCRIPTION,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
@@ -30,8 +31,7 @@ export async function describe(app: FastifyInstance, version: string): Promise<v
     },
     transformObject: document => {
       if (!('openapiObject' in document)) return document.swaggerObject
-      const { paths = {} } = document.openapiObject
-      for (const item of Object.values(paths)) {
+      for (const item of Object.values(document.openapiObject.paths ?? {})) {
         for (const operation of [item?.post, item?.delete]) if (operation) describeBody(operation as Operation)
       }
       return document.openapiObject
@@ -41,26 +41,16 @@ export async function describe(app: FastifyInstance, version: string): Promise<v
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 }
 
-interface Schema {
-  readonly type?: string
-  readonly anyOf?: readonly Schema[]
-}
-
 interface Operation {
-  readonly requestBody?: { required?: boolean; readonly content: Record<string, { schema: Schema }> }
+  readonly operationId?: string
+  readonly requestBody?: { required?: boolean }
   readonly responses: Record<string, unknown>
 }
 
-/** What Fastify does not say: a body that may be null may be left out, and any may be too large or not JSON. */
-function describeBody({ requestBody, responses }: Operation): void {
+/** What Fastify does not say: only a claim needs a body, and any body may be too large or not JSON. */
+function describeBody({ operationId, requestBody, responses }: Operation): void {
   const problem = (description: string) => ({ ...(responses['400'] as object), description })
   responses['413'] = problem('invalid_request: the body is too large')
   responses['415'] = problem('invalid_request: the body is not JSON')
-  if (!requestBody) return
-  for (const media of Object.values(requestBody.content)) {
-    const [schema, nothing] = media.schema.anyOf ?? []
-    if (!schema || nothing?.type !== 'null') continue
-    media.schema = schema
-    requestBody.required = false
-  }
+  if (requestBody && operationId !== 'claimDisk') requestBody.required = false
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
+import { type TSchema, Type } from 'typebox'
 import { CloudError, codeOf, PoolError, type PoolErrorCode } from '../pool/errors.ts'
 import { PATTERNS, type Problem } from './schemas.ts'
 
@@ -37,40 +37,44 @@ const PROBLEMS: Record<PoolErrorCode, { status: number; title: string }> = {
 
 const RETRY_AFTER_SECONDS = 5
 
-/** Makes every error of an app a problem document (RFC 9457). */
+/** Answers every error with a problem document (RFC 9457). */
 export function answerProblems(app: FastifyInstance): void {
-  app.setErrorHandler((error, request, reply) => {
-    const [problem, status] = toPoolError(error)
-    if (!problem) {
-      request.log.error({ request_id: request.id, err: error }, 'request failed')
-      return send(reply, request, new PoolError('internal_error', INTERNAL), 500)
-    }
-    if (status >= 500) {
-      const { code, message } = problem
-      request.log.warn({ request_id: request.id, code, error: message }, 'request not served')
-    }
-    return send(reply, request, problem, status)
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const problem = toPoolError(error)
+    const { code, message } = problem
+    const fields = { request_id: request.id, code }
+    if (code === 'internal_error') request.log.error({ ...fields, err: error }, 'request failed')
+    else if (PROBLEMS[code].status >= 500) request.log.warn({ ...fields, error: message }, 'request not served')
+    return send(reply, problem, error.statusCode === 413 || error.statusCode === 415 ? error.statusCode : undefined)
   })
   const routes = routesOf(app)
   app.setNotFoundHandler((request, reply) => {
-    const path = pathOf(request)
-    const here = routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
-    if (here.length === 0)
-      return send(reply, request, new PoolError('not_found', `There is no ${path}: see /docs.`), 404)
-    const allowed = [...new Set(here)].toSorted((a, b) => (a < b ? -1 : 1)).join(', ')
+    const path = request.url.split('?', 1)[0] ?? ''
+    const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap(route => route.methods)
+    if (methods.length === 0) return send(reply, new PoolError('not_found', `There is no ${path}. See /docs.`))
+    const allowed = [...new Set(methods)].toSorted().join(', ')
     void reply.header('allow', allowed)
-    const detail = `${path} does not take ${request.method}, only ${allowed}.`
-    return send(reply, request, new PoolError('method_not_allowed', detail), 405)
+    return send(reply, new PoolError('method_not_allowed', `${path} takes ${allowed}, not ${request.method}.`))
   })
 }
 
-/** An address that cannot be read reaches no hook. */
-export function answerBadAddress(_error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  void reply.header('x-openstack-request-id', request.id)
-  void send(reply, request, new PoolError('invalid_request', BAD_ADDRESS), 400)
+/** Which path takes which methods: Fastify finds a route by its pattern only. */
+function routesOf(app: FastifyInstance): readonly { pattern: RegExp; methods: string[] }[] {
+  const routes: { pattern: RegExp; methods: string[] }[] = []
+  app.addHook('onRoute', ({ url, method }) => {
+    const pattern = url.replaceAll('.', String.raw`\.`).replaceAll(/:\w+/g, '[^/]+').replaceAll('*', '.*')
+    routes.push({ pattern: new RegExp(`^${pattern}/?$`), methods: [method].flat() })
+  })
+  return routes
 }
 
-/** What is no HTTP reaches no request at all. */
+/** No hook runs for a URL that cannot be decoded. */
+export function answerBadUrl(_error: Error, request: FastifyRequest, reply: FastifyReply): void {
+  const why = 'The URL is not encoded correctly, or a part of it is too long.'
+  void send(reply.header('x-openstack-request-id', request.id), new PoolError('invalid_request', why))
+}
+
+/** What is not HTTP never becomes a request. */
 export function answerNoHttp(error: Error & { code?: string }, socket: Socket, requestId: string): void {
   if (socket.writable && error.code !== 'ECONNRESET') {
     const body = JSON.stringify(problemOf(new PoolError('invalid_request', whyNoHttp(error)), requestId))
@@ -87,37 +91,19 @@ export function answerNoHttp(error: Error & { code?: string }, socket: Socket, r
 }
 
 function whyNoHttp({ code, message }: Error & { code?: string }): string {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'The request did not come in whole within the time that it may take.'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'The request did not arrive in time. Send it again.'
   if (code === 'HPE_HEADER_OVERFLOW') return 'The headers are too large.'
-  return `This is no HTTP request: ${message}`
+  return `This is not an HTTP request: ${message}`
 }
 
-/** Which addresses take which methods; Fastify itself finds a route by its pattern only. */
-function routesOf(app: FastifyInstance): readonly { pattern: RegExp; methods: string[] }[] {
-  const routes: { pattern: RegExp; methods: string[] }[] = []
-  app.addHook('onRoute', ({ url, method }) => {
-    const pattern = url.replaceAll('.', String.raw`\.`).replaceAll(/:\w+/g, '[^/]+').replaceAll('*', '.*')
-    routes.push({ pattern: new RegExp(`^${pattern}/?$`), methods: [method].flat() })
-  })
-  return routes
-}
-
-const BAD_ADDRESS = 'The address is not properly encoded, or a part of it is too long.'
-const INTERNAL = 'Not your doing. The log of the service has more under this request id.'
-
-const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? url
-
-/** What the caller is told of a failure; undefined where it is our own fault. */
-function toPoolError(error: unknown): [PoolError | undefined, number] {
-  if (error instanceof PoolError) return [error, PROBLEMS[error.code].status]
-  if (error instanceof CloudError) {
-    const known = new PoolError(codeOf(error), error.message, { cause: error })
-    return [known, PROBLEMS[known.code].status]
-  }
-  const { statusCode = 500, validation, validationContext = 'body', message } = error as FastifyError
-  if (validation) return [new PoolError('invalid_request', explain(validation, validationContext)), 400]
-  if (statusCode >= 500) return [undefined, 500]
-  return [new PoolError('invalid_request', message), statusCode === 413 || statusCode === 415 ? statusCode : 400]
+/** What the caller is told of a failure. */
+function toPoolError(error: FastifyError): PoolError {
+  if (error instanceof PoolError) return error
+  if (error instanceof CloudError) return new PoolError(codeOf(error), error.message)
+  const { statusCode = 500, validation, validationContext = 'body', message } = error
+  if (validation) return new PoolError('invalid_request', explain(validation, validationContext))
+  if (statusCode < 500) return new PoolError('invalid_request', message)
+  return new PoolError('internal_error', 'This is a fault of the service. Look for this request id in its log.')
 }
 
 /** Names each wrong field. */
@@ -138,18 +124,20 @@ function problemOf({ code, message }: PoolError, requestId: string, status = PRO
   return { type, title: PROBLEMS[code].title, status, detail: message, code, request_id: requestId }
 }
 
-function send(reply: FastifyReply, request: FastifyRequest, error: PoolError, status: number): FastifyReply {
+function send(reply: FastifyReply, error: PoolError, status = PROBLEMS[error.code].status): FastifyReply {
   const { retryAfterSeconds } = error
   if (status >= 502 || retryAfterSeconds) void reply.header('retry-after', retryAfterSeconds ?? RETRY_AFTER_SECONDS)
   if (status === 401) void reply.header('www-authenticate', 'Bearer')
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .serializer(JSON.stringify)
-    .send(problemOf(error, request.id, status))
+  void reply.code(status).type('application/problem+json').serializer(JSON.stringify)
+  return reply.send(problemOf(error, reply.request.id, status))
 }
 
-/** The error answers of a route, by status, for its schema: its own, and those of every route that asks for a token. */
+/** What a route answers, for its schema: its view, and the problems of its own and of every route that needs a token. */
+export const answers = <T extends TSchema>(description: string, view: T, ...codes: readonly PoolErrorCode[]) => ({
+  200: { description, ...view },
+  ...problems(...codes)
+})
+
 export const problems = (...codes: readonly PoolErrorCode[]): Record<number, unknown> =>
   openProblems(
     'invalid_request',
@@ -162,18 +150,14 @@ export const problems = (...codes: readonly PoolErrorCode[]): Record<number, unk
 
 const KEYSTONE_FAILS = ['cloud_error', 'cloud_unavailable', 'cloud_timeout'] as const
 
-/** The error answers of a route that everybody may call, but for pages of other sites. */
-export function openProblems(...own: readonly PoolErrorCode[]): Record<number, unknown> {
-  const byStatus = new Map<number, PoolErrorCode[]>()
-  for (const code of ['forbidden', ...own] as const)
-    byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code])
-  return Object.fromEntries(
-    [...byStatus].map(([status, of]) => [
-      status,
-      {
-        description: of.join(', '),
-        content: { 'application/problem+json': { schema: Type.Ref('Problem') } }
-      }
-    ])
-  )
+/** The problems of a route that needs no token. Pages of other sites are refused everywhere. */
+export function openProblems(...codes: readonly PoolErrorCode[]): Record<number, unknown> {
+  const byStatus: Record<number, { description: string; content: object }> = {}
+  for (const code of ['forbidden', ...codes] as const) {
+    const { status } = PROBLEMS[code]
+    const known = byStatus[status]
+    const description = known ? `${known.description}, ${code}` : code
+    byStatus[status] = { description, content: { 'application/problem+json': { schema: Type.Ref('Problem') } } }
+  }
+  return byStatus
 }

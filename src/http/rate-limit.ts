@@ -7,39 +7,22 @@ import { PoolError } from '../pool/errors.ts'
 const MINUTE_MS = 60_000
 const KNOWN_MAX = 10_000
 
-/** Counts what callers ask for; throws `rate_limited` when it is too much. */
-export interface RateLimit {
-  /** Before anybody is asked who it is: a token that was never good counts against the address that it comes from. */
-  stranger(request: FastifyRequest): Promise<void>
-  /** Where no token is needed: whoever asks counts against its address, whatever it is known by. */
-  anybody(request: FastifyRequest): Promise<void>
-  /** Once that is known. */
-  caller(request: FastifyRequest): Promise<void>
-}
-
-const NO_LIMIT = async (): Promise<void> => undefined
-
-export async function createRateLimit(
-  app: FastifyInstance,
-  config: Config['server']['rate_limit']
-): Promise<RateLimit> {
-  if (!config) return { stranger: NO_LIMIT, anybody: NO_LIMIT, caller: NO_LIMIT }
+/** What `server.rate_limit` asks for, or undefined. A count that is too high throws `rate_limited`. */
+export async function createRateLimit(app: FastifyInstance, config: Config['server']['rate_limit']) {
+  if (!config) return undefined
   const max = config.per_minute
   await app.register(rateLimit, { global: false })
   const options = { max, timeWindow: MINUTE_MS, cache: KNOWN_MAX }
-  const strangers = app.createRateLimit(options) // By address, a whole network of IPv6 counting as one.
-  const callers = app.createRateLimit({ ...options, keyGenerator: ({ caller, ip }) => caller.id ?? `address ${ip}` })
+  const byAddress = app.createRateLimit(options) // A whole network of IPv6 is one address.
+  const byCaller = app.createRateLimit({ ...options, keyGenerator: ({ caller, ip }) => caller.id ?? `address ${ip}` })
   const known = new Set<string>()
   return {
-    async stranger(request) {
-      if (!known.has(credentialsOf(request))) refuseBeyond(max, await strangers(request))
-    },
-    async anybody(request) {
-      refuseBeyond(max, await strangers(request))
-    },
-    async caller(request) {
+    /** Whether these credentials were good before. Others count by address, so that a flood of them never reaches Keystone. */
+    knows: (request: FastifyRequest): boolean => known.has(credentialsOf(request)),
+    countByAddress: async (request: FastifyRequest) => refuseBeyond(max, await byAddress(request)),
+    async countByCaller(request: FastifyRequest): Promise<void> {
       remember(known, credentialsOf(request))
-      refuseBeyond(max, await callers(request))
+      refuseBeyond(max, await byCaller(request))
     }
   }
 }
@@ -48,20 +31,17 @@ type Count = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>>>
 
 function refuseBeyond(max: number, count: Count): void {
   if (count.isAllowed || !count.isExceeded) return
-  throw new PoolError(
-    'rate_limited',
-    `This caller has made more than ${max} requests within a minute, which is server.rate_limit. Nothing was done.`,
-    { retryAfterSeconds: Math.max(1, count.ttlInSeconds) }
-  )
+  const why = `This caller has sent more than ${max} requests in a minute: see server.rate_limit. Nothing was done.`
+  throw new PoolError('rate_limited', why, { retryAfterSeconds: Math.max(1, count.ttlInSeconds) })
 }
 
-/** A hash: tokens are kept nowhere. */
+/** A hash: tokens are not kept. */
 function credentialsOf({ headers }: FastifyRequest): string {
   const given = [headers.authorization, headers['x-auth-token']]
   return createHash('sha256').update(JSON.stringify(given)).digest('base64')
 }
 
-/** The ones seen last. */
+/** Keeps those that were seen last. */
 function remember(known: Set<string>, credentials: string): void {
   known.delete(credentials)
   const [oldest] = known

@@ -3,8 +3,8 @@ import type { Clock } from '../pool/ports.ts'
 const AGE_MAX_MS = 1000
 
 /**
- * One read for all who ask while it is under way, or within a second of its beginning: however many ask, and however long it
- * hangs, there is never a second one beside it. A failed one is not kept.
+ * Shares one read among all who ask while it is under way, or within a second of its start. However many ask, and however
+ * long a read hangs, there is never a second one beside it. A failed read is not kept.
  */
 export function shared<T>(clock: Clock, read: () => Promise<T>): () => Promise<T> {
   let last: { readonly at: number; readonly result: Promise<T> } | undefined

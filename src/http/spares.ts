@@ -4,27 +4,16 @@ import { oneOf } from '../config/one-of.ts'
 import { retireSpare } from '../operations/spare/retire-spare.ts'
 import { SPARE_STATUSES } from '../pool/spare.ts'
 import type { AppOptions } from './app-options.ts'
-import { problems } from './problem.ts'
-import { next_marker, Page, strict, Text, Word } from './schemas.ts'
+import { answers, problems } from './problem.ts'
+import { aPage, pageQuery, poolQuery, record, Text, Word } from './schemas.ts'
 import { toSpareView } from './views.ts'
 
 const listSparesSchema = {
   operationId: 'listSpares',
   summary: 'The spares',
   tags: ['spares'],
-  querystring: Type.Object(
-    {
-      os: Type.Optional(Word),
-      type: Type.Optional(Word),
-      status: Type.Optional(oneOf(SPARE_STATUSES)),
-      ...Page
-    },
-    strict
-  ),
-  response: {
-    200: { description: 'One page', ...Type.Object({ volumes: Type.Array(Type.Ref('Spare')), next_marker }, strict) },
-    ...problems()
-  }
+  querystring: record({ ...poolQuery, status: Type.Optional(oneOf(SPARE_STATUSES)), ...pageQuery }),
+  response: answers('One page', aPage('volumes', 'Spare'))
 }
 
 const retireSpareSchema = {
@@ -33,10 +22,7 @@ const retireSpareSchema = {
   tags: ['spares'],
   params: Type.Object({ volume_id: Word }),
   response: {
-    202: {
-      description: 'It will be deleted',
-      ...Type.Object({ volume_id: Text, status: oneOf(['retiring']) }, strict)
-    },
+    202: { description: 'It will be deleted', ...record({ volume_id: Text, status: oneOf(['retiring']) }) },
     ...problems('volume_not_found', 'spare_reserved')
   }
 }
@@ -48,14 +34,10 @@ export const spareRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     return { volumes: rows.map(toSpareView), next_marker: nextMarker ?? null }
   })
 
-  app.delete(
-    '/pool/volumes/:volume_id',
-    { schema: retireSpareSchema, config: { roles: [] } },
-    async (request, reply) => {
-      const { volume_id } = request.params
-      await retireSpare(deps, volume_id)
-      void reply.code(202)
-      return { volume_id, status: 'retiring' as const }
-    }
-  )
+  const retiring = { schema: retireSpareSchema, config: { roles: [] } }
+  app.delete('/pool/volumes/:volume_id', retiring, async ({ params: { volume_id } }, reply) => {
+    await retireSpare(deps, volume_id)
+    void reply.code(202)
+    return { volume_id, status: 'retiring' as const }
+  })
 }

@@ -1,59 +1,52 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
+import { type TProperties, Type } from 'typebox'
 import { RUN_SECONDS, type TickName } from '../operations/deps.ts'
 import type { AppOptions } from './app-options.ts'
-import { problems } from './problem.ts'
-import { Count, Left, strict } from './schemas.ts'
+import { answers } from './problem.ts'
+import { Count, record } from './schemas.ts'
 import { toPlanView } from './views.ts'
 
-const tickSchema = (operationId: string, summary: string, answer: Record<string, ReturnType<typeof Type.Integer>>) => ({
+const tickSchema = <T extends TProperties>(operationId: string, summary: string, description: string, result: T) => ({
   operationId,
   summary,
   tags: ['ticks'],
-  body: Type.Union([Type.Object({}, strict), Type.Null()]),
-  response: {
-    200: { description: 'What it did', ...Type.Object(answer, strict) },
-    ...problems()
-  }
+  body: record({}),
+  response: answers(description, record(result))
 })
 
-const replenishSchema = {
-  ...tickSchema('replenish', 'Ask Cinder for what the pools miss', {}),
-  response: {
-    200: {
-      description: 'How many volumes were asked for, and the plan of each pool that misses something',
-      ...Type.Object({ requested: Count, pools: Type.Array(Type.Ref('Plan')) }, strict)
-    },
-    ...problems()
-  }
-}
+const left = { ...Count, description: 'Volumes, transfers or claims that failed: the next run tries them again' }
+const counted = <Name extends string>(...names: readonly Name[]) =>
+  ({ ...Object.fromEntries(names.map(name => [name, Count])), left }) as Record<Name | 'left', typeof Count>
 
-export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { tickRuns }) => {
+const replenishSchema = tickSchema(
+  'replenish',
+  'Ask Cinder for what the pools miss',
+  'How many volumes were requested, and the plan of each pool that misses some',
+  { requested: Count, pools: Type.Array(Type.Ref('Plan')) }
+)
+const checkSchema = tickSchema(
+  'checkState',
+  'Look at the volumes that are being made',
+  'What it did',
+  counted('checked', 'available', 'dropped')
+)
+const reconcileSchema = tickSchema(
+  'reconcile',
+  'Make the database and the cloud agree',
+  'What it did',
+  counted('settled', 'adopted', 'removed', 'dropped')
+)
+
+export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { tickers }) => {
   const admins = (tick: TickName) => ({ roles: [], seconds: RUN_SECONDS[tick] })
-
   app.post('/pool/replenish', { schema: replenishSchema, config: admins('replenish') }, async () => {
-    const { requested, pools } = await tickRuns.replenish()
+    const { requested, pools } = await tickers.replenish.now()
     return { requested, pools: pools.map(toPlanView) }
   })
-
-  const check = tickSchema('checkState', 'Look at the volumes on their way', {
-    checked: Count,
-    available: Count,
-    dropped: Count,
-    left: Left
-  })
-  app.post('/pool/check', { schema: check, config: admins('check_state') }, async () => ({
-    ...(await tickRuns.checkState())
+  app.post('/pool/check', { schema: checkSchema, config: admins('check_state') }, async () => ({
+    ...(await tickers.check_state.now())
   }))
-
-  const reconcile = tickSchema('reconcile', 'Make the database and the cloud agree', {
-    settled: Count,
-    adopted: Count,
-    removed: Count,
-    dropped: Count,
-    left: Left
-  })
-  app.post('/pool/reconcile', { schema: reconcile, config: admins('reconcile') }, async () => ({
-    ...(await tickRuns.reconcile())
+  app.post('/pool/reconcile', { schema: reconcileSchema, config: admins('reconcile') }, async () => ({
+    ...(await tickers.reconcile.now())
   }))
 }

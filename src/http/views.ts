@@ -119,14 +119,14 @@ export const toStatsView = ({ pools, ticks, orphans }: Stats, cloud: CloudState)
   pools: pools.map(toPoolView),
   ticks: Object.fromEntries(
     TICK_NAMES.map(name => {
-      const tick = ticks.find(one => one.name === name)
-      const record = {
+      const tick = ticks.find(record => record.name === name)
+      const view = {
         last_run_at: tick?.lastRunAt ? time(tick.lastRunAt) : null,
         last_ok_at: tick?.lastOkAt ? time(tick.lastOkAt) : null,
         seconds: tick?.seconds ?? null,
         last_error: tick?.lastError ?? null
       }
-      return [name, record]
+      return [name, view]
     })
   ),
   cloud: { reachable: cloud.reachable, last_error: cloud.lastError ?? null },

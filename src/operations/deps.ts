@@ -5,40 +5,40 @@ import type { Clock, Cloud, Keyring, Log } from '../pool/ports.ts'
 import type { Limits, PoolTarget } from '../pool/replenishment.ts'
 import type { History, Images, Orphans, Pools, Purge, Spares, Ticks } from '../pool/stores.ts'
 
-/** What operations need to know of the configuration. */
+/** The part of the configuration that operations use. */
 export interface Settings {
   readonly deployment: string
-  /** One entry a pool. */
+  /** One for each pool. */
   readonly targets: readonly PoolTarget[]
   readonly limits: Limits
-  /** Stock that has been over its target for so long is retired. */
+  /** Stock is retired once it has been over its target for this long. */
   readonly surplusSeconds: number
-  /** Disks that may be on their way for the misses of one project. */
+  /** How many disks may be in creation for the misses of one project. */
   readonly creatingMaxPerProject: number
-  /** The naming rule, with groups `os`, `type`, `version` and perhaps `replica`. */
+  /** With the groups `os`, `type`, `version` and perhaps `replica`. */
   readonly snapshotName: RegExp
   readonly imagesSource: 'os_table' | 'cinder' | 'os_table_then_cinder'
   readonly purgeOnSync: Purge
   readonly systemCategories: readonly string[]
   readonly checkExisting: 'cinder' | 'claims'
   readonly handover: 'transfer' | 'rename'
-  /** Spares in stock wait in a transfer, so that a claim only accepts it. */
+  /** Whether spares in stock wait in a transfer, so that a claim only accepts it. */
   readonly prearm: boolean
   readonly keepDays: number
-  /** The longest that a call to the cloud may take. */
+  /** How long a call to the cloud may take. */
   readonly cloudTimeoutSeconds: number
 }
 
 export const TICK_NAMES = ['replenish', 'check_state', 'reconcile'] as const
 export type TickName = (typeof TICK_NAMES)[number]
 
-/** The longest that a run may take. Generous: one that takes longer has hung. */
+/** How long a run may take. Generous: a run that takes longer has hung. */
 export const RUN_SECONDS: Record<TickName, number> = { replenish: 120, check_state: 120, reconcile: 600 }
 
-/** Leases that have run out by the clock, by their claims' ids, with when each was first seen as it is. */
+/** Leases that have expired by the clock, by claim, and since when each has been seen unchanged. */
 export type Watched = Map<string, { readonly lease: Lease; readonly sinceMs: number }>
 
-/** All that operations work with. */
+/** Everything that operations work with. */
 export interface Deps {
   readonly cloud: Cloud
   readonly spares: Spares
@@ -54,10 +54,10 @@ export interface Deps {
   readonly settings: Settings
   readonly log: Log
   readonly observer: Observer
-  /** What this replica has seen of leases that may be a dead one's. */
+  /** Expired leases: their replicas may be dead. */
   readonly watched: Watched
-  /** Whether the service is on its way down: then nobody is kept waiting. */
+  /** While the service stops, nobody is kept waiting. */
   readonly isStopping: () => boolean
-  /** Runs a tick soon, or once so many milliseconds have passed, without waiting for it. */
+  /** Starts a tick soon, or after so many milliseconds, and does not wait for it. */
   readonly wake: (tick: TickName, afterMs?: number) => void
 }

@@ -7,7 +7,7 @@ const RENEWAL_MS = 3_000
 
 export const endOfLease = (clock: Clock): Date => new Date(clock.now().getTime() + LEASE_MS)
 
-/** Renews a lease every so often; gives what ends that, and waits for a renewal under way. */
+/** Renews a lease until the function that it returns is called, which waits for a renewal under way. */
 export function renewing(
   { clock, log }: Pick<Deps, 'clock' | 'log'>,
   of: object,

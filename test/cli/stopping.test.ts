@@ -128,7 +128,7 @@ describe('on SIGTERM', () => {
     ])
   })
 
-  it('what takes longer than half of the time is told to give up, so that all ends in good order', async t => {
+  it('work that takes more than half of the time is told to end, so that all ends in good order', async t => {
     const { command, underWay } = await stopDuringClaim(t, { server: { shutdown_seconds: 5 } })
     const answer = await underWay
     const { code: problem } = (await answer.json()) as Problem
@@ -138,7 +138,7 @@ describe('on SIGTERM', () => {
     assert.equal(code, 0, stdout)
   })
 
-  it('a second one ends it at once', async t => {
+  it('a second SIGTERM ends it at once', async t => {
     const { command, underWay } = await stopDuringClaim(t)
     command.kill('SIGTERM')
     const { code, stdout } = await command.ended
@@ -159,7 +159,7 @@ describe('on SIGTERM', () => {
     await stuck
   })
 
-  it('it exits in time even where it has not started yet', async t => {
+  it('it exits in time even before it has started', async t => {
     const patient = await aPatient(t)
     const { isWaitedFor } = await lockTable(t, patient.databaseUrl, 'schema_migrations', 'select')
     const document = patient.document({ server: { port: 0, shutdown_seconds: 1 } })

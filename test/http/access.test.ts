@@ -112,7 +112,7 @@ describe('access mode token', () => {
     await fillAs(service, bearer('admin'))
   })
 
-  it('asks for a token of access.tokens everywhere but where none is needed', async () => {
+  it('asks for a token of access.tokens on every route that needs one', async () => {
     await checkStrangers(service, {})
     await checkStrangers(service, { authorization: 'Bearer unknown' })
     await checkStrangers(service, { authorization: 'Basic dXNlcjpwYXNz' })
@@ -190,7 +190,7 @@ describe('access mode keystone', () => {
     tenant = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }
   })
 
-  it('asks for a Keystone token everywhere but where none is needed', async () => {
+  it('asks for a Keystone token on every route that needs one', async () => {
     await checkStrangers(service, {})
     await checkStrangers(service, { 'x-auth-token': 'unknown' })
     await checkStrangers(service, { authorization: `Bearer ${admin['x-auth-token']}` })
@@ -233,7 +233,7 @@ describe('access mode keystone', () => {
     assert.match(other.body.detail, new RegExp(service.project('tenant-b')))
   })
 
-  it('shows a claimer the claims of its project, and another’s as if they were not there', async () => {
+  it('shows a claimer the claims of its own project, and hides all others', async () => {
     const own = await service.claim({ hostname: aName(), project_id: undefined }, tenant)
     const headers = await as(service, 'tenant-b', 'service')
     const other = await service.claim({ hostname: aName(), project_id: service.project('tenant-b') }, headers)
@@ -262,7 +262,7 @@ describe('access mode keystone', () => {
     assert.equal((await service.call('GET', `/pool/claims/${body.claim_id}`, undefined, headers)).status, 200)
   })
 
-  it('takes our roles from Keystone’s as access.roles says', async () => {
+  it('maps Keystone’s roles to ours by access.roles', async () => {
     const headers = await as(service, 'pool', 'reader')
     const { roles } = service.config.access
     roles.admin = ['reader']
@@ -294,7 +294,7 @@ describe('access mode keystone', () => {
     assert.equal((await service.call('GET', '/pool/claims', undefined, { 'x-auth-token': token })).status, 401)
   })
 
-  it.for([500, 502, 503])('answers 503 while Keystone answers %i: that is never a way in', async status => {
+  it.for([500, 502, 503])('answers 503 while Keystone answers %i, and lets nobody in', async status => {
     service.sandbox.cloud.addFault({ operation: 'token_validate', kind: 'status', status })
     const fresh = { 'x-auth-token': await loginAs(service, 'admin', 'pool') }
     const claims = service.volumes('tenant-a').length
@@ -309,7 +309,7 @@ describe('access mode keystone', () => {
     assert.equal(service.volumes('tenant-a').length, claims)
   })
 
-  it('does not blame the caller’s token for a login of its own that is refused', async () => {
+  it('does not blame the caller’s token when its own login is refused', async () => {
     assert.equal((await service.claim({ hostname: aName() }, tenant)).status, 200)
     const { cloud } = service.sandbox
     const own = [...cloud.tokens.values()].filter(({ user }) => user.name === 'pool-svc')
@@ -320,7 +320,7 @@ describe('access mode keystone', () => {
     assert.match(body.detail, /^The service's own login is refused\. /)
   })
 
-  it('keeps alive and answers metrics without Keystone', async () => {
+  it('stays alive and answers metrics without Keystone', async () => {
     service.sandbox.cloud.addFault({ kind: 'status', status: 503 })
     await checkOpenRoutes(service)
   })

@@ -90,12 +90,12 @@ describe('what a claim may ask for', () => {
     assert.equal(await isRefused({}, { 'idempotency-key': key }), refused)
   })
 
-  it('the name that is made has at most 255 characters, whatever it is made of', async () => {
+  it('a volume name has at most 255 characters, whatever it is made from', async () => {
     const answer = await ask({ hostname: 'a'.repeat(252) })
     assert.match(answer.body.detail, /"hostname" \(252 characters\) .* 256 characters.* Cinder takes 1 to 255/)
   })
 
-  it('each word that Cinder cannot keep is named, in words and not by a regular expression', async () => {
+  it('names each field that Cinder cannot keep, in words and not by a regular expression', async () => {
     const { body } = await ask({}, { 'idempotency-key': 'two words' })
     assert.match(body.detail, /"idempotency-key" must have visible ASCII characters only/)
     const { detail } = (await ask({ hostname: '😀-01', os: 'debian\u0007', type: '\ud83d' })).body
@@ -107,12 +107,12 @@ describe('what a claim may ask for', () => {
     assert.equal(list.body.code, 'invalid_request')
   })
 
-  it('a category that is no system disk keeps its old way', async () => {
+  it('refuses a category that is not a system disk', async () => {
     const { status, body } = await ask({ category: 'data' })
     assert.deepEqual([status, body.code], [422, 'not_a_system_disk'])
   })
 
-  it('leaves no record of what it was refused', async () => {
+  it('leaves no record of a refused claim', async () => {
     assert.deepEqual(await service.claims(), [])
   })
 })
@@ -134,7 +134,7 @@ describe('the list of claims', () => {
     }
   })
 
-  it('has what was given to whom, the newest first', async () => {
+  it('shows what was given to whom, the newest first', async () => {
     const { claims, next_marker } = await list()
     assert.deepEqual(
       claims.map(({ hostname, project_id }) => [hostname, project_id]),
@@ -162,7 +162,7 @@ describe('the list of claims', () => {
     assert.deepEqual((await list('?hostname=ONE')).claims, [])
   })
 
-  it('comes a page at a time, each once', async () => {
+  it('comes in pages, each claim once', async () => {
     const seen: string[] = []
     let path = '?limit=1'
     for (let pages = 0; pages < 3; pages += 1) {
@@ -201,7 +201,7 @@ describe('more claims at once than server.claims_in_flight_max', () => {
   const claimInTurn = (hostname: string, index: number) =>
     busy.claim({ hostname, project_id: busy.project(index % 2 === 0 ? 'tenant-a' : 'tenant-b') })
 
-  it('are told to come again, and left alone; the others are served', async () => {
+  it('are told to repeat, and do nothing; the others are served', async () => {
     busy.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'delay', ms: 1000 })
     const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(claimInTurn))
     const refused = answers.filter(({ status }) => status === 503)
@@ -214,7 +214,7 @@ describe('more claims at once than server.claims_in_flight_max', () => {
     assert.equal((await busy.claims()).length, 2)
   })
 
-  it('are served once those before them have ended, well or not', async () => {
+  it('are served once earlier ones have ended, in success or failure', async () => {
     busy.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'over_quota', count: 2 })
     const wrong = ['f', 'g'].map(claimInTurn)
     for (const { status } of await Promise.all(wrong)) assert.equal(status, 403)

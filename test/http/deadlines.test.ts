@@ -32,7 +32,7 @@ describe('while every table is locked', () => {
     return `${answer.statusCode} ${answer.json<Problem>().code} ${answer.headers['retry-after']}`
   }
 
-  it('each route answers by its deadline with a problem, and works again afterwards', async () => {
+  it('each route answers with a problem by its deadline, and works again afterwards', async () => {
     const { unlock } = await lockTables(service.url, TABLES)
     const startedAt = service.clock.now().getTime()
     const answers = Object.entries(service.service.app.swagger().paths ?? {})
@@ -61,7 +61,7 @@ describe('while every table is locked', () => {
   })
 })
 
-it('a claim has one deadline, from its beginning: what its authentication took is gone', async t => {
+it('a claim has one deadline from its start: authentication uses up part of it', async t => {
   const service = await aService(t, { filled: false, config: { access: { mode: 'keystone' } } })
   const { clock, sandbox } = service
   const limits: number[] = []

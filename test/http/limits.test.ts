@@ -12,7 +12,7 @@ beforeAll(async () => {
   service = await aService(t, { filled: false })
 })
 
-describe('a client that is slow', () => {
+describe('a slow client', () => {
   /** As short as the server's own look at its connections allows; what they are in earnest is checked below. */
   const hurry = (u: TestContext): void => {
     const { server } = service.service.app
@@ -27,16 +27,16 @@ describe('a client that is slow', () => {
       'in its body',
       'POST /pool/claim HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{'
     ]
-  ] as const)('%s is told so, and let go', async ([, bytes], u) => {
+  ] as const)('%s gets an answer, and is disconnected', async ([, bytes], u) => {
     hurry(u)
     const { head, problem } = await answerTo(service.service.url, bytes)
     assert.match(head, /^HTTP\/1\.1 400 /)
     assert.equal(problem.code, 'invalid_request')
-    assert.match(problem.detail, /did not come in whole/)
+    assert.match(problem.detail, /did not arrive in time/)
     assert.deepEqual(await service.claims(), [])
   })
 
-  it('has half a minute for a request, and a quarter of an hour in silence', () => {
+  it('has 30 seconds for a request, and 15 minutes in silence', () => {
     const { requestTimeout, headersTimeout, keepAliveTimeout, timeout } = service.service.app.server
     assert.deepEqual([requestTimeout, headersTimeout, keepAliveTimeout, timeout], [30_000, 15_000, 72_000, 900_000])
   })
@@ -51,7 +51,7 @@ describe('an idle connection', () => {
     assert.match(String(answer), /^HTTP\/1\.1 200 /)
   }
 
-  it('stays open for server.keep_alive_seconds, however short the time for a request is, and is closed then', async u => {
+  it('stays open for server.keep_alive_seconds, however short the limit of a request, and is then closed', async u => {
     const kept = await aService(u, { filled: false, config: { server: { port: 0, keep_alive_seconds: 2 } } })
     const { server } = kept.service.app
     Object.assign(server, { requestTimeout: 10, headersTimeout: 10 })
@@ -61,7 +61,7 @@ describe('an idle connection', () => {
     await ask(idle)
     // By the time that this one is refused, the server has looked at all of its connections.
     const slow = await answerTo(kept.service.url, 'GET /healthz HTTP/1.1\r\nhost: a\r\n')
-    assert.match(slow.problem.detail, /did not come in whole/)
+    assert.match(slow.problem.detail, /did not arrive in time/)
     await ask(idle)
     const answeredAt = performance.now()
     await closed
@@ -69,15 +69,15 @@ describe('an idle connection', () => {
     assert.ok(seconds > 1.9, `closed after ${seconds} s`)
   })
 
-  it('stays open for longer than load balancers keep one, by default', async u => {
+  it('by default stays open for longer than load balancers keep one', async u => {
     assert.equal(service.config.server.keep_alive_seconds, 72)
     const longer = await aService(u, { filled: false, config: { server: { port: 0, keep_alive_seconds: 3600 } } })
     assert.equal(longer.service.app.server.keepAliveTimeout, 3_600_000)
   })
 })
 
-describe('a request that is large', () => {
-  it('in its headers, is told so', async () => {
+describe('a large request', () => {
+  it('with large headers is told so', async () => {
     const { head, problem } = await answerTo(
       service.service.url,
       `GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(17_000)}\r\n\r\n`
@@ -86,7 +86,7 @@ describe('a request that is large', () => {
     assert.deepEqual([problem.code, problem.detail], ['invalid_request', 'The headers are too large.'])
   })
 
-  it('in its body, is refused at a byte above 64 KiB', async () => {
+  it('with a body is refused from one byte above 64 KiB', async () => {
     const empty = JSON.stringify({ hostname: '', ...DEBIAN })
     const sized = (bytes: number) => JSON.stringify({ hostname: 'a'.repeat(bytes - empty.length), ...DEBIAN })
     for (const [bytes, status] of [

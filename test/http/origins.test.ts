@@ -86,7 +86,7 @@ describe.each(['none', 'token', 'keystone'] as const)('with access.mode %s, a pa
     await fillAs(service, admin)
   })
 
-  it('gets nothing from any address, whatever its browser says of it and whoever sits there', async () => {
+  it('gets nothing from any path, whatever its browser sends and whoever uses it', async () => {
     const routes = everyRoute(service.service.app)
     assert.ok(routes.length > 25)
     for (const [method, path] of routes) {
@@ -112,14 +112,14 @@ describe.each(['none', 'token', 'keystone'] as const)('with access.mode %s, a pa
     assert.deepEqual(rows, [{ status: 'available' }])
   })
 
-  it('is told which header it was, and what to set where it is no other site', async () => {
+  it('is told which header was refused, and what to set if it is not another site', async () => {
     const detail = await assertForbidden(service, 'POST', '/os/sync', { ...admin, origin: EVIL })
     assert.match(detail, /^Origin "https:\/\/evil\.example".*Nothing was done.*server\.allowed_hosts/)
     const crossSite = await assertForbidden(service, 'POST', '/os/sync', { ...admin, 'sec-fetch-site': 'cross-site' })
     assert.match(crossSite, /^Sec-Fetch-Site "cross-site".*Nothing was done.*server\.allowed_hosts/)
   })
 
-  it('may lead to a page of ours by a link, and by nothing else', async () => {
+  it('may link to our page, and nothing else', async () => {
     const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
     for (const path of ['/', '/docs', '/pool/stats']) {
       const { status } = await service.call('GET', path, undefined, { ...admin, ...link })
@@ -129,7 +129,7 @@ describe.each(['none', 'token', 'keystone'] as const)('with access.mode %s, a pa
     await assertForbidden(service, 'GET', '/', { ...link, origin: EVIL })
   })
 
-  it('does not stand in the way of our own page, nor of programs', async () => {
+  it('does not hinder our own page or programs', async () => {
     for (const host of ['localhost:8790', '127.0.0.1', '[::1]:8790', 'LocalHost:8790']) {
       const own = { host, origin: `http://${host.toLowerCase()}`, 'sec-fetch-site': 'same-origin' }
       assert.ok(
@@ -160,7 +160,7 @@ describe('with access.mode none', () => {
   const elsewhere =
     'evil.example evil.example:8790 localhost.evil.example 127.0.0.1.evil.example 127.evil.example evil.localhost ' +
     '0.0.0.0:8790 10.0.0.1 [::]:8790 [::ffff:10.0.0.1] [fe80::1]:8790 localhost:80@evil.example localhost/ :8790 ::1'
-  it.for(elsewhere.split(' '))('a name that was made to lead here gets nothing from any address: "%s"', async host => {
+  it.for(elsewhere.split(' '))('a foreign name that resolves to us gets nothing from any path: "%s"', async host => {
     for (const [method, path] of everyRoute(service.service.app)) {
       // Such a page is of the same origin to its browser, which sends no Origin with what only reads.
       for (const headers of [{ host }, { host, origin: `http://${host}`, 'sec-fetch-site': 'same-origin' }]) {
@@ -170,7 +170,7 @@ describe('with access.mode none', () => {
     }
   })
 
-  it('who sends no Host is no browser', async () => {
+  it('a request without Host is not from a browser', async () => {
     const { head } = await answerTo(service.service.url, 'GET /readyz HTTP/1.0\r\n\r\n')
     assert.match(head, /^HTTP\/1\.[01] 200 /)
     const { problem } = await answerTo(service.service.url, 'GET / HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n')
@@ -182,7 +182,7 @@ describe('server.allowed_hosts', () => {
   const PROXY = { server: { port: 0, allowed_hosts: ['Pool.Example.', '[fd00::1]', 'fd00::2'] } }
   const NAMES = ['pool.example', 'POOL.example:8443', 'pool.example.', '[fd00::1]:8443', '[FD00::2]']
 
-  it('names what we are reached by besides, without the port', async t => {
+  it('has our other names, without the port', async t => {
     const service = await aService(t, { filled: false, config: PROXY })
     for (const host of NAMES) {
       assert.ok(await isServed(service, { host }), host)

@@ -69,8 +69,8 @@ beforeAll(async () => {
 })
 beforeEach(() => service.sandbox.cloud.faults.remove())
 
-describe('of forty claims at once for four places', () => {
-  it('four are served, and the others are refused while the time stands still', async () => {
+describe('forty claims at once for four places', () => {
+  it('serve four, and refuse the others while time stands still', async () => {
     holdAccepts(service)
     const refused: Response[] = []
     const claims = claimsOver(service, 40).map(async claim => {
@@ -89,7 +89,7 @@ describe('of forty claims at once for four places', () => {
   })
 })
 
-describe('a place is held as long as the work lasts, and no longer:', () => {
+describe('a place is taken while the work lasts, and no longer:', () => {
   it('when the client is gone', async () => {
     const gone = new AbortController()
     const claims = await takeAllPlaces(service, { signal: gone.signal })
@@ -108,14 +108,14 @@ describe('a place is held as long as the work lasts, and no longer:', () => {
     await assertFree(service)
   })
 
-  it('when the request is wrong in what only the handler sees', async () => {
+  it('when only the handler sees that the request is wrong', async () => {
     const body = JSON.stringify({ ...DEBIAN, hostname: 'w'.repeat(252) })
     const claims = claimsOver(service, 2 * PLACES, { body })
     for (const { status } of await Promise.all(claims)) assert.ok([400, 503].includes(status))
     await assertFree(service)
   })
 
-  it('when Cinder hangs until the time is up', async () => {
+  it('when Cinder hangs until the deadline', async () => {
     const patient = service.clock.timeout.bind(service.clock)
     service.clock.timeout = ms => AbortSignal.timeout(Math.ceil(ms / 20))
     service.sandbox.cloud.addFault({ operation: 'volume_list', kind: 'hang' })
@@ -139,7 +139,7 @@ describe('one project', () => {
     await crowded.call('POST', '/pool/pause', WINDOWS)
   })
 
-  it('has half of the places, and what waits there holds up no other', async () => {
+  it('has half of the places, and its waiting claims hold up no other project', async () => {
     const gone = new AbortController()
     const project_id = crowded.project('tenant-a')
     const refused: Response[] = []
@@ -168,14 +168,14 @@ describe('one project', () => {
   })
 })
 
-describe('callers whom Keystone has yet to identify', () => {
+describe('callers whom Keystone has not identified yet', () => {
   const u = whileTestsRun()
   let guarded: TestService
   beforeAll(async () => {
     guarded = await aService(u, { filled: false, config: { access: { mode: 'keystone' } } })
   })
 
-  it('are 256 at once, those beyond are refused at once, and callers known already are served meanwhile', async () => {
+  it('are at most 256, more are refused at once, and known callers are served meanwhile', async () => {
     const known = { 'x-auth-token': await loginAs(guarded, 'tenant-a-user', 'tenant-a') }
     await fillAs(guarded, { 'x-auth-token': await loginAs(guarded, 'admin', 'pool') })
     assert.equal((await claimOver(guarded, { headers: known })).status, 200)

@@ -31,8 +31,8 @@ function assertProblem(answer: Answer<Problem>, status: number, code: PoolErrorC
 
 const claim = (body: unknown, headers = {}) => service.call('POST', '/pool/claim', body, headers)
 
-describe('a request that is wrong', () => {
-  it('is told each of its wrong fields', async () => {
+describe('a wrong request', () => {
+  it('is told each wrong field', async () => {
     const answer = await claim({ hostname: 7, os: '', size: 0, wait_seconds: 61, on_empty: 'wait', colour: 'red' })
     assertProblem(answer, 400, 'invalid_request')
     for (const field of ['hostname', 'os', '"type" is missing', 'size', 'wait_seconds', 'on_empty', 'colour']) {
@@ -61,7 +61,7 @@ describe('a request that is wrong', () => {
     }
   )
 
-  it('because it is no JSON', async () => {
+  it('because it is not JSON', async () => {
     for (const text of ['{"hostname": ', 'hostname=a', '{"__proto__": {}}', '\u0000', '{"a":1}{']) {
       assertProblem(await claim(text, JSON_TYPE), 400, 'invalid_request')
     }
@@ -105,20 +105,20 @@ describe('a request that is wrong', () => {
     '/pool/volumes?status=lost',
     '/pool/volumes?limit=1&limit=2',
     `/pool/volumes?os=${'a'.repeat(256)}`
-  ])('because of its address: %s', async path => {
+  ])('because of its URL: %s', async path => {
     assertProblem(await service.call('GET', path), 400, 'invalid_request')
   })
 
-  it('because its address is not properly encoded, or too long', async () => {
+  it('because its URL is not encoded correctly, or too long', async () => {
     for (const path of ['/pool/%zz', '/pool/claims/%c0%af', `/pool/claims/${'a'.repeat(300)}`]) {
       assertProblem(await service.call('GET', path), 400, 'invalid_request')
     }
   })
 })
 
-describe('what is no HTTP', () => {
+describe('what is not HTTP', () => {
   it.for(['nonsense\r\n\r\n', `GET /os HTTP/1.1\r\nhost: a\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`])(
-    'is answered with a problem and a request id all the same',
+    'is still answered with a problem and a request id',
     async request => {
       const { head, problem } = await answerTo(service.service.url, request)
       assert.match(head, /^HTTP\/1\.1 400 /)
@@ -130,7 +130,7 @@ describe('what is no HTTP', () => {
   )
 })
 
-describe('an address', () => {
+describe('a path', () => {
   it('that does not exist is 404', async () => {
     for (const path of ['/pool', '/pool/claimz', '/v3/volumes']) {
       assertProblem(await service.call('GET', path), 404, 'not_found')
@@ -226,7 +226,7 @@ describe('each failure has a code', () => {
 })
 
 describe('with a login that Keystone refuses', () => {
-  it('a claim is 502 cloud_error, the operator’s to mend, and stats says so', async u => {
+  it('a claim is 502 cloud_error, which the operator must fix, and stats says so', async u => {
     const other = await aService(u, { filled: false })
     const { users, tokens } = other.sandbox.cloud
     for (const user of users.values()) if (user.name === 'pool-svc') Object.assign(user, { password: 'changed' })
@@ -267,7 +267,7 @@ describe('without the database', () => {
     assertProblem(await other.call(method, path, body), 503, 'database_unavailable')
   })
 
-  it('the process is alive all the same, and has metrics', async () => {
+  it('the process is still alive, and has metrics', async () => {
     assert.deepEqual(await other.call('GET', '/healthz').then(({ status, body }) => [status, body]), [
       200,
       { status: 'ok' }
@@ -290,7 +290,7 @@ describe('the request id', () => {
   })
 
   it.for(['', 'req-1', 'nonsense', given.slice(4), `${given}x`, `req-${'a'.repeat(36)}`])(
-    'is made where what comes in is no such thing: "%s"',
+    'is made where the one that comes in is not valid: "%s"',
     async id => {
       const { headers } = await service.call('GET', '/os', undefined, { 'x-openstack-request-id': id })
       assert.match(String(headers['x-openstack-request-id']), REQUEST_ID)
@@ -298,7 +298,7 @@ describe('the request id', () => {
     }
   )
 
-  it('is another for each request, and on every answer', async () => {
+  it('is new for each request, and on every answer', async () => {
     const ids = []
     for (const path of ['/healthz', '/metrics', '/nowhere', '/pool/%zz', '/pool/claims?limit=0', '/docs', '/']) {
       ids.push(String((await service.call('GET', path)).headers['x-openstack-request-id']))

@@ -60,7 +60,7 @@ describe('server.trusted_proxies', () => {
     assert.equal(await statusFor(service, { from: proxy }), 200)
   })
 
-  it('let no caller get away by writing other addresses before its own', async t => {
+  it('let no caller hide by writing other addresses before its own', async t => {
     const service = await aProxied(t, PROXIES)
     const forged = [1, 2, 3, 4, 5].map(n => forwardedFor('10.0.0.5', `198.51.100.${n}, 10.1.0.1, 192.0.2.1`))
     await exhaust(service, forged)
@@ -111,7 +111,7 @@ describe('server.trusted_proxies', () => {
     )
   })
 
-  it('open nothing to other sites: what a proxy says of Host and scheme is not read', async t => {
+  it('open nothing to other sites: X-Forwarded-Host and -Proto are not read', async t => {
     const service = await aProxied(t, PROXIES)
     const refused = [
       { host: 'evil.example', 'x-forwarded-host': 'localhost' },

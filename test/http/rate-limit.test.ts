@@ -43,7 +43,7 @@ describe('server.rate_limit', () => {
   }))
   const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
 
-  it('counts a token of ours by itself, and anew after a minute', async t => {
+  it('counts each token of ours apart, and anew after a minute', async t => {
     const service = await aLimited(t, { mode: 'token', tokens })
     await exhaust(service, bearer('one'), PER_MINUTE)
     assert.equal(await isServed(service, bearer('two')), true)
@@ -63,7 +63,7 @@ describe('server.rate_limit', () => {
     assert.equal(await isServed(service, await as(service, 'tenant-a', 'member')), true)
   })
 
-  it('counts wrong tokens by address, so that a flood of them does not reach Keystone, and harms nobody known', async t => {
+  it('counts wrong tokens by address: a flood of them does not reach Keystone, nor hinder known callers', async t => {
     const service = await aLimited(t, { mode: 'keystone' })
     const known = { 'x-auth-token': await loginAs(service, 'tenant-a-user', 'tenant-a') }
     assert.equal(await isServed(service, known), true)
@@ -76,7 +76,7 @@ describe('server.rate_limit', () => {
     assert.equal(await isServed(service, known), true)
   })
 
-  it('counts those who say nothing of themselves by address', async t => {
+  it('counts callers without a token by address', async t => {
     const service = await aLimited(t, { mode: 'none' })
     await exhaust(service, {}, PER_MINUTE)
     const elsewhere = { method: 'GET', url: '/pool/claims', remoteAddress: '10.0.0.7' } as const
@@ -85,7 +85,7 @@ describe('server.rate_limit', () => {
     await exhaust(guarded, {}, PER_MINUTE, 401)
   })
 
-  it('counts who reads metrics or readiness by address, whatever it is known by', async t => {
+  it('counts reads of metrics and readiness by address, also of known callers', async t => {
     const service = await aLimited(t, { mode: 'token', tokens })
     assert.equal(await isServed(service, bearer('one')), true) // Counts as a stranger, as whoever comes for the first time.
     const statuses: number[] = []
@@ -102,7 +102,7 @@ describe('server.rate_limit', () => {
     for (const path of ['/metrics', '/readyz']) assert.equal((await service.call('GET', path)).status, 200)
   })
 
-  it('leaves alone what needs no token and reads nothing', async t => {
+  it('does not limit what needs no token and reads nothing', async t => {
     const service = await aLimited(t, { mode: 'none' })
     await exhaust(service, {}, PER_MINUTE)
     for (let n = 0; n <= PER_MINUTE; n += 1) await service.call('GET', '/readyz')
@@ -111,7 +111,7 @@ describe('server.rate_limit', () => {
     }
   })
 
-  it('refuses before anything is done, and does nothing without the key', async t => {
+  it('refuses before anything is done, and limits nothing where it is not set', async t => {
     const limited = await aLimited(t, { mode: 'none' })
     await exhaust(limited, {}, PER_MINUTE)
     const { status } = await limited.claim({ hostname: randomUUID() })

@@ -32,7 +32,7 @@ describe('a shared read', () => {
     assert.equal(await read(), 2)
   })
 
-  it('has no second one beside it, however long it hangs', async () => {
+  it('never has a second one beside it, however long it hangs', async () => {
     const { clock, reads, read } = aRead()
     reads.gate = new Gate()
     const asked = [read()]
@@ -46,7 +46,7 @@ describe('a shared read', () => {
     assert.equal(await read(), 2, 'what began ten seconds ago is old')
   })
 
-  it('that fails is told to all who wait for it, and is not kept', async () => {
+  it('that fails, fails for all who wait, and is not kept', async () => {
     const { reads, read } = aRead()
     reads.fails = true
     for (const asked of await Promise.allSettled([read(), read()])) {
@@ -62,7 +62,7 @@ describe('a shared read', () => {
 const SCRAPE = 2
 const READINESS = 3
 
-describe('fifty who ask for metrics and readiness at once', () => {
+describe('fifty requests for metrics and readiness at once', () => {
   /** Time stands still. */
   const askAll = async ({ service }: TestService): Promise<void> => {
     const answers = Array.from({ length: 50 }, () => [service.app.inject('/metrics'), service.app.inject('/readyz')])

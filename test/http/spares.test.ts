@@ -22,7 +22,7 @@ describe('GET /pool/volumes', () => {
     service = await aService(t, { config: { pools } })
   })
 
-  it('has the spares as they are in table and cloud', async () => {
+  it('shows the spares as table and cloud have them', async () => {
     const { volumes, next_marker } = await list()
     assert.equal(next_marker, null)
     const inCloud = service.volumes('pool').map(({ id }) => id)
@@ -55,7 +55,7 @@ describe('GET /pool/volumes', () => {
     assert.equal(await count('?os=debian12&type=ssd&status=available'), 3)
   })
 
-  it('comes a page at a time, each once', async () => {
+  it('comes in pages, each spare once', async () => {
     const seen: string[] = []
     let query = '?limit=2'
     for (const size of [2, 2, 1]) {
@@ -70,7 +70,7 @@ describe('GET /pool/volumes', () => {
 })
 
 describe('DELETE /pool/volumes/{volume_id}', () => {
-  it('retires the spare: never handed out again, deleted in Cinder, and another is made', async t => {
+  it('retires the spare: it is never handed out, is deleted in Cinder, and another is made', async t => {
     const service = await aService(t, { config: { pools: [{ ...DEBIAN, target: 1 }] } })
     const [spare] = await service.spares()
     const path = `/pool/volumes/${spare?.volume_id}`
@@ -86,7 +86,7 @@ describe('DELETE /pool/volumes/{volume_id}', () => {
     )
   })
 
-  it('is 404 for a volume that is no spare, whoever’s it is', async t => {
+  it('is 404 for a volume that is not a spare, whoever owns it', async t => {
     const service = await aService(t, { filled: false })
     const golden = [...service.sandbox.cloud.snapshots.values()][0]?.volumeId
     for (const id of [golden, 'nonsense', '%25%27']) {
@@ -96,7 +96,7 @@ describe('DELETE /pool/volumes/{volume_id}', () => {
     assert.ok(service.sandbox.cloud.volumes.get(golden ?? ''))
   })
 
-  it('is 409 spare_reserved while a claim takes it, and harms neither', async t => {
+  it('is 409 spare_reserved while a claim takes the spare, and harms neither', async t => {
     const service = await aService(t, { config: { pools: [{ ...DEBIAN, target: 1 }] } })
     const [spare] = await service.spares()
     const { cloud } = service.sandbox

@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   root: ['root', 'config', 'operations', ...CORE],
   http: ['http', 'pools', 'ticks', 'claim', ...BELOW_CLAIM, 'config', 'root', ...CORE],
   cli: ['cli', 'http', 'doctor', 'config', 'service', 'operations', 'root', ...CORE],
-  main: ['cli', 'root'],
+  main: ['cli', 'root', 'package-root'],
   sandbox: ['sandbox']
 }
 

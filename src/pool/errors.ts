@@ -36,7 +36,11 @@ export class PoolError extends Error {
   /** When it makes sense to repeat the request, in seconds. */
   readonly retryAfterSeconds: number | undefined
 
-  constructor(code: PoolErrorCode, message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+  constructor(
+    code: PoolErrorCode,
+    message: string,
+    options: ErrorOptions & { retryAfterSeconds?: number | undefined } = {}
+  ) {
     super(message, options)
     this.name = 'PoolError'
     this.code = code

@@ -53,6 +53,8 @@ export interface PoolName {
 
 export const samePool = (a: PoolName, b: PoolName): boolean => a.os === b.os && a.type === b.type
 
+export const byPoolName = (a: PoolName, b: PoolName): number => a.os.localeCompare(b.os) || a.type.localeCompare(b.type)
+
 export const DEPLOYMENT_KEY = 'spare_pool'
 export const SPARE_ID_KEY = 'spare_id'
 

@@ -42,7 +42,9 @@ export async function notePoolFailure(
 function faultIn(spare: Spare, volume: Volume | undefined): string {
   if (!volume) return 'is gone'
   const { volumeType, status } = volume
-  if (volumeType !== spare.volumeType) return `has volume type "${volumeType}", but "${spare.volumeType}" was asked for`
+  if (volumeType !== spare.volumeType) {
+    return `is of volume type "${volumeType}", though "${spare.volumeType}" was asked for`
+  }
   if (verdictOnCreating(spare, volume) !== 'keep') return `is in status ${status}`
   return (
     `has been in status ${status} since ${spare.createdAt.toISOString()}, and was given up. It is deleted when Cinder is ` +

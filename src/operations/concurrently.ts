@@ -1,4 +1,4 @@
-/** Does all the work, at most `limit` at a time; the first failure is thrown once what runs has ended. */
+/** Does all the work, at most `limit` at a time. The first failure is thrown once everything that runs has ended. */
 export async function concurrently<T>(
   items: readonly T[],
   limit: number,
@@ -12,7 +12,7 @@ export async function concurrently<T>(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
-/** As Promise.all, but throws only when all have ended: what is done about a failure must not meet what is still under way. */
+/** Promise.all that throws only when both have ended: what is done about a failure must not meet work still under way. */
 export async function allEnded<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second])
   return await Promise.all([first, second])
@@ -20,7 +20,7 @@ export async function allEnded<A, B>(first: Promise<A>, second: Promise<B>): Pro
 
 /** Every item of a listing that comes in pages. */
 export async function collect<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
-  const all: T[] = []
-  for await (const page of pages) all.push(...page)
-  return all
+  const items: T[] = []
+  for await (const page of pages) items.push(...page)
+  return items
 }

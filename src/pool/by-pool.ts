@@ -1,6 +1,6 @@
 import type { PoolName } from './spare.ts'
 
-/** Things by the pool that they are of: finding a pool's costs the same however many there are. */
+/** Things by their pool: finding one costs the same however many there are. */
 export class ByPool<Thing extends PoolName> {
   readonly #groups = new Map<string, Thing[]>()
 
@@ -18,16 +18,16 @@ export class ByPool<Thing extends PoolName> {
     return this.#groups.get(keyOf(pool)) ?? []
   }
 
-  /** Those of one pool after another. */
+  /** One group a pool. */
   groups(): Iterable<readonly Thing[]> {
     return this.#groups.values()
   }
 
-  /** For things of which a pool has one. */
+  /** For things that a pool has one of. */
   one(pool: PoolName): Thing | undefined {
     return this.all(pool)[0]
   }
 }
 
-/** NUL is in no name that PostgreSQL keeps. */
+/** PostgreSQL keeps no name with NUL in it. */
 const keyOf = ({ os, type }: PoolName): string => `${os}\0${type}`

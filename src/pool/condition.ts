@@ -14,7 +14,7 @@ const REASONS: Record<HeldBackBy, string> = {
   quota: "the pool project's quota in Cinder leaves no room"
 }
 
-/** Until somebody does something about it, whatever the pool holds. */
+/** Until somebody does something about it. */
 type Unfillable = 'paused' | 'no_image' | 'image_gone'
 
 const isUnfillable = (heldBackBy: HeldBackBy | undefined): heldBackBy is Unfillable =>

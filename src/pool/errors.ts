@@ -1,4 +1,4 @@
-/** Every way in which a request can fail that a caller, the cloud or the database can cause. The wire names of `API.md`. */
+/** Every way in which a request can fail, by its name on the wire. */
 export const POOL_ERROR_CODES = [
   'invalid_request',
   'unauthenticated',
@@ -26,17 +26,21 @@ export const POOL_ERROR_CODES = [
   'pool_empty',
   'claim_unsettled',
   'database_unavailable',
-  'internal_error' // A fault of this service: nothing that a caller, the cloud or the database can cause.
+  'internal_error' // A fault of this service, not of a caller, the cloud or the database.
 ] as const
 export type PoolErrorCode = (typeof POOL_ERROR_CODES)[number]
 
-/** A failure that the caller is told about. The message says what happened and what to do. */
+/** A failure that the caller is told about. Its message says what happened and what to do. */
 export class PoolError extends Error {
   readonly code: PoolErrorCode
-  /** When it makes sense to repeat the request, in seconds. */
+  /** When to repeat the request. */
   readonly retryAfterSeconds: number | undefined
 
-  constructor(code: PoolErrorCode, message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+  constructor(
+    code: PoolErrorCode,
+    message: string,
+    options: ErrorOptions & { retryAfterSeconds?: number | undefined } = {}
+  ) {
     super(message, options)
     this.name = 'PoolError'
     this.code = code
@@ -44,16 +48,16 @@ export class PoolError extends Error {
   }
 }
 
-/** What whoever comes too late is told. */
+/** For whoever comes too late. */
 export const stopping = (): PoolError =>
   new PoolError('database_unavailable', 'The service is stopping: ask another replica, or this one when it is back.')
 
 /**
  * How a call to the cloud failed.
- * `login_refused`: Keystone lets the service's user not in to its own project. `project_refused`: not in to another one.
- * `unauthenticated`: Cinder refused a caller's token; for the service's own there is always another one.
+ * `login_refused`: Keystone refused the service's user in its own project. `project_refused`: in another one.
+ * `unauthenticated`: Cinder refused a caller's token. The service's own token is renewed instead.
  * `unavailable`: nobody answered, or a proxy or the auth middleware said 503: the call did not reach its handler.
- * `timeout`: no answer in time. `failed`: any other 5xx, a connection cut, or an answer that makes no sense.
+ * `timeout`: no answer in time. `failed`: any other 5xx, a cut connection, or an answer that makes no sense.
  */
 export const CLOUD_ERROR_CODES = [
   'bad_request',
@@ -69,14 +73,14 @@ export const CLOUD_ERROR_CODES = [
 ] as const
 export type CloudErrorCode = (typeof CLOUD_ERROR_CODES)[number]
 
-/** A call to Keystone or Cinder that failed. The message quotes the cloud's own words; operations decide what it means. */
+/** A failed call to Keystone or Cinder. Its message quotes the cloud's own words. Operations decide what it means. */
 export class CloudError extends Error {
   readonly code: CloudErrorCode
-  /** True when the cloud may have done what was asked: look before asking again. */
+  /** The cloud may have done what was asked: look before asking again. */
   readonly mayHaveActed: boolean
-  /** True when it may do so yet, whatever a look shows: nobody who answers for it has said that the request is over. */
+  /** The cloud may still do it later, whatever a look shows: nothing has said that the request is over. */
   readonly mayStillAct: boolean
-  /** The HTTP status, where there was an answer. */
+  /** The HTTP status, if there was an answer. */
   readonly status: number | undefined
 
   constructor(
@@ -93,7 +97,7 @@ export class CloudError extends Error {
   }
 }
 
-/** What the caller is told of a failure, whoever's it is. */
+/** The code that a caller is told. */
 export function codeOf(error: unknown): PoolErrorCode {
   if (error instanceof PoolError) return error.code
   if (!(error instanceof CloudError)) return 'internal_error'

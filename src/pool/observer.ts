@@ -5,11 +5,11 @@ import type { PoolName } from './spare.ts'
 export interface Observer {
   claimed(claim: Claim, seconds: number): void
   claimFailed(pool: PoolName, error: Error): void
-  /** For want of stock: a miss, though no disk is made. */
+  /** For want of stock. It is a miss, though no disk is made. */
   claimRefused(pool: PoolName, missReason: MissReason): void
   becameAvailable(pool: PoolName, leadTimeSeconds: number): void
   repaired(kind: string, count: number): void
   ticked(name: string, seconds: number, ok: boolean, at: Date): void
-  /** One item that a tick had to leave, such as a volume. */
+  /** A tick had to leave one item, such as a volume. */
   itemFailed(tick: string): void
 }

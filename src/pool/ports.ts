@@ -1,39 +1,39 @@
 import type { Release } from './release.ts'
 import type { StopSignal } from './stop.ts'
 
-/** What operations need from outside. `store` and `openstack` implement these; tests choose the clock and the ids. */
+/** What operations need from outside. `openstack` implements the cloud; tests choose the clock and the ids. */
 
-/** The only reader of time, and the only one who waits. */
+/** The one place that reads the time or waits. */
 export interface Clock {
-  /** For what is recorded, or compared with records. It may be set, forward or back, at any time. */
+  /** For what is recorded, or compared with records. The clock may be set, forward or back, at any time. */
   now(): Date
-  /** Milliseconds since some moment. It only goes forward, and steadily: intervals are measured with it. */
+  /** For measuring intervals: it only goes forward, and steadily. */
   monotonicMs(): number
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
   sleep(ms: number, signal?: StopSignal): Promise<void>
   /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */
   timeout(ms: number): AbortSignal
-  /** As `timeout`, for what is done often: nothing is left of it once it is taken back. */
+  /** A cheap `timeout`: nothing is left of it once it is taken back. */
   limit(ms: number, onLimit: (reason: Error) => void): TakeBack
-  /** Acts again and again, each time `ms` milliseconds after it last had. */
+  /** Acts again and again, with `ms` milliseconds between. */
   every(ms: number, act: () => Promise<void>): TakeBack
 }
 
-/** From then on nothing is begun any more. */
+/** Nothing is begun after this call. */
 export type TakeBack = () => void
 
-/** Claims outrank all that only refills and checks. */
+/** Claims go before ticks. */
 export type Priority = 'claim' | 'background'
 
-/** Calls of the background that are on their way to one service of the cloud at the same time; what is beyond waits. */
+/** Calls of ticks to one service of the cloud at the same time. More wait. */
 export const BACKGROUND_CALLS_MAX = 32
 
-/** Under which request a call to the cloud is made, and until when. */
+/** The request that a call to the cloud is made for, and until when. */
 export interface Call {
   /** `req-<uuid>`, sent to Keystone and Cinder as `X-Openstack-Request-Id`. */
   readonly requestId: string
   readonly signal?: StopSignal
-  /** Absent: `claim`, so that what is done for all who wait, such as a login, is held up by nobody. */
+  /** Absent: `claim`, so that nothing holds up work for all who wait, such as a login. */
   readonly priority?: Priority
 }
 
@@ -49,17 +49,17 @@ export interface Cloud {
   withToken(identity: Identity): Project
   /** Who a token belongs to; undefined when Keystone does not know it, or it is not scoped to a project. */
   identify(token: string, call: Call): Promise<Identity | undefined>
-  /** Which Cinder this is. Asked once, and again after it has refused the microversion that it spoke before. */
+  /** Which Cinder this is. Asked once, and again if it refuses the microversion that it spoke before. */
   release(call: Call): Promise<Release>
 }
 
-/** What only an operator asks of it. */
+/** What only an operator asks of the cloud. */
 export interface CloudFacts {
-  /** The microversion that Cinder is asked for, such as `3.60`; `2.0` where only /v2 is to be had. */
+  /** The microversion that Cinder is asked for, such as `3.60`; `2.0` if it offers only /v2. */
   microversion(call: Call): Promise<string>
   /** The projects in which the service's user has a role. */
   projects(call: Call): Promise<readonly { id: string; name: string }[]>
-  /** What Keystone's clock says, to a second. */
+  /** Keystone's clock, to a second. */
   keystoneTime(call: Call): Promise<Date>
 }
 
@@ -74,14 +74,14 @@ export interface Identity {
 }
 
 /**
- * One project of the cloud, seen with one token. It shows, lists, changes and deletes what is in that project and nothing
- * else, whatever the token may do beyond it: to an admin Cinder shows, and lets him change, every project's volumes.
+ * One project of the cloud, seen with one token. It reads and changes what is in that project and nothing else, even with an
+ * admin's token, to which Cinder opens every project.
  */
 export interface Project {
   readonly id: string
   /** The token's roles there, by Keystone's names. */
   readonly roles: readonly string[]
-  /** Cinder itself keeps the token to this project; else each change is preceded by a look at whose volume it is. */
+  /** Cinder keeps the token to this project. If not, we look whose volume it is before each change. */
   readonly isConfined: boolean
   readonly volumes: Volumes
   readonly transfers: Transfers
@@ -108,7 +108,7 @@ export interface Volume {
 
 /** All conditions must hold; none: every volume of the project. */
 export interface VolumeFilter {
-  /** Exact, with case: Cinder's own filter may ignore it, the client compares again. */
+  /** Exact, with case: Cinder's own filter may ignore case, so the client compares again. */
   readonly name?: string
   readonly status?: string
   readonly metadata?: Readonly<Record<string, string>>
@@ -119,7 +119,7 @@ export interface VolumeWish {
   readonly name: string
   readonly snapshotId: string
   readonly sizeGib: number
-  /** That of the snapshot's source volume. Empty, for a source without a type: none is asked for. */
+  /** That of the snapshot's source volume. Empty: the source has none, and none is asked for. */
   readonly volumeType: string
   readonly metadata?: Readonly<Record<string, string>>
 }
@@ -129,24 +129,23 @@ export interface Volumes {
   find(volumeId: string, call: Call): Promise<Volume | undefined>
   /** Every volume that matches, a page of at most 1,000 at a time, in order of their ids. */
   pages(filter: VolumeFilter, call: Call): AsyncIterable<readonly Volume[]>
-  /** Never repeated by the client: after an unclear failure look for the metadata first. */
+  /** The client never repeats it. After an unclear failure look for the metadata first. */
   create(wish: VolumeWish, call: Call): Promise<Volume>
   /** Sets the name and replaces all metadata. Allowed while a transfer is waiting. */
   update(volumeId: string, change: { name: string; metadata?: Record<string, string> }, call: Call): Promise<void>
   extend(volumeId: string, sizeGib: number, call: Call): Promise<void>
-  /** Deleting what is gone already is success. Gone only when `find` says so. */
+  /** Success if it is gone already. It is gone only when `find` says so. */
   delete(volumeId: string, call: Call): Promise<void>
-  /** Cinder's own reason for a volume in `error`, where it tells one. */
+  /** Cinder's own reason for a volume in `error`, if it tells one. */
   faultOf(volumeId: string, call: Call): Promise<string | undefined>
-  /** Limits and use of the project. Missing names have no limit. */
   quota(call: Call): Promise<Quota>
   /** The names of the volume types that this token may use. */
   types(call: Call): Promise<readonly string[]>
 }
 
 /**
- * How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`; and
- * `per_volume_gigabytes`, which is the most for one volume. Less than none where it has more than its limit.
+ * How much more of each resource the project may have: `volumes`, `gigabytes`, `volumes_<type>`, `gigabytes_<type>`; and the most
+ * for one volume, `per_volume_gigabytes`. Negative if it has more than its limit. A missing name has no limit.
  */
 export type Quota = ReadonlyMap<string, number>
 
@@ -157,23 +156,23 @@ export interface Transfer {
   readonly name: string
 }
 
-/** The key is told once, when the transfer is made. */
+/** Cinder tells the key once, when it makes the transfer. */
 export interface ArmedTransfer extends Transfer {
   readonly authKey: string
 }
 
 export interface Transfers {
-  /** Without snapshots. Never repeated by the client: a second one is refused while the first one waits. */
+  /** Without snapshots. The client never repeats it: a second one is refused while the first one waits. */
   create(volumeId: string, name: string, call: Call): Promise<ArmedTransfer>
-  /** The volume goes to the project and user of this token. A repeat does no harm, so the client repeats nothing by itself. */
+  /** The volume goes to the project and user of this token. The client does not repeat it. */
   accept(transferId: string, authKey: string, call: Call): Promise<void>
-  /** One that this project lists. False: it was gone already, which is success too. */
+  /** False: it was gone already, which is success too. */
   delete(transferId: string, call: Call): Promise<boolean>
-  /** Undefined: it does not wait in this project, or not any more. One request, whatever the release and the size of the stock. */
+  /** Undefined: it does not wait in this project. One request, whatever the release and the size of the stock. */
   find(transferId: string, call: Call): Promise<Transfer | undefined>
-  /** Those that a volume waits in: one, unless somebody has reset its status meanwhile. Up to Rocky the whole list is read. */
+  /** Of a volume: one, unless somebody has reset its status meanwhile. Up to Rocky this reads the whole list. */
   ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]>
-  /** All that wait in this project, a page of at most 1,000 at a time, in order of their volumes' ids. */
+  /** All of this project, a page of at most 1,000 at a time, in order of their volumes' ids. */
   pages(call: Call): AsyncIterable<readonly Transfer[]>
 }
 
@@ -195,7 +194,7 @@ export interface Snapshots {
   find(snapshotId: string, call: Call): Promise<Snapshot | undefined>
 }
 
-/** Encrypts the keys of transfers at rest. */
+/** Encrypts the keys of transfers for storage. */
 export interface Keyring {
   seal(text: string): string
   /** Undefined: it was sealed with another secret. */

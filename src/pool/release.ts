@@ -1,15 +1,15 @@
 /**
- * A release of Cinder, and what follows from it that its API does not tell. The highest microversion that it offers names it;
- * the facts are from Cinder's source at each release's last tag.
+ * A release of Cinder, named by the highest microversion that it offers. The facts below, which its API does not tell, are from
+ * Cinder's source at each release's last tag.
  */
 export interface Release {
-  /** Such as `Queens`; releases that offer the same microversions are named together. */
+  /** Such as `Queens`. Releases with the same microversions are named together. */
   readonly name: string
-  /** N of the highest microversion 3.N that it offers; 0 where only /v2 is to be had. */
+  /** N of the highest microversion 3.N that it offers; 0 if it offers only /v2. */
   readonly highestMinor: number
 }
 
-/** N of the highest microversion 3.N that the service asks for: it has all that is of use to it. */
+/** N of the microversion 3.N that the service asks for. Newer ones bring it nothing. */
 export const MINOR_WANTED = 60
 
 /** The highest microversion of each release, the oldest first. */
@@ -30,31 +30,28 @@ const RELEASES: readonly (readonly [highestMinor: number, name: string])[] = [
   [71, '2024.1 or newer']
 ]
 
-/** The newest release that does not offer more than that. Between two of them lie only unreleased states of the newer one. */
+/** The newest release that offers no more than that. Only unreleased states lie between two releases. */
 export function releaseOf(highestMinor: number): Release {
   const [, name = 'Mitaka'] = RELEASES.findLast(([minor]) => minor <= highestMinor) ?? []
   return { name, highestMinor }
 }
 
-/**
- * Up to Newton: a restart of cinder-volume sets every volume in `creating` to `error`, also those whose turn had not come,
- * which are then made all the same.
- */
+/** Up to Newton a restart of cinder-volume sets every volume in `creating` to `error`, and still makes those in its queue. */
 export const mayRecoverFromError = ({ highestMinor }: Release): boolean => highestMinor <= 15
 
-/** Up to Newton: of two accepts of one transfer at once both may be carried out, and the project's quota is charged twice. */
+/** Up to Newton two accepts of one transfer at once may both be carried out, and the project's quota is charged twice. */
 export const mayAcceptTwice = ({ highestMinor }: Release): boolean => highestMinor <= 15
 
 /**
- * Whether a snapshot's clone that is made flat keeps cinder-volume from all other work meanwhile: up to Newton, and with Ocata
- * before 10.0.3 (bug 1658037). The third number of a version cannot be asked for.
+ * Whether cinder-volume does nothing else while it flattens a clone: up to Newton, and with Ocata before 10.0.3 (bug 1658037).
+ * The API does not tell the third number of a version.
  */
 export function blocksWhileFlattening({ highestMinor }: Release): 'always' | 'before_10.0.3' | 'never' {
   if (highestMinor <= 15) return 'always'
   return highestMinor <= 27 ? 'before_10.0.3' : 'never'
 }
 
-/** Up to Pike an encrypted volume is transferred, and the key that opens it stays the donor's (refused since 12.0.0, bug 1735285). */
+/** Up to Pike an encrypted volume is transferred without the key that opens it (refused since 12.0.0, bug 1735285). */
 export const givesEncryptedAway = ({ highestMinor }: Release): boolean => highestMinor <= 43
 
 /** Train before 15.4.0 and Ussuri before 16.2.0 make a volume of the default type where none is named (bug 1879578). */
@@ -64,8 +61,8 @@ export const mayTakeDefaultType = ({ highestMinor }: Release): boolean => highes
 export const anyRoleWrites = ({ highestMinor }: Release): boolean => highestMinor <= 64
 
 /**
- * How a list of transfers that is longer than Cinder's page is read. Up to Rocky by offsets, in no order; since Stein in order when
- * asked with 3.59, and below that no further than its first page. What is read by offsets is not filtered either.
+ * How to read a list of transfers that is longer than Cinder's page. Up to Rocky: by offsets, in no order, unfiltered. Since
+ * Stein: in order if asked with 3.59, else no further than the first page.
  */
 export function transferPaging(
   { highestMinor }: Pick<Release, 'highestMinor'>,

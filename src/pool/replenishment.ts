@@ -2,46 +2,46 @@ import { ByPool } from './by-pool.ts'
 import { type Image, isCurrent, isGone, usableSnapshotIds } from './image.ts'
 import { BACKOFF_SECONDS_MAX, isPending } from './lease.ts'
 import type { Quota } from './ports.ts'
-import type { PoolName, SpareStatus } from './spare.ts'
+import { byPoolName, type PoolName, type SpareStatus } from './spare.ts'
 
 /** What the configuration wants of one pool. */
 export interface PoolTarget extends PoolName {
   readonly target: number
   /** Undefined: the image's size. */
   readonly sizeGib: number | undefined
-  /** Older spares are replaced, one after the other; undefined: however old. */
+  /** Older spares are replaced, one after the other. */
   readonly maxAgeHours?: number | undefined
-  /** There are still spares of it, and the configuration does not name it any more. */
+  /** The configuration no longer names it, and it still has spares. */
   readonly isLeftover?: boolean
 }
 
 export interface Limits {
-  /** In flight, over all pools. */
+  /** Being made at the same time, over all pools. */
   readonly creatingMax: number
   readonly creatingMaxPerSnapshot: number
-  /** Over all that exists; undefined: no limit. */
+  /** Over all that exists. */
   readonly budgetGib: number | undefined
 }
 
-/** The rows of `backup_volumes` that are alike in all this. */
+/** How many rows of `backup_volumes` are alike in all this. */
 export interface Holding extends PoolName {
   readonly snapshotId: string
   readonly status: SpareStatus
-  /** Kept by a sync though its image is not current. */
+  /** A sync kept it, though its image is not current. */
   readonly kept: boolean
   /** Cinder has not finished it yet. */
   readonly making: boolean
   readonly count: number
-  /** Of all of them together. */
+  /** Of all together. */
   readonly sizeGib: number
 }
 
 /** What the service remembers of a pool besides its spares. */
 export interface PoolState extends PoolName {
   readonly paused: boolean
-  /** Failures in a row since the last volume that came well. */
+  /** In a row, since the last volume that was finished. */
   readonly failures: number
-  /** Not before this time; undefined: at once. */
+  /** Undefined: at once. */
   readonly retryAt: Date | undefined
   readonly lastError: string | undefined
   readonly newerInCinder: string | undefined
@@ -77,7 +77,6 @@ export interface PoolPlan extends PoolName {
   readonly held: number
   readonly inFlight: number
   readonly missing: number
-  /** One entry a volume to ask for. */
   readonly create: readonly Creation[]
   readonly heldBackBy: HeldBackBy | undefined
 }
@@ -97,22 +96,31 @@ interface Draft extends Omit<PoolPlan, 'create'> {
 }
 
 /**
- * How many volumes to ask for now, for each pool. The emptiest pool (stock over target) is served first, one volume at a
- * time, until nothing is missing or a limit is reached; that limit is named.
+ * How many volumes to ask for now, for each pool. The emptiest pool (stock over target) is served first, one volume at a time,
+ * until nothing is missing or a limit is reached; that limit is named.
  */
 export function planReplenishment(stock: Stock): PoolPlan[] {
   const drafts = draftsOf(stock)
   const room = new Room(stock)
-  const queue = new Queue(drafts.filter(isWanting))
-  for (let next = queue.take(); next; next = queue.take()) {
-    const snapshotId = room.snapshotFor(next.image)
-    next.heldBackBy = room.refusal(next, snapshotId)
-    if (next.heldBackBy) continue
-    room.take(next, snapshotId)
-    next.create.push({ os: next.os, type: next.type, image: next.image, snapshotId, sizeGib: next.sizeGib })
-    if (isWanting(next)) queue.putBack(next)
+  for (const draft of turnsOf(drafts, stock.limits)) {
+    const { os, type, image, sizeGib, heldBackBy } = draft
+    if (heldBackBy || !image) continue
+    const creation = { os, type, image, sizeGib, snapshotId: room.snapshotFor(image) }
+    draft.heldBackBy = room.refusal(creation)
+    if (draft.heldBackBy) continue
+    room.take(creation)
+    draft.create.push(creation)
   }
   return drafts
+}
+
+/** A pool once for each volume that it misses, ordered by the stock that it will have then. */
+function turnsOf(drafts: readonly Draft[], { creatingMax }: Limits): Draft[] {
+  const turns = drafts.flatMap(draft => {
+    const count = Math.min(draft.missing, creatingMax + 1) // One that is refused, for its reason.
+    return Array.from({ length: count }, (_, n) => ({ draft, level: (draft.held + draft.inFlight + n) / draft.target }))
+  })
+  return turns.toSorted((a, b) => a.level - b.level).map(({ draft }) => draft)
 }
 
 function draftsOf(stock: Stock): Draft[] {
@@ -136,7 +144,7 @@ function draftsOf(stock: Stock): Draft[] {
   })
 }
 
-/** The configured pools, then those that are no longer configured and have spares still: none of those is wanted. */
+/** The configured pools, then those that are no longer configured and still have spares. None of those is wanted. */
 export function poolsOf(targets: readonly PoolTarget[], holdings: readonly Holding[]): PoolTarget[] {
   const known = new ByPool<PoolName>(targets)
   const leftover = holdings.filter(({ os, type }) => {
@@ -144,18 +152,15 @@ export function poolsOf(targets: readonly PoolTarget[], holdings: readonly Holdi
     known.add({ os, type })
     return true
   })
-  const byName = (a: PoolName, b: PoolName): number => a.os.localeCompare(b.os) || a.type.localeCompare(b.type)
-  return [
-    ...targets,
-    ...leftover.toSorted(byName).map(({ os, type }) => ({ os, type, target: 0, sizeGib: undefined, isLeftover: true }))
-  ]
+  const gone = { target: 0, sizeGib: undefined, isLeftover: true }
+  return [...targets, ...leftover.toSorted(byPoolName).map(({ os, type }) => ({ os, type, ...gone }))]
 }
 
 /** In stock and fit to be handed out. */
 export const isHeld = (holding: Holding, image: Image | undefined): boolean =>
   holding.status === 'available' && (holding.kept || isCurrent(holding.snapshotId, image))
 
-/** On its way into stock. A disk that is made for a claim is not. */
+/** On its way into stock. A disk made for a claim is not. */
 export const isInFlight = ({ status }: Holding): boolean => status === 'requested' || status === 'creating'
 
 export const countOf = (holdings: readonly Holding[]): number => holdings.reduce((total, { count }) => total + count, 0)
@@ -167,103 +172,71 @@ function obstacle(state: PoolState | undefined, image: Image | undefined, now: D
   return state?.retryAt && isPending(state.retryAt, now, BACKOFF_SECONDS_MAX) ? 'backing_off' : undefined
 }
 
-type Wanting = Draft & { readonly image: Image }
+/** How many volumes were made from each snapshot, and how many are being made. */
+class SnapshotUse {
+  readonly #made = new Map<string, number>()
+  readonly #making = new Map<string, number>()
 
-/** It still misses some, and is not held back. */
-const isWanting = (draft: Draft): draft is Wanting =>
-  !draft.heldBackBy && draft.image !== undefined && draft.create.length < draft.missing
-
-/** Pools that still miss some, the one with the least stock for its target first; of those alike, as they are configured. */
-class Queue {
-  /** The next one last. */
-  readonly #waiting: Wanting[]
-  readonly #places: ReadonlyMap<Wanting, number>
-
-  constructor(wanting: readonly Wanting[]) {
-    this.#places = new Map(wanting.map((draft, place) => [draft, place]))
-    this.#waiting = wanting.toSorted((a, b) => this.#order(b, a))
+  constructor(holdings: readonly Holding[]) {
+    for (const { snapshotId, count, making } of holdings) this.add(snapshotId, count, making)
   }
 
-  take(): Wanting | undefined {
-    return this.#waiting.pop()
+  add(snapshotId: string, count: number, isMaking: boolean): void {
+    add(this.#made, snapshotId, count)
+    if (isMaking) add(this.#making, snapshotId, count)
   }
 
-  putBack(draft: Wanting): void {
-    let [from, to] = [0, this.#waiting.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      const other = this.#waiting[middle]
-      if (other && this.#order(other, draft) > 0) from = middle + 1
-      else to = middle
-    }
-    this.#waiting.splice(from, 0, draft)
+  making(snapshotId: string): number {
+    return this.#making.get(snapshotId) ?? 0
   }
 
-  #order(a: Wanting, b: Wanting): number {
-    return levelOf(a) - levelOf(b) || (this.#places.get(a) ?? 0) - (this.#places.get(b) ?? 0)
+  /** Identical snapshots are used in turn: the one that makes the fewest volumes now, then the one that has made the fewest. */
+  next(image: Image): string {
+    const made = (id: string): number => this.#made.get(id) ?? 0
+    const order = (a: string, b: string): number => this.making(a) - this.making(b) || made(a) - made(b)
+    return usableSnapshotIds(image).toSorted(order)[0] ?? image.snapshotId
   }
-}
-
-const levelOf = (draft: Draft): number => (draft.held + draft.inFlight + draft.create.length) / draft.target
-
-/** Identical snapshots are used in turn: the one with the fewest volumes on their way, then with the fewest made. */
-function leastUsed(image: Image, creating: ReadonlyMap<string, number>, made: ReadonlyMap<string, number>): string {
-  const of = (counts: ReadonlyMap<string, number>, id: string): number => counts.get(id) ?? 0
-  const inTurn = usableSnapshotIds(image).toSorted(
-    (a, b) => of(creating, a) - of(creating, b) || of(made, a) - of(made, b)
-  )
-  return inTurn[0] ?? image.snapshotId
 }
 
 /** The snapshot to make one disk from, whatever the limits say. */
-export function snapshotInTurn(image: Image, holdings: readonly Holding[]): string {
-  const [creating, made] = [new Map<string, number>(), new Map<string, number>()]
-  for (const { making, snapshotId, count } of holdings) {
-    add(made, snapshotId, count)
-    if (making) add(creating, snapshotId, count)
-  }
-  return leastUsed(image, creating, made)
-}
+export const snapshotInTurn = (image: Image, holdings: readonly Holding[]): string =>
+  new SnapshotUse(holdings).next(image)
 
-/** How much each limit still leaves, as a plan is drawn up. */
+/** How much each limit still leaves. */
 class Room {
   readonly #limits: Limits
   readonly #quota: Map<string, number>
-  readonly #creatingBySnapshot = new Map<string, number>()
-  readonly #madeBySnapshot = new Map<string, number>()
+  readonly #snapshots: SnapshotUse
   #creating = 0
   #gib = 0
 
   constructor({ limits, holdings, quota }: Stock) {
     this.#limits = limits
     this.#quota = new Map(quota)
-    for (const { making, snapshotId, count, sizeGib } of holdings) {
+    this.#snapshots = new SnapshotUse(holdings)
+    for (const { making, count, sizeGib } of holdings) {
       this.#gib += sizeGib
-      add(this.#madeBySnapshot, snapshotId, count)
-      if (!making) continue
-      this.#creating += count
-      add(this.#creatingBySnapshot, snapshotId, count)
+      if (making) this.#creating += count
     }
   }
 
   snapshotFor(image: Image): string {
-    return leastUsed(image, this.#creatingBySnapshot, this.#madeBySnapshot)
+    return this.#snapshots.next(image)
   }
 
-  refusal({ image, sizeGib }: Wanting, snapshotId: string): HeldBackBy | undefined {
+  refusal({ image, sizeGib, snapshotId }: Creation): HeldBackBy | undefined {
     const { creatingMax, creatingMaxPerSnapshot, budgetGib } = this.#limits
     if (this.#creating >= creatingMax) return 'creating_max'
-    if ((this.#creatingBySnapshot.get(snapshotId) ?? 0) >= creatingMaxPerSnapshot) return 'creating_max_per_snapshot'
+    if (this.#snapshots.making(snapshotId) >= creatingMaxPerSnapshot) return 'creating_max_per_snapshot'
     if (budgetGib !== undefined && this.#gib + sizeGib > budgetGib) return 'budget'
     const short = resourcesOf(image.volumeType, sizeGib).some(([name, need]) => (this.#quota.get(name) ?? need) < need)
     return short ? 'quota' : undefined
   }
 
-  take({ image, sizeGib }: Wanting, snapshotId: string): void {
+  take({ image, sizeGib, snapshotId }: Creation): void {
     this.#creating += 1
     this.#gib += sizeGib
-    add(this.#creatingBySnapshot, snapshotId, 1)
-    add(this.#madeBySnapshot, snapshotId, 1)
+    this.#snapshots.add(snapshotId, 1, true)
     for (const [name, need] of resourcesOf(image.volumeType, sizeGib)) {
       if (this.#quota.has(name)) add(this.#quota, name, -need)
     }
@@ -282,7 +255,5 @@ const add = (counts: Map<string, number>, key: string, by: number): void => {
   counts.set(key, (counts.get(key) ?? 0) + by)
 }
 
-/** When a pool may try again after so many failures in a row: 10 s, doubling, at most five minutes. */
-export function backoffSeconds(failures: number): number {
-  return Math.min(BACKOFF_SECONDS_MAX, 10 * 2 ** (failures - 1))
-}
+/** How long a pool waits after so many failures in a row: 10 s, doubling, at most five minutes. */
+export const backoffSeconds = (failures: number): number => Math.min(BACKOFF_SECONDS_MAX, 10 * 2 ** (failures - 1))

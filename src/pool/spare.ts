@@ -6,8 +6,8 @@ export type SpareStatus = (typeof SPARE_STATUSES)[number]
 const NEXT: Record<SpareStatus, readonly (SpareStatus | 'gone')[]> = {
   requested: ['creating', 'retiring', 'gone'],
   creating: ['available', 'retiring', 'gone'],
-  available: ['creating', 'reserved', 'retiring', 'gone'], // Out of stock for as long as it is armed anew.
-  // Put back, unfit to put back, or handed over; left to the stock, unfinished, by a claim that was given another.
+  available: ['creating', 'reserved', 'retiring', 'gone'], // `creating` again while it is armed again.
+  // Put back, unfit to put back, or handed over; or left to the stock, unfinished, by a claim that was given another one.
   reserved: ['requested', 'creating', 'available', 'retiring', 'gone'],
   retiring: ['gone'] // Never back: a retired spare must not be handed out again.
 }
@@ -24,18 +24,18 @@ export interface Spare {
   readonly volumeType: string
   /** As it was made; a claim may have its volume extended. */
   readonly sizeGib: number
-  /** Undefined while Cinder has not been asked, or its answer is not known. */
+  /** Undefined: Cinder has not been asked, or its answer is not known. */
   readonly volumeId: string | undefined
   readonly name: string
   readonly status: SpareStatus
-  /** A sync with `purge: none` kept it although its image is no longer current. */
+  /** A sync with `purge: none` kept it, though its image is no longer current. */
   readonly kept: boolean
   readonly claimId: string | undefined
-  /** The transfer made ahead of time: what a claim accepts. */
+  /** Made ahead of time, for a claim to accept. */
   readonly transfer: SealedTransfer | undefined
   readonly createdAt: Date
   readonly updatedAt: Date
-  /** When Cinder was first seen to have finished it; undefined while it is being made. Before it is in stock it is armed. */
+  /** When we first saw it finished. Undefined: it is being made. It is armed before it goes into stock. */
   readonly availableAt: Date | undefined
 }
 
@@ -53,27 +53,28 @@ export interface PoolName {
 
 export const samePool = (a: PoolName, b: PoolName): boolean => a.os === b.os && a.type === b.type
 
+export const byPoolName = (a: PoolName, b: PoolName): number => a.os.localeCompare(b.os) || a.type.localeCompare(b.type)
+
 export const DEPLOYMENT_KEY = 'spare_pool'
 export const SPARE_ID_KEY = 'spare_id'
 
 /** The name of a spare's volume in Cinder until a claim renames it. */
 export const spareName = (id: string): string => `spare-${id}`
 
-/** Whether a name is one that our creations give. */
 export const isSpareName = (name: string): boolean =>
   name.startsWith('spare-') && isSpareId(name.slice('spare-'.length))
 
 const CANONICAL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-/** As our ids are written. Another spelling of a UUID was written by somebody else. */
+/** In our spelling. A UUID in another spelling was written by somebody else. */
 export const isSpareId = (text: string): boolean => CANONICAL_ID.test(text)
 
 const GIB_MAX = 2 ** 31 - 1
 
-/** A size that a disk may have, and that the tables can keep. */
+/** A size that a disk may have and the tables can keep. */
 export const isSize = (gib: number): boolean => Number.isInteger(gib) && gib > 0 && gib <= GIB_MAX
 
-/** What tells our volumes from all others, and this deployment's from another's. */
+/** Marks a volume as ours, and as this deployment's. */
 export const spareMetadata = (deployment: string, id: string): Record<string, string> => ({
   [DEPLOYMENT_KEY]: deployment,
   [SPARE_ID_KEY]: id

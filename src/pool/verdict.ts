@@ -2,71 +2,55 @@ import type { Volume } from './ports.ts'
 import { DEPLOYMENT_KEY, isSize, isSpareId, isSpareName, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
 
 /**
- * What a look at a spare's volume means for it.
- * `keep`: nothing to do. `stock`: ready to be armed and put into stock. `rearm`: a transfer waits whose key we do not have,
- * or none waits though we think so. `retire`: unfit, to be deleted. `drop`: gone, or no longer ours to touch.
+ * What a look at a spare's volume means for the spare.
+ * `keep`: nothing to do. `stock`: ready to be armed and put into stock. `rearm`: a transfer waits whose key we do not have, or
+ * none waits though one should. `retire`: unfit, to be deleted. `drop`: gone, or no longer ours to touch.
  */
 export type Verdict = 'keep' | 'stock' | 'rearm' | 'retire' | 'drop'
 
-/**
- * A spare that is being made. `available` means that Cinder has finished with it, flatten and all. One of another volume type
- * than was asked for, since Cinder took the default one or an admin has changed it, is nobody's disk.
- */
+/** A spare that is being made. `available` means that Cinder has finished all of it, the flattening too. */
 export function verdictOnCreating({ volumeType }: Pick<Spare, 'volumeType'>, volume: Volume | undefined): Verdict {
   if (!volume) return 'drop'
-  if (volume.volumeType !== volumeType && !volume.attached) return 'retire'
-  switch (volume.status) {
-    case 'creating':
-    case 'downloading':
-    case 'extending':
-      return 'keep'
-    case 'available':
-      return volume.attached ? 'drop' : 'stock'
-    case 'awaiting-transfer':
-      return 'rearm' // Armed by a run that died before it could note the key, which Cinder tells only once.
-    default:
-      return isFault(volume) ? 'retire' : 'drop'
-  }
+  const { status, attached } = volume
+  // Cinder took its default type, or an admin has changed it. Such a disk fits nobody.
+  if (volume.volumeType !== volumeType && !attached) return 'retire'
+  if (['creating', 'downloading', 'extending'].includes(status)) return 'keep'
+  if (status === 'available') return attached ? 'drop' : 'stock'
+  if (status === 'awaiting-transfer') return 'rearm' // A run died before it could note the key, which Cinder tells only once.
+  return isFault(status) ? 'retire' : 'drop'
 }
 
 const LEAST_PATIENCE_SECONDS = 600
 
 /**
- * How long a creation may take before it is given up, by the longest that one of its pool has taken. Generous, since a volume
- * whose turn had only not come yet is made all the same, and deleted then. Many that wait in line for one snapshot are not
- * given up while it moves: each that is finished took longer than the one before it.
+ * How long a creation may take before it is given up, by the longest in its pool so far. Generous: a volume that only waits for
+ * its turn is made all the same, and deleted then. Many that wait in line for one snapshot are not given up while the line
+ * moves, since each takes longer than the one before it.
  */
 export const patienceSeconds = (longestSeconds = 0): number => Math.max(LEAST_PATIENCE_SECONDS, 3 * longestSeconds)
 
-/** A spare in stock; `armed`: it should wait in a transfer. */
-export function verdictOnAvailable(spare: Spare, volume: Volume | undefined, armed: boolean): Verdict {
+/** A spare in stock. `armed`: it should wait in a transfer. */
+export function verdictOnAvailable({ transfer }: Spare, volume: Volume | undefined, armed: boolean): Verdict {
   if (!volume) return 'drop'
-  switch (volume.status) {
-    case 'available':
-      if (volume.attached) return 'drop'
-      return spare.transfer || armed ? 'rearm' : 'keep'
-    case 'awaiting-transfer':
-      return spare.transfer ? 'keep' : 'rearm'
-    case 'extending':
-      return 'keep'
-    default:
-      return isFault(volume) ? 'retire' : 'drop'
-  }
+  const { status, attached } = volume
+  if (status === 'extending') return 'keep'
+  if (status === 'awaiting-transfer') return transfer ? 'keep' : 'rearm'
+  if (status === 'available' && !attached) return transfer || armed ? 'rearm' : 'keep'
+  return isFault(status) ? 'retire' : 'drop'
 }
 
+const isFault = (volumeStatus: string): boolean => volumeStatus.startsWith('error') || volumeStatus === 'deleting'
+
 /**
- * A volume that was handed over and not renamed, or by half: Cinder writes the metadata first and the name after that, and up
- * to Newton finds the volume no more for the second where it was accepted in between.
+ * A volume that was handed over and not renamed, or only half: Cinder writes the metadata before the name, and up to Newton
+ * loses the second step if the volume is accepted in between.
  */
 export const lacksItsName = ({ name, metadata }: Volume, deployment: string): boolean =>
   metadata[DEPLOYMENT_KEY] === deployment || (metadata[DEPLOYMENT_KEY] === undefined && isSpareName(name))
 
-const isFault = (volume: Volume): boolean => volume.status.startsWith('error') || volume.status === 'deleting'
-
 /**
- * Whether a volume is still as a claim has it in hand: a spare's, or under the claim's name already and our mark off, since an
- * earlier try may have renamed it. Anything else was given away, or taken, meanwhile: after a backup of the database was
- * restored, rows are older than what they are about.
+ * Whether a claim still has the volume in hand: as a spare, or renamed for the claim by an earlier try. If not, it was given
+ * away or taken meanwhile, as when a backup of the database was restored and the rows are out of date.
  */
 export const isInHand = (
   volume: Volume,
@@ -81,7 +65,7 @@ export const isInHand = (
     volume.projectId === poolProjectId &&
     !volume.attached)
 
-/** Whether a volume is still a spare's, to hand out and to delete: our name and metadata, our project, attached to nothing. */
+/** Whether we may hand out and delete the volume: it has our name and metadata, is in our project, and is not attached. */
 export const isOurs = (volume: Volume, spareId: string, deployment: string, poolProjectId: string): boolean =>
   volume.name === spareName(spareId) &&
   volume.metadata[DEPLOYMENT_KEY] === deployment &&
@@ -89,7 +73,7 @@ export const isOurs = (volume: Volume, spareId: string, deployment: string, pool
   volume.projectId === poolProjectId &&
   !volume.attached
 
-/** The id of the spare whose volume this is, as our creations leave it. Undefined: made or changed by somebody else. */
+/** The id of the spare that this volume was made for. Undefined: somebody else has made or changed it. */
 export function spareIdOf(volume: Volume, deployment: string, poolProjectId: string): string | undefined {
   const id = volume.metadata[SPARE_ID_KEY] ?? ''
   const isWhole = isSpareId(id) && isSize(volume.sizeGib)

@@ -90,7 +90,7 @@ describe('an image whose snapshot was deleted in Cinder', () => {
     assert.equal((await pool(service)).condition, 'image_gone')
   })
 
-  it('is not believed of a refusal’s words: the snapshot is looked at', async t => {
+  it('is gone only if a look at it says so, whatever a refusal says', async t => {
     const service = await anEmptyPool(t, atTable())
     service.sandbox.cloud.addFault({
       operation: 'volume_create',

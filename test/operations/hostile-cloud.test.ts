@@ -121,7 +121,7 @@ describe('one item that cannot be dealt with', () => {
     assert.match(body, /spare_pool_tick_items_failed_total\{tick="check_state"\} 1/)
   })
 
-  it('ends the run where it is the database that fails', async t => {
+  it('ends the run if the database fails', async t => {
     const service = await aService(t)
     const [spare] = await service.spares()
     service.sandbox.cloud.volumes.remove(volumeIn(service, spare?.volume_id ?? ''))
@@ -160,7 +160,7 @@ describe('a part of reconcile that fails', () => {
     assert.equal(adopted, operation !== 'volume_list')
   })
 
-  it('lets nothing be forgotten that was seen before', async t => {
+  it('forgets nothing that an earlier pass has seen', async t => {
     const service = await aService(t)
     await service.rows('delete from backup_volumes where id in (select id from backup_volumes limit 1)')
     await tick(service, 'reconcile')

@@ -176,7 +176,7 @@ describe('an image whose source volume is encrypted', () => {
     assert.deepEqual([service.volumes('pool'), await service.spares()], [[], []])
   })
 
-  it('is neither kept in stock nor adopted once its disks are known for encrypted', async t => {
+  it('is neither kept in stock nor adopted once its disks turn out to be encrypted', async t => {
     const service = await encrypted(t, { knownBefore: true })
     const { cloud } = service.sandbox
     const type = [...cloud.types.values()].find(({ name }) => name === 'luks')

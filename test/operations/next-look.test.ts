@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import { nextLookMs } from '../../src/operations/ticks/next-look.ts'
+import { nextLookMs } from '../../src/operations/ticks/check-state.ts'
 import { aSpare, noon } from '../support/samples.ts'
 
 /** In how many seconds, where the spares are so old and a look has taken so long. */

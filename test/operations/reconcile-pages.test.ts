@@ -91,7 +91,7 @@ describe('reconcile, on a stock of several pages', () => {
     for (const { id } of strays) assert.equal(cloud.transfers.get(id), undefined)
   })
 
-  it('drops them all where nothing is left of them', async t => {
+  it('drops all rows if Cinder has none of their volumes', async t => {
     const { service, cloud } = await aLargeStock(t, PAGE + 10, false)
     for (const { id } of service.volumes('pool')) cloud.volumes.remove(volumeIn(service, id))
     assert.equal((await reconcile(service))['dropped'], PAGE + 10)

@@ -51,7 +51,7 @@ describe('reconcile, on a claim that broke off', () => {
     assert.equal((await service.claim()).body.source, 'pool')
   })
 
-  it('leaves one alone that somebody works on', async t => {
+  it('leaves alone a claim that somebody works on', async t => {
     const service = await aService(t)
     service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 1 })
     await brokenClaim(service)
@@ -143,7 +143,7 @@ describe('reconcile, on the stock', () => {
     assert.deepEqual(new Set(left), new Set([one?.volume_id, two?.volume_id]))
   })
 
-  it('goes on with the rest where Cinder refuses one volume', async t => {
+  it('goes on with the rest if Cinder refuses one volume', async t => {
     const service = await aService(t)
     const [one, two] = await service.spares()
     for (const spare of [one, two]) {
@@ -238,7 +238,7 @@ describe('reconcile, on volumes that no row knows', () => {
     assert.equal(service.volumes('pool').length, 5)
   })
 
-  it('removes one of another volume type than its image’s, though there is room', async t => {
+  it('removes a volume of another type than its image’s, though there is room', async t => {
     const service = await aService(t)
     const { types, volumes } = service.sandbox.cloud
     const other = [...types.values()].find(({ name }) => name === 'ceph-sas')

@@ -50,7 +50,7 @@ describe('reconcile, on a transfer that no row knows', () => {
     assert.deepEqual([body.source, body.volume_id], ['pool', volumeId])
   })
 
-  it('takes it back where spares are not armed ahead of time', async t => {
+  it('takes it back even if spares are not armed ahead of time', async t => {
     const service = await aService(t, { config: { ...ONE, claims: { prearm: false } } })
     const volumeId = (await service.spares())[0]?.volume_id ?? ''
     addTransfer(service, volumeId)
@@ -66,7 +66,7 @@ describe('reconcile, on a transfer that no row knows', () => {
     assert.equal(await repairs(service), 0)
   })
 
-  it('begins anew with one that a pass has not seen', async t => {
+  it('starts over with one that a pass has not seen', async t => {
     const service = await aService(t, { config: ONE })
     const volumeId = (await service.spares())[0]?.volume_id ?? ''
     const stray = addTransfer(service, volumeId)
@@ -77,7 +77,7 @@ describe('reconcile, on a transfer that no row knows', () => {
     assert.equal((await reconcile(service))['removed'], 0)
   })
 
-  it('leaves the transfers alone of volumes that are not ours, and those by other names', async t => {
+  it('leaves alone transfers of volumes that are not ours, and those by other names', async t => {
     const service = await aService(t)
     const { volumes } = service.sandbox.cloud
     const [named, other, renamed] = (await service.spares()).map(({ volume_id: id }) => id ?? '')

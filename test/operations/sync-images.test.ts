@@ -138,7 +138,7 @@ describe('a sync', () => {
     assert.equal((await service.spares()).filter(({ status }) => status === 'available').length, 5)
   })
 
-  it('is one at a time', async t => {
+  it('runs one at a time', async t => {
     const service = await aService(t, { connections: 4 })
     const answers = await Promise.all([service.sync(), service.sync(), service.sync()])
     const codes = answers.map(({ status }) => status).toSorted((a, b) => a - b)
@@ -147,7 +147,7 @@ describe('a sync', () => {
     assert.equal((await service.sync()).status, 200)
   })
 
-  it('takes images.purge_on_sync where the request does not say', async t => {
+  it('uses images.purge_on_sync if the request names no purge', async t => {
     const service = await aService(t, { config: { images: { purge_on_sync: 'none' } } })
     assert.equal((await service.sync()).body.retired, 0)
   })

@@ -31,7 +31,7 @@ describe('an image whose snapshots are gone', () => {
     assert.deepEqual(usableSnapshotIds({ ...image, goneSnapshotIds: ['a'] }), ['b'])
   })
 
-  it('is still what its spares are current by', () => {
+  it('still decides which spares are current', () => {
     assert.ok(isCurrent('a', { ...image, goneSnapshotIds: ['a', 'b'] }))
   })
 
@@ -87,7 +87,7 @@ describe('the naming rule', () => {
     assert.equal(reasonFor(name), reason)
   })
 
-  it('says that a part of a name is empty where the rule lets it be', () => {
+  it('says that a part of a name is empty, if the rule allows that', () => {
     const rule = /^(?<os>.*)_(?<type>.*)_(?<version>.*)$/
     for (const name of ['_ssd_1', 'debian12__1', 'debian12_ssd_']) {
       assert.equal(reasonFor(name, rule), 'name matches images.snapshot_name, but os, type or version is empty in it')

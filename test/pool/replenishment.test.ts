@@ -155,7 +155,7 @@ describe('the emptiest pool', () => {
     assert.deepEqual(both([], 6, [20, 10]), [4, 2])
   })
 
-  it('is found in the same turn as by looking at all pools for each volume', () => {
+  it('is the same as by looking at all pools for each volume', () => {
     check(
       property(array(record({ target: nat(9), count: nat(9) }), { maxLength: 9 }), nat(40), (pools, creatingMax) => {
         const named = pools.map((pool, n) => ({ ...pool, os: `os-${n}`, type: 'ssd', sizeGib: undefined }))
@@ -319,7 +319,7 @@ describe('identical snapshots', () => {
     assert.deepEqual(used([holding({ snapshotId: 'a' }), holding({ snapshotId: 'b' })], 3), ['c'])
   })
 
-  it('are used but for those that are gone', () => {
+  it('are used unless they are gone', () => {
     const half = anImage({ ...image, goneSnapshotIds: ['a'] })
     const plan = planFor({ images: [half], targets: [{ ...DEBIAN, target: 3, sizeGib: undefined }] })
     assert.deepEqual(
@@ -333,7 +333,7 @@ describe('identical snapshots', () => {
     assert.deepEqual(used([], 9, { creatingMaxPerSnapshot: 2 }), ['a', 'b', 'c', 'a', 'b', 'c'])
   })
 
-  it('serve a claim that found none in turn too, whatever the limits', () => {
+  it('also serve claims that found no spare in turn, whatever the limits', () => {
     const holdings = [holding({ snapshotId: 'a', status: 'creating' }), holding({ snapshotId: 'b' })]
     assert.equal(snapshotInTurn(image, holdings), 'c')
     assert.equal(snapshotInTurn(image, []), 'a')

@@ -46,11 +46,11 @@ describe('a volume that is being made', () => {
     }
   )
 
-  it('of no type is the disk of an image without one', () => {
+  it('has no type if its image has none', () => {
     assert.equal(verdictOnCreating(aSpare({ volumeType: '' }), aVolume('available', { volumeType: '' })), 'stock')
   })
 
-  it('is not touched where it is attached, whatever its type', () => {
+  it('is not touched if it is attached, whatever its type', () => {
     assert.equal(verdictOnCreating(aSpare(), aVolume('in-use', { volumeType: 'x', attached: true })), 'drop')
   })
 })
@@ -82,7 +82,7 @@ describe('a volume in stock', () => {
     assert.equal(verdictOnAvailable(aSpare(), aVolume(status), false), unarmed)
   })
 
-  it('is armed anew where its transfer was noted, though none are wanted any more', () => {
+  it('is armed again if its transfer was noted, though none are wanted any more', () => {
     assert.equal(verdictOnAvailable(aSpare({ transfer: TRANSFER }), aVolume('available'), false), 'rearm')
   })
 

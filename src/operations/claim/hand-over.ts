@@ -7,7 +7,7 @@ import { isInHand, isOurs, verdictOnAvailable } from '../../pool/verdict.ts'
 import { allEnded } from '../concurrently.ts'
 import type { Deps } from '../deps.ts'
 import { arm, disarm } from '../spare/arm.ts'
-import { notePoolFailure } from '../spare/note-failure.ts'
+import { notePoolFailure } from '../spare/give-up.ts'
 import { type HeldLease, leaseOf, requireHeld, requireLease, Superseded } from './lease.ts'
 import { requireRoom, typeHidden } from './require-room.ts'
 

@@ -1,16 +1,17 @@
+import { ByPool } from '../../pool/by-pool.ts'
 import { PoolError } from '../../pool/errors.ts'
 import { type IgnoredSnapshot, type Image, isCurrent } from '../../pool/image.ts'
 import type { Call } from '../../pool/ports.ts'
 import { countOf } from '../../pool/replenishment.ts'
-import { samePool } from '../../pool/spare.ts'
 import type { Purge } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
-import { type ImagesInCinder, keepIds, readAllImages, sameContent } from './read-images.ts'
+import { type ImagesInCinder, readAllImages } from './read-images.ts'
+import { keepIds, sameContent } from './refresh-images.ts'
 
 export interface SyncRequest {
   readonly purge: Purge
   readonly dryRun: boolean
-  /** Go on although no snapshot matches: table `os` is emptied. */
+  /** Go on even if no snapshot matches: table `os` is emptied. */
   readonly allowEmpty: boolean
 }
 
@@ -23,18 +24,17 @@ export interface SyncResult {
   readonly dryRun: boolean
 }
 
-/** Longer than any sync takes: after it, one that died no longer stands in the way. */
+/** Longer than any sync takes. After it, a sync that died no longer stands in the way. */
 const LEASE_SECONDS = 300
 
-/** Reads the snapshots again, rebuilds table `os`, and retires what `purge` says. Nothing changes if Cinder cannot be read. */
+/** Reads the snapshots again, rebuilds table `os`, and retires what `purge` says. If Cinder cannot be read, nothing changes. */
 export async function syncImages(deps: Deps, request: SyncRequest, call: Call): Promise<SyncResult> {
   if (request.dryRun) return await sync(deps, request, call)
   const [holder, startedAt, startedMs] = [deps.newId(), deps.clock.now(), deps.clock.monotonicMs()]
   const until = new Date(startedAt.getTime() + LEASE_SECONDS * 1000)
   if (!(await deps.ticks.take('sync', holder, until, startedAt))) {
-    throw new PoolError('sync_in_progress', 'Another sync is running: wait until it has ended, then repeat this one.', {
-      retryAfterSeconds: 5
-    })
+    const message = 'Another sync is running: wait until it has ended, then repeat this one.'
+    throw new PoolError('sync_in_progress', message, { retryAfterSeconds: 5 })
   }
   let error: string | undefined
   try {
@@ -68,20 +68,22 @@ function noImages({ ignored }: ImagesInCinder): PoolError {
   return new PoolError(
     'no_images_found',
     `No snapshot in the pool's project is an image by images.snapshot_name, so nothing was changed. ${seen} Rename the ` +
-      'snapshots or mend the rule; to empty table os on purpose, send allow_empty: true.'
+      'snapshots or correct the rule. To empty table os on purpose, send allow_empty: true.'
   )
 }
 
-const changes = (before: readonly Image[], after: readonly Image[]): SyncResult['images'] => [
-  ...after.map(image => {
-    const known = before.find(one => samePool(one, image))
-    if (!known) return { image, change: 'added' as const }
-    return { image, change: sameContent(known, image) ? ('unchanged' as const) : ('changed' as const) }
-  }),
-  ...before
-    .filter(image => !after.some(one => samePool(one, image)))
-    .map(image => ({ image, change: 'removed' as const }))
-]
+function changes(before: readonly Image[], after: readonly Image[]): SyncResult['images'] {
+  const [known, kept] = [new ByPool(before), new ByPool(after)]
+  const changeOf = (image: Image): ImageChange => {
+    const old = known.one(image)
+    if (!old) return 'added'
+    return sameContent(old, image) ? 'unchanged' : 'changed'
+  }
+  return [
+    ...after.map(image => ({ image, change: changeOf(image) })),
+    ...before.filter(image => !kept.one(image)).map(image => ({ image, change: 'removed' as const }))
+  ]
+}
 
 /** What `Images.replace` would retire. */
 async function countRetired(deps: Deps, images: readonly Image[], purge: Purge): Promise<number> {
@@ -89,13 +91,6 @@ async function countRetired(deps: Deps, images: readonly Image[], purge: Purge):
   const { holdings } = await deps.spares.stock()
   const unclaimed = holdings.filter(({ status }) => ['requested', 'creating', 'available'].includes(status))
   if (purge === 'all') return countOf(unclaimed)
-  return countOf(
-    unclaimed.filter(
-      holding =>
-        !isCurrent(
-          holding.snapshotId,
-          images.find(image => samePool(image, holding))
-        )
-    )
-  )
+  const imageOf = new ByPool(images)
+  return countOf(unclaimed.filter(holding => !isCurrent(holding.snapshotId, imageOf.one(holding))))
 }

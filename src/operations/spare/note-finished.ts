@@ -1,26 +1,27 @@
 import type { Finished, FinishedSpare } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
+import { idsOf } from '../tolerant.ts'
 
-/** A transfer without an answer may still be made for so long after the time for it is up. */
+/** After its time is up, a transfer without an answer may still be made for so long. */
 const UNCLEAR_MS = 60_000
 
-/** All of them have as long as one call to be armed. */
+/** All spares of a run together have as long as one call to be armed. */
 export const armingMs = ({ settings }: Deps): number => settings.cloudTimeoutSeconds * 1000
 
 /** Nobody else arms a spare until then. */
 export const endOfArming = (deps: Deps): Date => new Date(deps.clock.now().getTime() + armingMs(deps) + UNCLEAR_MS)
 
-/** Records what Cinder has finished; gives what was not known as such, or is now ours to arm. */
+/** Records what Cinder has finished; gives the spares that this is news of, or that are now ours to arm. */
 export async function noteFinished(deps: Deps, finished: readonly Finished[]): Promise<FinishedSpare[]> {
   if (finished.length === 0) return []
   const at = deps.clock.now()
   const spares = await deps.spares.noteFinished(finished, endOfArming(deps), at)
   for (const spare of spares) {
-    if (spare.availableAt?.getTime() !== at.getTime()) continue // It has been finished for long, and is armed anew.
-    const seconds = (at.getTime() - spare.createdAt.getTime()) / 1000
+    const { os, type, createdAt, availableAt } = spare
+    if (availableAt?.getTime() !== at.getTime()) continue // It was finished long ago, and is armed again.
+    const seconds = (at.getTime() - createdAt.getTime()) / 1000
     deps.observer.becameAvailable(spare, seconds)
-    const { os, type, id, volumeId } = spare
-    deps.log.info({ os, type, spare_id: id, volume_id: volumeId, seconds }, 'volume became available')
+    deps.log.info({ os, type, ...idsOf(spare), seconds }, 'volume became available')
   }
   return spares
 }

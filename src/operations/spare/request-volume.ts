@@ -6,23 +6,21 @@ import { cannotMove } from '../../pool/verdict.ts'
 import type { Deps } from '../deps.ts'
 import { endOfArming } from './note-finished.ts'
 
-/** What is made quickly is seen quickly; each look says when the next one should be. */
+/** Soon, since the volume may be made quickly. Each look says when the next one should be. */
 const FIRST_LOOK_MS = 250
 
-/** A disk that could never be handed over, of an image that table `os` has by other hands than a sync's. */
+/** A disk that could never be handed over: its image came into table `os` by other hands than a sync's. */
 export class EncryptedDisk extends CloudError {
   constructor({ os, type, snapshotId }: Spare) {
-    super(
-      'bad_request',
-      `Disks of ${os} on ${type}, made from snapshot ${snapshotId}, cannot be handed over: ${ENCRYPTED}`
-    )
+    const disks = `Disks of ${os} on ${type}, made from snapshot ${snapshotId},`
+    super('bad_request', `${disks} cannot be handed over: ${ENCRYPTED}`)
   }
 }
 
 /**
- * Asks Cinder for the volume of a recorded spare, and records the answer. Refused: the row goes. Unclear: it stays, and
- * check_state looks for a volume with its id in the metadata before anything else is done about it.
- * One that turns out encrypted is retired, and an EncryptedDisk thrown.
+ * Asks Cinder for the volume of a recorded spare, and records the answer. If Cinder refuses, the row goes. If there is no
+ * clear answer, the row stays until check_state has looked for a volume with its id in the metadata.
+ * A volume that turns out to be encrypted is retired, and an EncryptedDisk thrown.
  */
 export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promise<Spare | undefined> {
   const volume = await create(deps, spare, call)
@@ -35,9 +33,9 @@ export async function requestVolume(deps: Deps, spare: Spare, call: Call): Promi
 async function create(deps: Deps, spare: Spare, call: Call): Promise<Volume> {
   const { id, name, snapshotId, sizeGib, volumeType } = spare
   try {
-    const pool = await deps.cloud.poolProject(call)
+    const poolProject = await deps.cloud.poolProject(call)
     const metadata = spareMetadata(deps.settings.deployment, id)
-    const volume = await pool.volumes.create({ name, snapshotId, sizeGib, volumeType, metadata }, call)
+    const volume = await poolProject.volumes.create({ name, snapshotId, sizeGib, volumeType, metadata }, call)
     deps.wake('check_state', FIRST_LOOK_MS)
     return volume
   } catch (error) {
@@ -46,7 +44,7 @@ async function create(deps: Deps, spare: Spare, call: Call): Promise<Volume> {
   }
 }
 
-/** A claim that was given another meanwhile has left it to the stock. */
+/** A reserved spare may be `requested` by now: its claim was given another one, and left it to the stock. */
 async function dropUnmade({ spares }: Deps, { id, status }: Spare): Promise<void> {
   if (!(await spares.drop(id, status)) && status === 'reserved') await spares.drop(id, 'requested')
 }

@@ -6,21 +6,17 @@ import type { Deps } from '../deps.ts'
 import { goneAmong } from '../images/gone-snapshots.ts'
 import { readImages, replaceGone } from '../images/read-images.ts'
 import { deleteRetired } from '../spare/delete-retired.ts'
-import { runOf } from '../tolerant.ts'
-import { Parts } from './parts.ts'
+import { Parts, runOf } from '../tolerant.ts'
 import { reviewStock, type StockReview } from './review-stock.ts'
 import { settleClaims } from './settle-claims.ts'
 
 export interface ReconcileResult extends StockReview {
   readonly settled: number
-  /** Items that failed by themselves, and are tried again by the next run. */
+  /** Items that failed, and are tried again by the next run. */
   readonly left: number
 }
 
-/**
- * Makes the database and the cloud agree again, after whatever has happened to either. Each part is tried, whatever became of
- * those before it; the first failure is thrown at the end.
- */
+/** Makes the database and the cloud agree again. Each part is tried, and the first failure is thrown at the end. */
 export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult> {
   const run = runOf('reconcile', call)
   const parts = new Parts(run)
@@ -36,15 +32,15 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   return { settled: settled ?? 0, adopted, removed, dropped, left: run.left }
 }
 
-/** What no sync kept and is no longer current: of a snapshot that left table `os` by other hands than a sync's. */
+/** Spares of a snapshot that left table `os` by other hands than a sync's. */
 async function retireStale(deps: Deps): Promise<void> {
   const count = await deps.spares.retireStale(deps.clock.now())
   if (count > 0) deps.log.warn({ count }, 'stale spares retired')
 }
 
 /**
- * An image that was updated in Cinder without a sync: `stats` shows it, nothing is changed by it. One whose snapshot was
- * deleted is replaced, though, where `images.source` has images come from Cinder.
+ * Images that were updated in Cinder without a sync: `stats` shows them, and nothing changes. Only an image whose snapshot was
+ * deleted is replaced, if `images.source` takes images from Cinder.
  */
 async function lookForNewer(deps: Deps, call: Call): Promise<void> {
   const { images: found, snapshots } = await readImages(deps, call)
@@ -58,7 +54,7 @@ async function lookForNewer(deps: Deps, call: Call): Promise<void> {
     known = await deps.images.list()
   }
   const newer = found.filter(image => {
-    const current = known.find(one => samePool(one, image))
+    const current = known.find(knownImage => samePool(knownImage, image))
     return current && !isCurrent(image.snapshotId, current) && compareVersions(image.version, current.version) >= 0
   })
   await deps.pools.noteNewer(newer)

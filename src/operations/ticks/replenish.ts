@@ -9,20 +9,20 @@ import {
   poolsOf,
   type Stock
 } from '../../pool/replenishment.ts'
-import { type Spare, samePool } from '../../pool/spare.ts'
+import type { Spare } from '../../pool/spare.ts'
 import type { StoredStock } from '../../pool/stores.ts'
-import { concurrently } from '../concurrently.ts'
 import type { Deps } from '../deps.ts'
 import { IMAGE_GONE, isOfGoneSnapshot } from '../images/gone-snapshots.ts'
-import { imagesAfterRefresh, type RefusedImage, refreshImages } from '../images/read-images.ts'
-import { notePoolFailure } from '../spare/note-failure.ts'
+import { type RefusedImage, whyRefused } from '../images/read-images.ts'
+import { refreshImages } from '../images/refresh-images.ts'
+import { notePoolFailure } from '../spare/give-up.ts'
 import { requestVolume } from '../spare/request-volume.ts'
 import { retireSurplus } from '../spare/retire-surplus.ts'
-import { runOf, tolerant } from '../tolerant.ts'
+import { eachSpare, runOf } from '../tolerant.ts'
 
 export interface ReplenishResult {
   readonly requested: number
-  /** Those that miss something. */
+  /** Pools that miss something. */
   readonly pools: readonly PoolPlan[]
 }
 
@@ -69,24 +69,13 @@ async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise
   }
   const spares = await deps.spares.request(plan, deps.newId, deps.clock.now())
   letNextBegin()
-  // More would wait while their time runs, and what became of them would queue for the database longer than anybody may.
+  // More at a time would wait in line while their time runs, and then all queue for the database at once.
   const run = runOf('replenish', call)
-  await concurrently(spares, BACKGROUND_CALLS_MAX, spare =>
-    tolerant(deps, run, { spare_id: spare.id }, () => create(deps, spare, call))
-  )
+  await eachSpare(deps, run, spares, spare => create(deps, spare, call), BACKGROUND_CALLS_MAX)
   return { requested: spares.length, pools: plans.filter(isShort) }
 }
 
 const isShort = ({ missing, heldBackBy }: PoolPlan): boolean => missing > 0 || isWithoutImage(heldBackBy)
-
-/** What the next replenish would do, with the images that it would find; changes nothing. */
-export async function planNext(deps: Deps, call: Call): Promise<PoolPlan[]> {
-  const stored = await deps.spares.stock()
-  const stock = { ...stored, images: (await imagesAfterRefresh(deps, stored.images, call)).after }
-  const draft = planReplenishment(completeStock(deps, stock, undefined))
-  if (draft.every(pool => pool.create.length === 0)) return draft
-  return planReplenishment(completeStock(deps, stock, await readQuota(deps, call)))
-}
 
 export const completeStock = ({ settings, clock }: Deps, stored: StoredStock, quota: Quota | undefined): Stock => ({
   ...stored,
@@ -96,10 +85,10 @@ export const completeStock = ({ settings, clock }: Deps, stored: StoredStock, qu
   now: clock.now()
 })
 
-const readQuota = async (deps: Deps, call: Call): Promise<Quota> =>
+export const readQuota = async (deps: Deps, call: Call): Promise<Quota> =>
   await (await deps.cloud.poolProject(call)).volumes.quota(call)
 
-/** A failure is the pool's own: the others are served all the same. */
+/** A failure is the pool's own: the other pools are served all the same. */
 async function create(deps: Deps, spare: Spare, call: Call): Promise<void> {
   try {
     await requestVolume(deps, spare, call)
@@ -118,7 +107,7 @@ const IMAGE_ERRORS = {
 const isWithoutImage = (heldBackBy: HeldBackBy | undefined): heldBackBy is keyof typeof IMAGE_ERRORS =>
   heldBackBy !== undefined && heldBackBy in IMAGE_ERRORS
 
-/** Said once in the log, and in `stats` for as long as it is so. Pools of other configurations are those replicas' matter. */
+/** Logged once, and shown in `stats` as long as it is so. Pools that only other replicas configure are left to those. */
 async function noteMissingImages(
   deps: Deps,
   plans: readonly PoolPlan[],
@@ -129,7 +118,7 @@ async function noteMissingImages(
   for (const { os, type } of deps.settings.targets) {
     const before = states.one({ os, type })?.lastError
     const heldBackBy = planOf.one({ os, type })?.heldBackBy
-    const why = refused.find(one => samePool(one, { os, type }))?.why
+    const why = whyRefused(refused, { os, type })
     const error = isWithoutImage(heldBackBy) ? [IMAGE_ERRORS[heldBackBy], why].filter(Boolean).join('; ') : undefined
     if (error === before) continue
     if (!error && !Object.values(IMAGE_ERRORS).some(known => before?.startsWith(known))) continue

@@ -1,40 +1,9 @@
-import type { Claim, ClaimRequest, Disk, Lease, MissReason, Origin } from '../pool/claim.ts'
-import { newClaim } from '../pool/claim.ts'
-import type { ClaimFilter, ClaimLease, Given, Listing, Opening, Resumption } from '../pool/claim-store.ts'
+import type { Claim, Disk, Lease, MissReason, Origin } from '../pool/claim.ts'
+import type { ClaimFilter, ClaimLease, Listing, Resumption } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
 import { type ClaimRow, diskBindings, one, toClaim } from './claim-rows.ts'
 import { type Database, query, transaction } from './connection/database.ts'
 import { isFree } from './leases.ts'
-import { OLDEST_SPARE, type SpareRow, toSpare } from './spares.ts'
-
-const OPEN = `with opened as (
-  insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type,
-                      wanted_size, status, lease_holder, lease_until, created_at, updated_at)
-  values (:id, :idempotencyKey, :fingerprint, :projectId, :name, :hostname, :category, :os, :type,
-          :wantedSizeGib, 'open', :holder, :until, :at, :at)
-  on conflict do nothing
-  returning id
-), reserved as (
-  update backup_volumes
-     set status = 'reserved', allocated = true, claim_id = :id, updated_at = :at
-   where id = (${OLDEST_SPARE}) and exists (select from opened)
-   returning *
-)
-select reserved.* from opened left join reserved on true`
-
-/** The claim's first statement: its record and the oldest spare, at once. */
-export async function open(
-  db: Database,
-  request: ClaimRequest,
-  id: string,
-  lease: Lease,
-  at: Date
-): Promise<Opening | undefined> {
-  const claim = newClaim(request, id, at)
-  const [row] = await query<SpareRow | { id: null }>(db, OPEN, { ...claim, ...lease, at })
-  if (!row) return undefined
-  return { claim, spare: row.id === null ? undefined : toSpare(row) }
-}
 
 export async function living(db: Database, projectId: string, name: string): Promise<Claim | undefined> {
   return one(
@@ -154,36 +123,6 @@ export async function noteCreating(
       { id, missReason, at, ...diskBindings(disk) }
     )
   )
-}
-
-/** Of a claim that this very statement has settled: another's spare stays. */
-export const IS_HANDED_OVER = 'spare.claim_id = settled.id and spare.volume_id = settled.volume_id'
-
-/** The claim's last statement. The time it took is that of the first request: a repeat counts on. */
-export async function settle(db: Database, lease: ClaimLease, given: Given, at: Date): Promise<boolean> {
-  const rows = await query(
-    db,
-    `with settled as (
-       update claims
-          set status = 'available', source = :source, miss_reason = :missReason,
-              lease_holder = null, lease_until = null,
-              volume_id = :volumeId, disk_os = :diskOs, disk_type = :diskType,
-              volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
-              image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
-              seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
-        where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
-        returning id, os, type, volume_id, seconds
-     ), handed_over as (
-       delete from backup_volumes spare using settled where ${IS_HANDED_OVER}
-     )
-     insert into timings (os, type, what, bucket, at)
-     select os, type, case when :source = 'created' then coalesce(:missReason, 'empty') else :source end,
-            bucket_of(seconds), :at
-       from settled
-     returning os`,
-    { ...lease, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
-  )
-  return rows.length > 0
 }
 
 export async function forget(db: Database, lease: ClaimLease): Promise<boolean> {

@@ -159,7 +159,7 @@ export const oldestSpares = (os: string, type: string, limit: string): string =>
    limit ${limit}
      for update of spare skip locked`
 
-export const OLDEST_SPARE = oldestSpares(':os', ':type', '1')
+const OLDEST_SPARE = oldestSpares(':os', ':type', '1')
 
 export async function hasStale(db: Database, pool: PoolName): Promise<boolean> {
   const rows = await query(

@@ -2,13 +2,14 @@ import { newClaim } from '../pool/claim.ts'
 import type { Claims, Opening } from '../pool/claim-store.ts'
 import { type Database, query } from './connection/database.ts'
 import { Grouped } from './grouped.ts'
-import { oldestSpares, type SpareRow, toSpare } from './spares.ts'
+import { oldestSpares } from './reservations.ts'
+import { type SpareRow, toSpare } from './spares.ts'
 
 type OpenArguments = Parameters<Claims['open']>
 type SettleArguments = Parameters<Claims['settle']>
 
 /** A claim's first and last statement. Claims that come to them at the same time share them. */
-export function claimGroups(db: Database): Pick<Claims, 'open' | 'settle'> {
+export function claimGroupsOf(db: Database): Pick<Claims, 'open' | 'settle'> {
   const opening = new Grouped((group: readonly OpenArguments[]) => openAll(db, group))
   const settling = new Grouped((group: readonly SettleArguments[]) => settleAll(db, group))
   return { open: (...args) => opening.ask(args), settle: (...args) => settling.ask(args) }

@@ -20,19 +20,19 @@ export interface Spares {
   /** Whether a run would come to anything, at a fraction of what the stock costs where there are many pools. */
   need(demand: Demand, at: Date): Promise<Need>
   /**
-   * Notes since when each pool has had more in stock than its target, and retires what has been over it for too long, the
-   * oldest first; gives a pool for each that it retired. The stock of a paused pool stays; one that is configured no more is
-   * not paused.
+   * Notes since when each pool has had more in stock than its target. Retires what has been over the target for too long,
+   * the oldest first; gives a pool for each spare that it retired. The stock of a paused pool stays. A pool that is no
+   * longer configured is not paused.
    */
   retireSurplus(demand: Demand, at: Date): Promise<PoolName[]>
-  /** Retires the oldest spare of each full pool where it is too old: one, whoever else tries. Gives the pools. */
+  /** Retires the oldest spare of each full pool if it is too old. Retires one, however many try at once. Gives the pools. */
   retireAged(demand: Demand, at: Date): Promise<PoolName[]>
-  /** Records what `plan` wants, decided on a stock that nobody changes meanwhile: so no replica passes a limit. */
+  /** Records what `plan` wants. Only one replica plans at a time, so together they exceed no limit. */
   request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
   /**
-   * Records a disk to be made for a claim that found no spare; unless it `takesSpare`, and one has come into stock meanwhile.
-   * Undefined: the claim has one already, or is no more. While it is being made, it waits: whatever brings a spare into stock
-   * that is alike gives it to whoever waits longest, in the same transaction, and then its own goes on as one for the stock.
+   * Records a disk to be made for a claim that found no spare. If it `takesSpare` and one has come into stock meanwhile, it
+   * gets that one. While its disk is being made, the claim waits: the next such spare goes to the claim that has waited
+   * longest, and that claim's own disk is left to the stock. Undefined: the claim has a disk already, or it is over.
    */
   requestFor(
     claimId: string,
@@ -41,16 +41,17 @@ export interface Spares {
     at: Date,
     takesSpare?: boolean
   ): Promise<Spare | undefined>
-  /** Notes the volume that Cinder is making. Undefined: the row is gone, or has another volume. */
+  /** Records the volume that Cinder makes. Undefined: the row is gone, or has another volume. */
   noteVolume(id: string, volumeId: string, at: Date): Promise<Spare | undefined>
   /**
-   * Cinder has finished these: into stock, or ready for their claim. Those that are to be armed stay on their way, and until
-   * then nobody else may arm them; an earlier one's time must be up. Gives those that it changed; with a claim where one waited.
+   * Cinder has finished these. A spare comes into stock, or is ready for its claim. A spare that is to be armed stays on its
+   * way: only the caller may arm it, until `armingUntil`. Skips spares that another caller may still arm. Gives the spares
+   * that it changed, each with its claim if one was waiting.
    */
   noteFinished(finished: readonly Finished[], armingUntil: Date, at: Date): Promise<FinishedSpare[]>
   /**
-   * Into stock, or to a claim that waited, with one that is armed or need not be. Its pool is well then, unless it has failed
-   * since it had so often. Undefined: it is not on its way any more.
+   * The spare is armed, or need not be. It comes into stock, or goes to a claim that waits. This ends the failures of its
+   * pool, unless there are more than `poolFailures` by now. Undefined: the spare is no longer on its way.
    */
   noteArmed(
     id: string,
@@ -58,44 +59,44 @@ export interface Spares {
     at: Date,
     poolFailures?: number
   ): Promise<Spare | undefined>
-  /** Nothing is on its way for them, so anybody may arm them. */
+  /** Anybody may arm them now: no transfer is being made for them. */
   stopArming(ids: readonly string[]): Promise<void>
-  /** Nobody arms them until their pool may try again. */
+  /** Nobody may arm them until their pool may try again. */
   armLater(ids: readonly string[]): Promise<void>
   onTheirWay(): Promise<OnTheirWay>
-  /** The oldest spare of the pool that may be handed out, for an open claim; undefined: none, or the claim has one. */
+  /** Reserves the oldest spare that may be handed out, for an open claim. Undefined: there is none, or the claim has one. */
   reserveOldest(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
-  /** The same; and where there is none, the claim waits for the next one, for as long as it is worked on. */
+  /** The same. If there is none, the claim waits for the next one, as long as somebody works on it. */
   reserveOrWait(claimId: string, pool: PoolName, at: Date): Promise<Spare | undefined>
-  /** The claim waits no more. A spare that came for it before that is its own. */
+  /** The claim stops waiting. It keeps a spare that it was given before. */
   endWaiting(claimId: string): Promise<void>
-  /** Whether the pool has spares at all that may not be handed out, being of an image that is no longer current. */
+  /** Whether the pool has spares in stock whose image is no longer current, so that they may not be handed out. */
   hasStale(pool: PoolName): Promise<boolean>
-  /** Takes it out of stock, to be armed anew. False: it was not in stock any more. */
+  /** Takes it out of stock, to be armed again. False: it was no longer in stock. */
   unstock(id: string, at: Date): Promise<boolean>
-  /** From a claim back into stock, or on to one that waited. Undefined: it is not that claim's any more. */
+  /** From a claim back into stock, or to a claim that waits. Undefined: it is no longer that claim's. */
   putBack(id: string, lease: ClaimLease, at: Date): Promise<Spare | undefined>
-  /** Of a spare that a claim has. False: it is not that claim's any more. */
+  /** Records the transfer of a claim's spare. False: it is no longer that claim's. */
   noteTransfer(id: string, lease: ClaimLease, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
-  /** False: it was not in that status any more, or not that claim's. */
+  /** False: it was no longer in that status, or not that claim's. */
   retire(id: string, from: SpareStatus, at: Date, lease?: ClaimLease): Promise<boolean>
   /**
-   * Retires one that is still being made, for stock or for a claim. `armingUntil`: until when it could be armed that is armed
-   * now. False: it is finished, or gone.
+   * Retires a spare that is still being made, for stock or for a claim. `armingUntil`: the end of an arming that began now.
+   * False: it is finished, or gone.
    */
   retireUnfinished(id: string, at: Date, armingUntil: Date): Promise<boolean>
-  /** Retires what is in stock or on its way there, of images that are no longer current and not kept; gives how many. */
+  /** Retires what is in stock or on its way there, unless it is kept or its image is current; gives how many. */
   retireStale(at: Date): Promise<number>
-  /** Those whose turn it is to be deleted. They go to the end of the line: none that cannot be deleted holds up the others. */
+  /** The next spares to delete. They go to the end of the line, so that one that cannot be deleted holds up no other. */
   nextRetired(limit: number, at: Date): Promise<Spare[]>
-  /** False: it was not in that status any more, or not that claim's. */
+  /** False: it was no longer in that status, or not that claim's. */
   drop(id: string, from: SpareStatus, lease?: ClaimLease): Promise<boolean>
-  /** A row for a volume of ours that no row knew. False: one knows it by now. */
+  /** Adds a row for a volume of ours that no row knew. False: a row knows it by now. */
   adopt(spare: Spare): Promise<boolean>
   byVolume(volumeId: string): Promise<Spare | undefined>
-  /** Those that have one of these volumes, or one of these ids. */
+  /** The spares with one of these volumes or ids. */
   ofVolumes(volumeIds: readonly string[], spareIds: readonly string[]): Promise<Spare[]>
-  /** At most so many of those in stock, in order of their volumes' ids, that are not where Cinder lists their neighbours. */
+  /** Spares in stock that belong into a part of Cinder's listing and are not in it, in the order of their volumes' ids. */
   unlisted(listed: Listed, limit: number): Promise<Spare[]>
   ofClaim(claimId: string): Promise<Spare | undefined>
   list(filter: SpareFilter): Promise<Listing<Spare>>
@@ -106,30 +107,30 @@ export interface Finished {
   readonly id: string
   /** It goes into stock once it is armed. */
   readonly toArm: boolean
-  /** Whose disk it was when it was looked at. Where that has changed, nothing is noted. */
+  /** Whose disk it was when its volume was read. If that has changed, nothing is recorded. */
   readonly claimId?: string | undefined
 }
 
-/** A spare that was finished just now, and how often its pool had failed in a row by then. */
+/** A spare that has just been finished, and how often its pool has failed in a row. */
 export interface FinishedSpare extends Spare {
   readonly poolFailures: number
 }
 
-/** What the next look at Cinder is about. */
+/** What check_state looks for in Cinder. */
 export interface OnTheirWay {
-  /** Being made, not armed yet, or recorded and not known to Cinder; the oldest first. */
+  /** Being made, not armed yet, or not known in Cinder; the oldest first. */
   readonly spares: readonly Spare[]
-  /** Whether retired ones wait to be deleted. */
+  /** Whether retired spares wait to be deleted. */
   readonly anyToDelete: boolean
 }
 
-/** What Cinder lists in a stretch of the order of volume ids, by the ids of volumes or of transfers. */
+/** The ids of the volumes or transfers that Cinder lists in a stretch of the volume ids. */
 export interface Listed extends Stretch {
   readonly what: 'volume' | 'transfer'
   readonly ids: readonly string[]
 }
 
-/** Undefined: from the first one, or up to the last one. */
+/** Undefined: from the first id, or up to the last one. */
 export interface Stretch {
   readonly after: string | undefined
   readonly upTo: string | undefined
@@ -146,15 +147,15 @@ export interface SpareFilter {
 export interface Images {
   list(): Promise<Image[]>
   find(pool: PoolName): Promise<Image | undefined>
-  /** Adds images that the table does not have yet. */
+  /** Adds the images that the table does not have yet. */
   add(images: readonly Image[]): Promise<void>
-  /** Puts these in place of those that are gone, and retires the spares of what they were made from; gives how many. */
+  /** Replaces images whose snapshots are gone, and retires the spares made from those; gives how many it retired. */
   replaceGone(images: readonly Image[], at: Date): Promise<number>
-  /** That snapshot is gone. False: that was known, or no image has it. */
+  /** Records that a snapshot is gone. False: that was known, or no image has it. */
   noteGone(snapshotId: string): Promise<boolean>
-  /** These are gone and no others; true: that is news. */
+  /** Exactly these snapshots are gone. True: that is news. */
   setGone(snapshotIds: readonly string[]): Promise<boolean>
-  /** Replaces the table and retires or keeps spares, all in one transaction; gives how many were retired. */
+  /** Replaces the table, and retires or keeps the spares, in one transaction; gives how many it retired. */
   replace(images: readonly Image[], purge: Purge, at: Date): Promise<number>
 }
 
@@ -163,10 +164,10 @@ export const PURGES = ['all', 'stale', 'none'] as const
 export type Purge = (typeof PURGES)[number]
 
 export interface Pools {
-  /** Adds rows for pools that are new in the configuration. */
+  /** Adds the pools that are new in the configuration. */
   ensure(pools: readonly PoolName[]): Promise<void>
   noteFailure(pool: PoolName, error: string, retryAt: (failures: number) => Date): Promise<void>
-  /** True: it is news, and worth a line in the log. */
+  /** True: it is news, so it is worth a line in the log. */
   noteError(pool: PoolName, error: string | undefined): Promise<boolean>
   setPaused(pool: PoolName, paused: boolean): Promise<void>
   noteNewer(newer: readonly (PoolName & { version: string })[]): Promise<void>
@@ -227,9 +228,9 @@ export interface TickRecord {
 }
 
 export interface Ticks {
-  /** Takes the lease of a tick, or of a sync, or renews it. False: another holds it. */
+  /** Takes or renews the lease of a tick or of a sync. False: another replica holds it. */
   take(name: string, holder: string, until: Date, at: Date): Promise<boolean>
-  /** Ends the lease and records how the run went; `error` undefined: well. */
+  /** Ends the lease and records the run. `error` undefined: it went well. */
   finish(
     name: string,
     holder: string,
@@ -239,9 +240,9 @@ export interface Ticks {
 }
 
 export interface Orphans {
-  /** Notes what a reconcile saw without a row, and forgets the rest unless it could not see all. */
+  /** Records what a reconcile saw without a row. Forgets all others if the reconcile is complete. */
   note(ids: readonly string[], at: Date, isComplete?: boolean): Promise<void>
-  /** Those of them that an earlier reconcile has noted. */
+  /** The ones that an earlier reconcile has recorded. */
   known(ids: readonly string[]): Promise<ReadonlySet<string>>
   count(): Promise<number>
 }

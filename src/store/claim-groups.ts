@@ -1,38 +1,32 @@
-import { type Claim, type Lease, newClaim } from '../pool/claim.ts'
+import { newClaim } from '../pool/claim.ts'
 import type { Claims, Opening } from '../pool/claim-store.ts'
-import { IS_HANDED_OVER, open, settle } from './claims.ts'
 import { type Database, query } from './connection/database.ts'
 import { Grouped } from './grouped.ts'
-import { oldestSpares, type SpareRow, toSpare } from './spares.ts'
+import { oldestSpares } from './reservations.ts'
+import { type SpareRow, toSpare } from './spares.ts'
 
 type OpenArguments = Parameters<Claims['open']>
 type SettleArguments = Parameters<Claims['settle']>
 
-/** A claim's first and its last statement, where those of several claims go together. */
-export function claimGroups(db: Database): Pick<Claims, 'open' | 'settle'> {
-  const opening = new Grouped<OpenArguments, Opening | undefined>({
-    alone: args => open(db, ...args),
-    together: group => openAll(db, group)
-  })
-  const settling = new Grouped<SettleArguments, boolean>({
-    alone: args => settle(db, ...args),
-    together: group => settleAll(db, group)
-  })
+/** A claim's first and last statement. Claims that come to them at the same time share them. */
+export function claimGroupsOf(db: Database): Pick<Claims, 'open' | 'settle'> {
+  const opening = new Grouped((group: readonly OpenArguments[]) => openAll(db, group))
+  const settling = new Grouped((group: readonly SettleArguments[]) => settleAll(db, group))
   return { open: (...args) => opening.ask(args), settle: (...args) => settling.ask(args) }
 }
 
 /**
- * Both statements get rows of `claims` as JSON, and look at a column that is the same in all of them: PostgreSQL then expects
- * one row, and finds what belongs to each by its index. Else it expects a hundred, and may read whole tables for them.
+ * Both statements read rows of `claims` as JSON. The condition on `status` holds for all of them: with it PostgreSQL expects
+ * one row and uses the indexes. Without it PostgreSQL expects a hundred rows and may read whole tables.
  */
-const OPEN_ALL = `with opened as (
+const OPEN = `with opened as (
   insert into claims (id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type, wanted_size,
                       status, lease_holder, lease_until, created_at, updated_at)
   select id, idempotency_key, fingerprint, project_id, name, hostname, category, os, type, wanted_size,
          status, lease_holder, lease_until, created_at, updated_at
     from json_populate_recordset(null::claims, :claims::json)
    where status = 'open'
-   order by project_id, name -- In one order, since rivals wait for each other's names.
+   order by project_id, name -- Rivals wait for each other's names: one order prevents deadlocks.
   on conflict do nothing
   returning id, os, type
 ), wanted as (
@@ -50,40 +44,40 @@ const OPEN_ALL = `with opened as (
 )
 select opened.id as opened_id, reserved.* from opened left join reserved on reserved.claim_id = opened.id`
 
-type Opened = { opened_id: string } & (SpareRow | { id: null })
+type OpenedRow = { opened_id: string } & (SpareRow | { id: null })
 
 async function openAll(db: Database, group: readonly OpenArguments[]): Promise<(Opening | undefined)[]> {
   const wanted = group.map(([request, id, lease, at]) => ({ claim: newClaim(request, id, at), lease }))
-  const [claims, at] = [JSON.stringify(wanted.map(openRow)), wanted.at(-1)?.claim.createdAt]
-  const opened = await query<Opened>(db, OPEN_ALL, { claims, at })
+  const claims = wanted.map(({ claim, lease }) => ({
+    id: claim.id,
+    idempotency_key: claim.idempotencyKey,
+    fingerprint: claim.fingerprint,
+    project_id: claim.projectId,
+    name: claim.name,
+    hostname: claim.hostname,
+    category: claim.category,
+    os: claim.os,
+    type: claim.type,
+    wanted_size: claim.wantedSizeGib,
+    status: claim.status,
+    lease_holder: lease.holder,
+    lease_until: lease.until,
+    created_at: claim.createdAt,
+    updated_at: claim.updatedAt
+  }))
+  const bindings = { claims: JSON.stringify(claims), at: wanted.at(-1)?.claim.createdAt }
+  const opened = await query<OpenedRow>(db, OPEN, bindings)
   return wanted.map(({ claim }) => {
     const row = opened.find(({ opened_id }) => opened_id === claim.id)
     return row && { claim, spare: row.id === null ? undefined : toSpare(row) }
   })
 }
 
-const openRow = ({ claim, lease }: { claim: Claim; lease: Lease }) => ({
-  id: claim.id,
-  idempotency_key: claim.idempotencyKey,
-  fingerprint: claim.fingerprint,
-  project_id: claim.projectId,
-  name: claim.name,
-  hostname: claim.hostname,
-  category: claim.category,
-  os: claim.os,
-  type: claim.type,
-  wanted_size: claim.wantedSizeGib,
-  status: claim.status,
-  lease_holder: lease.holder,
-  lease_until: lease.until,
-  created_at: claim.createdAt,
-  updated_at: claim.updatedAt
-})
-
-const SETTLE_ALL = `with given as (
+/** The seconds count from the claim's first request: a repeat goes on counting. */
+const SETTLE = `with given as (
   select * from json_populate_recordset(null::claims, :claims::json)
    where status = 'available'
-   order by id -- In one order, since another replica may settle the same ones, taken over as their leases ran out.
+   order by id -- Another replica may settle the same claims after a takeover: one order prevents deadlocks.
 ), settled as (
   update claims
      set status = 'available', source = given.source, miss_reason = given.miss_reason,
@@ -96,8 +90,9 @@ const SETTLE_ALL = `with given as (
     from given
    where claims.id = given.id and claims.status in ('open', 'creating') and claims.lease_holder = given.lease_holder
   returning claims.*
-), handed_over as (
-  delete from backup_volumes spare using settled where ${IS_HANDED_OVER}
+), handed_over as ( -- Another claim's spare stays, and so does one that did not become this disk.
+  delete from backup_volumes spare using settled
+   where spare.claim_id = settled.id and spare.volume_id = settled.volume_id
 ), timed as (
   insert into timings (os, type, what, bucket, at)
   select os, type, case when source = 'created' then coalesce(miss_reason, 'empty') else source end,
@@ -107,24 +102,23 @@ const SETTLE_ALL = `with given as (
 select id from settled`
 
 async function settleAll(db: Database, group: readonly SettleArguments[]): Promise<boolean[]> {
-  const rows = await query<{ id: string }>(db, SETTLE_ALL, { claims: JSON.stringify(group.map(settledRow)) })
+  const claims = group.map(([{ claimId, holder }, { source, missReason, disk }, at]) => ({
+    id: claimId,
+    lease_holder: holder,
+    status: 'available',
+    source,
+    miss_reason: missReason,
+    volume_id: disk.volumeId,
+    disk_os: disk.os,
+    disk_type: disk.type,
+    volume_type: disk.volumeType,
+    size: disk.sizeGib,
+    snapshot_id: disk.snapshotId,
+    image_version: disk.imageVersion,
+    spare_age_seconds: disk.spareAgeSeconds,
+    updated_at: at
+  }))
+  const rows = await query<{ id: string }>(db, SETTLE, { claims: JSON.stringify(claims) })
   const settled = new Set(rows.map(({ id }) => id))
-  return group.map(([{ claimId }]) => settled.delete(claimId)) // Once, however many try.
+  return group.map(([{ claimId }]) => settled.delete(claimId)) // Only the first of several tries has settled it.
 }
-
-const settledRow = ([{ claimId, holder }, { source, missReason, disk }, at]: SettleArguments) => ({
-  id: claimId,
-  lease_holder: holder,
-  status: 'available',
-  source,
-  miss_reason: missReason,
-  volume_id: disk.volumeId,
-  disk_os: disk.os,
-  disk_type: disk.type,
-  volume_type: disk.volumeType,
-  size: disk.sizeGib,
-  snapshot_id: disk.snapshotId,
-  image_version: disk.imageVersion,
-  spare_age_seconds: disk.spareAgeSeconds,
-  updated_at: at
-})

@@ -1,4 +1,5 @@
 import type { Claim, ClaimSource, ClaimStatus, Disk, MissReason } from '../pool/claim.ts'
+import { type Database, query } from './connection/database.ts'
 
 export interface ClaimRow {
   id: string
@@ -22,8 +23,8 @@ export interface ClaimRow {
   snapshot_id: string | null
   image_version: string | null
   spare_age_seconds: number | null
-  created_at: Date | string
-  updated_at: Date | string
+  created_at: Date
+  updated_at: Date
 }
 
 export const toClaim = (row: ClaimRow): Claim => ({
@@ -41,18 +42,18 @@ export const toClaim = (row: ClaimRow): Claim => ({
   source: row.source ?? undefined,
   missReason: row.miss_reason ?? undefined,
   disk: toDisk(row),
-  createdAt: new Date(row.created_at), // A string where the row came as JSON.
-  updatedAt: new Date(row.updated_at)
+  createdAt: row.created_at,
+  updatedAt: row.updated_at
 })
 
-/** A disk of ours is what was asked for; what another is, is known from claims of before, or not at all. */
+/** A disk of ours is what the claim asked for. Of an existing disk we know only what an earlier claim says. */
 const toDisk = (row: ClaimRow): Disk | undefined =>
   row.volume_id && row.size
     ? {
         volumeId: row.volume_id,
         os: row.disk_os ?? (row.source === 'existing' ? undefined : row.os),
         type: row.disk_type ?? (row.source === 'existing' ? undefined : row.type),
-        volumeType: row.volume_type ?? '', // Cinder may have volumes without any.
+        volumeType: row.volume_type ?? '', // Cinder may have volumes without a type.
         sizeGib: row.size,
         snapshotId: row.snapshot_id ?? undefined,
         imageVersion: row.image_version ?? undefined,
@@ -60,16 +61,8 @@ const toDisk = (row: ClaimRow): Disk | undefined =>
       }
     : undefined
 
-export const diskBindings = (disk: Disk | undefined) => ({
-  volumeId: disk?.volumeId ?? null,
-  diskOs: disk?.os ?? null,
-  diskType: disk?.type ?? null,
-  volumeType: disk?.volumeType ?? null,
-  sizeGib: disk?.sizeGib ?? null,
-  snapshotId: disk?.snapshotId ?? null,
-  imageVersion: disk?.imageVersion ?? null,
-  spareAgeSeconds: disk?.spareAgeSeconds ?? null
-})
+export const queryClaims = async (db: Database, sql: string, bindings: object): Promise<Claim[]> =>
+  (await query<ClaimRow>(db, sql, bindings)).map(toClaim)
 
-/** The row, where there is one. */
-export const one = ([row]: readonly ClaimRow[]): Claim | undefined => row && toClaim(row)
+export const queryClaim = async (db: Database, sql: string, bindings: object): Promise<Claim | undefined> =>
+  (await queryClaims(db, sql, bindings))[0]

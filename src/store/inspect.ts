@@ -1,28 +1,32 @@
 import { type Database, query } from './connection/database.ts'
-import { databaseTime } from './database-time.ts'
-import { pendingMigrations, whyRefused } from './migrate.ts'
+import { migrationState } from './migrate.ts'
 import { stock } from './stock.ts'
 
-/** Throws on a standby, to which the connections are given up then. Changes nothing. */
+/** What the database's clock says now. The clocks of all replicas are set by it. */
+export async function databaseTime(db: Database): Promise<Date> {
+  const [row] = await query<{ now: Date }>(db, 'select clock_timestamp() as now')
+  if (!row) throw new Error('the database did not tell its time')
+  return row.now
+}
+
+/** Throws on a standby, and then the pool gives up its connections to it. Changes nothing. */
 export async function requirePrimary(db: Database): Promise<void> {
   await query(db, 'update ticks set holder = holder where false')
 }
 
-/** What a database is, without changing it. */
+/** What a database is. Changes nothing. */
 export async function inspectDatabase(db: Database) {
   const [server] = await query<{ version: string; standby: boolean }>(
     db,
     "select current_setting('server_version') as version, pg_is_in_recovery() as standby"
   )
-  const pending = await pendingMigrations(db)
-  const refused = await whyRefused(db)
-  const isReadable = pending.length === 0 && refused === undefined
+  const { pending, refused } = await migrationState(db)
   return {
     version: server?.version ?? 'unknown',
     isStandby: server?.standby ?? false,
     pending,
     refused,
-    stock: isReadable ? await stock(db) : undefined,
+    stock: pending.length === 0 && refused === undefined ? await stock(db) : undefined,
     time: () => databaseTime(db)
   }
 }

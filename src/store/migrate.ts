@@ -7,26 +7,24 @@ import { type Database, query, runScript, transaction } from './connection/datab
 
 export const MIGRATIONS_FOLDER = join(PACKAGE_ROOT, 'migrations')
 
-interface Migration {
-  readonly name: string
-  readonly sql: string
-  readonly sha256: string
-}
-
 interface Recorded {
   readonly name: string
   readonly sha256: string
 }
 
-/** Any number, so long as no other program locks it in our database. */
+interface Migration extends Recorded {
+  readonly sql: string
+}
+
+/** Any number will do that no other program locks in our database. */
 const LOCK = 7_283_460_551
 
 /** Runs the migrations that have not run yet, and returns their names. Replicas may do so at the same time. */
 export async function migrate(db: Database, clock: Clock, folder = MIGRATIONS_FOLDER): Promise<string[]> {
   const migrations = await readMigrations(folder)
   const applied: string[] = []
-  // Each is a transaction of its own that takes the lock and looks anew at what is next. So a process that is killed leaves
-  // neither a lock nor half a migration, and replicas take turns. The first round makes the table, the last finds nothing.
+  // Each round is a transaction that takes the lock and looks again for the next migration. So a killed process leaves neither
+  // a lock nor half a migration, and replicas take turns. The first round makes the table, the last one finds nothing.
   for (let round = 0; round <= migrations.length; round++) {
     const name = await transaction(db, tx => applyNext(tx, clock, migrations))
     if (name === undefined) break
@@ -35,30 +33,28 @@ export async function migrate(db: Database, clock: Clock, folder = MIGRATIONS_FO
   return applied
 }
 
-/** The names of the migrations that have not run yet. Those of a newer service are no concern of ours: it may run beside us. */
+/** The migrations that have not run yet; those of a newer service do not matter: it may run beside us. */
 export async function pendingMigrations(db: Database, folder = MIGRATIONS_FOLDER): Promise<string[]> {
-  const migrations = await readMigrations(folder)
-  const recorded = (await hasRecord(db)) ? await readRecorded(db) : []
-  const names = new Set(recorded.map(({ name }) => name))
-  return migrations.map(({ name }) => name).filter(name => !names.has(name))
+  return (await migrationState(db, folder)).pending
 }
 
-/** Why no migration could run: the database is not one of this version. Undefined: it is. */
-export async function whyRefused(db: Database, folder = MIGRATIONS_FOLDER): Promise<string | undefined> {
-  try {
-    refuseDrift(await readMigrations(folder), (await hasRecord(db)) ? await readRecorded(db) : [])
-    return undefined
-  } catch (error) {
-    if (error instanceof DriftError) return error.message
-    throw error
-  }
+/** What has still to run, and why nothing can: the database does not belong to this version. */
+export async function migrationState(
+  db: Database,
+  folder = MIGRATIONS_FOLDER
+): Promise<{ pending: string[]; refused: string | undefined }> {
+  const migrations = await readMigrations(folder)
+  const [table] = await query<{ exists: boolean }>(db, "select to_regclass('schema_migrations') is not null as exists")
+  const recorded = table?.exists ? await readRecorded(db) : []
+  const pending = migrations.filter(({ name }) => !recorded.some(done => done.name === name))
+  return { pending: pending.map(({ name }) => name), refused: drift(migrations, recorded) }
 }
 
 async function applyNext(tx: Database, clock: Clock, migrations: readonly Migration[]): Promise<string | undefined> {
   await runScript(
     tx,
     `set local statement_timeout = 0;
-     set local client_connection_check_interval = '1s'; -- A statement ends soon after we were killed, and with it the lock.
+     set local client_connection_check_interval = '1s'; -- If we are killed, the statement ends soon and frees the lock.
      select pg_advisory_xact_lock(${LOCK})`
   )
   await runScript(
@@ -70,46 +66,35 @@ async function applyNext(tx: Database, clock: Clock, migrations: readonly Migrat
      )`
   )
   const recorded = await readRecorded(tx)
-  refuseDrift(migrations, recorded)
+  const refused = drift(migrations, recorded)
+  if (refused) throw new Error(refused)
   const next = migrations[recorded.length]
   if (!next) return undefined
   await runScript(tx, next.sql)
-  await query(tx, 'insert into schema_migrations (name, sha256, applied_at) values (:name, :sha256, :at)', {
-    name: next.name,
-    sha256: next.sha256,
-    at: clock.now()
-  })
+  const sql = 'insert into schema_migrations (name, sha256, applied_at) values (:name, :sha256, :at)'
+  await query(tx, sql, { ...next, at: clock.now() })
   return next.name
 }
 
-class DriftError extends Error {}
-
-/** What ran must be what we have, from the first on: otherwise the tables are not those that our statements are for. */
-function refuseDrift(migrations: readonly Migration[], recorded: readonly Recorded[]): void {
-  const ours = new Map(migrations.map(migration => [migration.name, migration]))
+/** What ran must be what we have, from the first migration on. Otherwise the tables do not fit our statements. */
+function drift(migrations: readonly Migration[], recorded: readonly Recorded[]): string | undefined {
+  const ours = new Map(migrations.map(({ name, sha256 }) => [name, sha256]))
   for (const { name, sha256 } of recorded) {
-    const migration = ours.get(name)
-    if (!migration) {
-      throw new DriftError(
+    if (!ours.has(name)) {
+      return (
         `The database has run migration ${name}, which this version does not have: a newer version has run already. ` +
-          'Run that version or a newer one, or restore the database from before it.'
+        'Run that version or a newer one, or restore the database from before it.'
       )
     }
-    if (migration.sha256 !== sha256) {
-      throw new DriftError(
+    if (ours.get(name) !== sha256) {
+      return (
         `Migration ${name} was changed after it had run on this database. ` +
-          'Put its file back as it was, and make the change in a new migration.'
+        'Put its file back as it was, and make the change in a new migration.'
       )
     }
   }
   const late = migrations.slice(0, recorded.length).find(({ name }) => !recorded.some(done => done.name === name))
-  if (late)
-    throw new DriftError(`Migration ${late.name} comes before one that has run already: give it the next number.`)
-}
-
-async function hasRecord(db: Database): Promise<boolean> {
-  const [table] = await query<{ exists: boolean }>(db, "select to_regclass('schema_migrations') is not null as exists")
-  return table?.exists ?? false
+  return late && `Migration ${late.name} comes before one that has run already: give it the next number.`
 }
 
 const readRecorded = (db: Database): Promise<Recorded[]> =>
@@ -121,7 +106,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
   if (unnumbered) throw new Error(`Migration ${unnumbered} must be named like 0001-spares.sql`)
   return await Promise.all(
     files.map(async file => {
-      const sql = (await readFile(join(folder, file), 'utf8')).replaceAll('\r\n', '\n') // As a checkout may have it.
+      const sql = (await readFile(join(folder, file), 'utf8')).replaceAll('\r\n', '\n') // A checkout may write CRLF.
       return { name: file.replace(/\.sql$/, ''), sql, sha256: createHash('sha256').update(sql).digest('hex') }
     })
   )

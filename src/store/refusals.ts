@@ -1,38 +1,32 @@
-import type { Claim, MissReason } from '../pool/claim.ts'
+import type { History } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
-
-export async function countRefusal(
-  db: Database,
-  claim: Claim,
-  reason: MissReason,
-  at: Date,
-  before: Date
-): Promise<boolean> {
-  const rows = await query(
-    db,
-    `with counted as (
-       insert into refusals (project_id, name, at) values (:projectId, :name, :at)
-       on conflict (project_id, name) do update set at = :at where refusals.at <= :before
-       returning at
-     )
-     insert into timings (os, type, what, bucket, at)
-     select :os, :type, :reason, bucket_of(0), at from counted
-     returning at`,
-    { projectId: claim.projectId, name: claim.name, os: claim.os, type: claim.type, reason, at, before }
-  )
-  return rows.length > 0
-}
+import { changesRow } from './rows.ts'
 
 const FORGOTTEN_AT_ONCE = 10_000
 
-export async function forgetRefusals(db: Database, before: Date): Promise<number> {
-  const rows = await query(
-    db,
-    `delete from refusals
-      where (project_id, name) in (select project_id, name from refusals where at <= :before order by at limit :limit)
-        and at <= :before -- One may just have been counted anew.
-     returning name`,
-    { before, limit: FORGOTTEN_AT_ONCE }
-  )
-  return rows.length
-}
+export const refusalsOf = (db: Database): Pick<History, 'countRefusal' | 'forgetRefusals'> => ({
+  countRefusal: ({ projectId, name, os, type }, reason, at, before) =>
+    changesRow(
+      db,
+      `with counted as (
+         insert into refusals (project_id, name, at) values (:projectId, :name, :at)
+         on conflict (project_id, name) do update set at = :at where refusals.at <= :before
+         returning at
+       )
+       insert into timings (os, type, what, bucket, at)
+       select :os, :type, :reason, bucket_of(0), at from counted
+       returning at`,
+      { projectId, name, os, type, reason, at, before }
+    ),
+  async forgetRefusals(before) {
+    const rows = await query(
+      db,
+      `delete from refusals
+        where (project_id, name) in (select project_id, name from refusals where at <= :before order by at limit :limit)
+          and at <= :before -- It may just have been counted again.
+       returning name`,
+      { before, limit: FORGOTTEN_AT_ONCE }
+    )
+    return rows.length
+  }
+})

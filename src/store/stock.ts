@@ -5,7 +5,8 @@ import { type Database, query, transaction } from './connection/database.ts'
 import { undefinedIfRival } from './connection/database-errors.ts'
 import { type ImageRow, toImage } from './images.ts'
 import { type PoolRow, toPoolState } from './pools.ts'
-import { isUnderWay, reserve, type SpareRow, toSpare } from './spares.ts'
+import { isUnderWay, reserve } from './reservations.ts'
+import { type SpareRow, toSpare } from './spares.ts'
 import { lockPool } from './waiting.ts'
 
 interface HoldingRow extends PoolName {

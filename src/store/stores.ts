@@ -1,38 +1,50 @@
-import * as armingQueries from './arming.ts'
-import * as arrivalQueries from './arrivals.ts'
-import { claimGroups } from './claim-groups.ts'
-import * as claimQueries from './claims.ts'
-import { bind, type Database } from './connection/database.ts'
-import * as foldingQueries from './folding.ts'
-import * as imageQueries from './images.ts'
-import * as leavingQueries from './leaving-spares.ts'
-import * as levelQueries from './levels.ts'
-import * as orphanQueries from './orphans.ts'
-import * as poolQueries from './pools.ts'
-import * as refusalQueries from './refusals.ts'
-import * as spareQueries from './spares.ts'
-import * as statisticsQueries from './statistics.ts'
-import * as stockQueries from './stock.ts'
+import type { Claims } from '../pool/claim-store.ts'
+import type { History, Spares } from '../pool/stores.ts'
+import { arrivalsOf } from './arrivals.ts'
+import { claimGroupsOf } from './claim-groups.ts'
+import { claimDisksOf, claimLeasesOf, claimRecordsOf } from './claims.ts'
+import type { Database } from './connection/database.ts'
+import { departuresOf } from './departures.ts'
+import { foldCounts, foldTimings, recount } from './folding.ts'
+import { imagesOf } from './images.ts'
+import { need, retireAged, retireSurplus } from './levels.ts'
+import { orphansOf } from './orphans.ts'
+import { poolsOf } from './pools.ts'
+import { refusalsOf } from './refusals.ts'
+import { reservationsOf } from './reservations.ts'
+import { spareRecordsOf } from './spares.ts'
+import * as statistics from './statistics.ts'
+import { request, requestFor, stock } from './stock.ts'
 import { thin } from './thinning.ts'
-import * as tickQueries from './ticks.ts'
-import * as waitingQueries from './waiting.ts'
+import { ticksOf } from './ticks.ts'
 
-/** All queries of one database, as operations know them. */
+/** Everything that operations need of one database. */
 export const storesOf = (db: Database) => ({
-  // What brings spares into stock serves those who wait, too: so arrivals come after the statements that they are made of.
-  spares: bind(db, {
-    ...stockQueries,
-    ...spareQueries,
-    ...armingQueries,
-    ...leavingQueries,
-    ...levelQueries,
-    ...waitingQueries,
-    ...arrivalQueries
-  }),
-  claims: { ...bind(db, claimQueries), ...claimGroups(db) },
-  images: bind(db, imageQueries),
-  pools: bind(db, poolQueries),
-  orphans: bind(db, orphanQueries),
-  history: bind(db, { ...statisticsQueries, ...foldingQueries, ...refusalQueries, thin }),
-  ticks: bind(db, tickQueries)
+  spares: {
+    ...spareRecordsOf(db),
+    ...arrivalsOf(db),
+    ...reservationsOf(db),
+    ...departuresOf(db),
+    stock: () => stock(db),
+    need: (...args) => need(db, ...args),
+    retireSurplus: (...args) => retireSurplus(db, ...args),
+    retireAged: (...args) => retireAged(db, ...args),
+    request: (...args) => request(db, ...args),
+    requestFor: (...args) => requestFor(db, ...args)
+  } satisfies Spares,
+  claims: { ...claimGroupsOf(db), ...claimLeasesOf(db), ...claimDisksOf(db), ...claimRecordsOf(db) } satisfies Claims,
+  images: imagesOf(db),
+  pools: poolsOf(db),
+  orphans: orphansOf(db),
+  history: {
+    ...refusalsOf(db),
+    read: (...args) => statistics.read(db, ...args),
+    longestLeadTimes: (...args) => statistics.longestLeadTimes(db, ...args),
+    prune: (...args) => statistics.prune(db, ...args),
+    thin: (...args) => thin(db, ...args),
+    foldCounts: () => foldCounts(db),
+    foldTimings: (...args) => foldTimings(db, ...args),
+    recount: () => recount(db)
+  } satisfies History,
+  ticks: ticksOf(db)
 })

@@ -20,10 +20,7 @@ function aStatement(refusal: Error = new Error('violates a constraint')) {
     if (items.some(item => item % 200 === 100)) throw refusal
     return items.map(item => 2 * item)
   }
-  const grouped = new Grouped<number, number>({
-    alone: async item => (await answer([item]))[0] ?? Number.NaN,
-    together: answer
-  })
+  const grouped = new Grouped(answer)
   const ask = (...items: number[]) => Promise.allSettled(items.map(item => grouped.ask(item)))
   const items = () => sent.map(one => one.items)
   const end = async (index: number) => {

@@ -161,23 +161,6 @@ export async function transaction<R>(db: Database, work: (tx: Database) => Promi
   )
 }
 
-/** The same functions without their first parameter. */
-export type Bound<Queries> = {
-  readonly [Name in keyof Queries as Queries[Name] extends (db: Database, ...args: never[]) => unknown
-    ? Name
-    : never]: Queries[Name] extends (db: Database, ...args: infer Args) => infer Result
-    ? (...args: Args) => Result
-    : never
-}
-
-/** Gives a module of queries its database: `const spares: Spares = bind(db, spareQueries)`. */
-export function bind<Queries extends object>(db: Database, queries: Queries): Bound<Queries> {
-  const bound = Object.entries(queries)
-    .filter(([, run]) => typeof run === 'function')
-    .map(([name, run]) => [name, (...args: unknown[]) => run(db, ...args)])
-  return Object.fromEntries(bound)
-}
-
 /** Tries what may be tried again a few times. Within a transaction that is the transaction's own business. */
 async function attempt<R>(db: Database, send: () => Promise<R>): Promise<R> {
   if (db.isTransaction) return await send()

@@ -3,14 +3,7 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { describe, it, type TestContext } from 'vitest'
 import { PoolError } from '../../../src/pool/errors.ts'
-import {
-  bind,
-  type Database,
-  openDatabase,
-  query,
-  runScript,
-  transaction
-} from '../../../src/store/connection/database.ts'
+import { type Database, openDatabase, query, runScript, transaction } from '../../../src/store/connection/database.ts'
 import { isUniqueViolation } from '../../../src/store/connection/database-errors.ts'
 import { aDatabase } from '../../support/database.ts'
 
@@ -233,15 +226,5 @@ describe('a database that cannot serve', () => {
     await Promise.all([1, 2].map(() => query(db, 'set session characteristics as transaction read only')))
     await query(db, 'insert into things values (1)')
     assert.equal(await one(db, 'select count(*) as value from things'), 1)
-  })
-})
-
-describe('bind', () => {
-  it('gives functions their database, and leaves out what is none', async t => {
-    const db = await aDatabase(t)
-    const add = async (db: Database, a: number, b: number) => one(db, 'select :a::int + :b::int as value', { a, b })
-    const bound = bind(db, { add, limit: 3 })
-    assert.equal(await bound.add(1, 2), 3)
-    assert.deepEqual(Object.keys(bound), ['add'])
   })
 })

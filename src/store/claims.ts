@@ -170,17 +170,13 @@ export async function settle(db: Database, lease: ClaimLease, given: Given, at: 
               volume_id = :volumeId, disk_os = :diskOs, disk_type = :diskType,
               volume_type = :volumeType, size = :sizeGib, snapshot_id = :snapshotId,
               image_version = :imageVersion, spare_age_seconds = :spareAgeSeconds,
-              seconds = extract(epoch from :at::timestamptz - created_at), updated_at = :at
+              seconds = extract(epoch from :at::timestamptz - created_at), settled_at = :at, updated_at = :at
         where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
-        returning id, os, type, volume_id, seconds
+        returning id, volume_id
      ), handed_over as (
        delete from backup_volumes spare using settled where ${IS_HANDED_OVER}
      )
-     insert into timings (os, type, what, bucket, at)
-     select os, type, case when :source = 'created' then coalesce(:missReason, 'empty') else :source end,
-            bucket_of(seconds), :at
-       from settled
-     returning os`,
+     select id from settled`,
     { ...lease, at, source: given.source, missReason: given.missReason ?? null, ...diskBindings(given.disk) }
   )
   return rows.length > 0

@@ -1,5 +1,6 @@
 import type { ClaimLease } from '../pool/claim-store.ts'
-import { mayBecome, type Spare, type SpareStatus } from '../pool/spare.ts'
+import { mayBecome, type PoolName, type Spare, type SpareStatus } from '../pool/spare.ts'
+import type { Retirement } from '../pool/surplus.ts'
 import { type Database, query } from './connection/database.ts'
 import { IS_STALE } from './images.ts'
 import { isFreeToArm } from './leases.ts'
@@ -66,6 +67,28 @@ export async function retireStale(db: Database, at: Date): Promise<number> {
     { at }
   )
   return row?.retired ?? 0
+}
+
+export async function retireOldest(db: Database, retirements: readonly Retirement[], at: Date): Promise<PoolName[]> {
+  // Which ones is decided before any is locked: what a claim or a rival takes meanwhile is not made up for by others.
+  return await query<PoolName>(
+    db,
+    `with ranked as (
+       select spare.id, created_at, wish.count as wanted, keep, before, count(*) over pool as held,
+              row_number() over (partition by os, type order by spare.created_at, spare.id) as place
+         from jsonb_to_recordset(:retirements::jsonb) as wish (os text, type text, count int, keep int, before timestamptz)
+         join backup_volumes spare using (os, type)
+        where spare.status = 'available' and (spare.kept or not ${IS_STALE})
+       window pool as (partition by os, type)
+     )
+     update backup_volumes set status = 'retiring', updated_at = :at
+      where id in (select id from ranked
+                    where place <= least(wanted, held - keep) and created_at < coalesce(before, 'infinity'))
+        and status = 'available'
+     returning os, type`,
+    { retirements: JSON.stringify(retirements), at },
+    { plan: 'anew' }
+  )
 }
 
 export async function nextRetired(db: Database, limit: number, at: Date): Promise<Spare[]> {

@@ -1,5 +1,6 @@
 import type { PoolState } from '../pool/replenishment.ts'
 import type { PoolName } from '../pool/spare.ts'
+import type { SurplusSince } from '../pool/surplus.ts'
 import { type Database, query } from './connection/database.ts'
 
 export interface PoolRow {
@@ -10,6 +11,7 @@ export interface PoolRow {
   retry_at: Date | string | null
   last_error: string | null
   newer_in_cinder: string | null
+  surplus_since: Date | string | null
 }
 
 export const toPoolState = (row: PoolRow): PoolState => ({
@@ -19,7 +21,8 @@ export const toPoolState = (row: PoolRow): PoolState => ({
   failures: row.failures,
   retryAt: row.retry_at ? new Date(row.retry_at) : undefined, // A string where the row came as JSON.
   lastError: row.last_error ?? undefined,
-  newerInCinder: row.newer_in_cinder ?? undefined
+  newerInCinder: row.newer_in_cinder ?? undefined,
+  surplusSince: row.surplus_since ? new Date(row.surplus_since) : undefined
 })
 
 export async function ensure(db: Database, pools: readonly PoolName[]): Promise<void> {
@@ -87,6 +90,19 @@ export async function setPaused(db: Database, pool: PoolName, paused: boolean): 
             retry_at = case when :paused then pools.retry_at end,
             last_error = case when :paused then pools.last_error end`,
     { os: pool.os, type: pool.type, paused }
+  )
+}
+
+export async function noteSurplus(db: Database, pools: readonly SurplusSince[]): Promise<void> {
+  await query(
+    db,
+    `insert into pools (os, type, surplus_since)
+     select os, type, since from jsonb_to_recordset(:pools::jsonb) as row (os text, type text, since timestamptz)
+      order by os, type
+     on conflict (os, type) do update
+        set surplus_since = case when excluded.surplus_since is not null -- Another replica may have noted it before.
+                                 then coalesce(pools.surplus_since, excluded.surplus_since) end`,
+    { pools: JSON.stringify(pools) }
   )
 }
 

@@ -3,17 +3,15 @@ import * as arrivalQueries from './arrivals.ts'
 import { claimGroups } from './claim-groups.ts'
 import * as claimQueries from './claims.ts'
 import { bind, type Database } from './connection/database.ts'
-import * as foldingQueries from './folding.ts'
+import * as historyQueries from './history.ts'
 import * as imageQueries from './images.ts'
+import * as leadTimeQueries from './lead-times.ts'
 import * as leavingQueries from './leaving-spares.ts'
-import * as levelQueries from './levels.ts'
 import * as orphanQueries from './orphans.ts'
 import * as poolQueries from './pools.ts'
 import * as refusalQueries from './refusals.ts'
 import * as spareQueries from './spares.ts'
-import * as statisticsQueries from './statistics.ts'
 import * as stockQueries from './stock.ts'
-import { thin } from './thinning.ts'
 import * as tickQueries from './ticks.ts'
 import * as waitingQueries from './waiting.ts'
 
@@ -25,7 +23,6 @@ export const storesOf = (db: Database) => ({
     ...spareQueries,
     ...armingQueries,
     ...leavingQueries,
-    ...levelQueries,
     ...waitingQueries,
     ...arrivalQueries
   }),
@@ -33,6 +30,6 @@ export const storesOf = (db: Database) => ({
   images: bind(db, imageQueries),
   pools: bind(db, poolQueries),
   orphans: bind(db, orphanQueries),
-  history: bind(db, { ...statisticsQueries, ...foldingQueries, ...refusalQueries, thin }),
+  history: bind(db, { ...historyQueries, ...leadTimeQueries, ...refusalQueries }),
   ticks: bind(db, tickQueries)
 })

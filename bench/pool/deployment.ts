@@ -73,7 +73,7 @@ export class Deployment {
   async stock(perPool: number): Promise<void> {
     if (perPool * this.pools.length >= 10_000) say(`${this.name}: making ${perPool * this.pools.length} spares`)
     for (const pool of this.pools) await this.#fill(pool, perPool)
-    await query(this.database.db, 'vacuum (analyze) backup_volumes, stock_counts') // As autovacuum would have done meanwhile.
+    await query(this.database.db, 'vacuum (analyze) backup_volumes') // As autovacuum would have done meanwhile.
   }
 
   /** As many new ones as were claimed from each pool. */

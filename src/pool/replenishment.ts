@@ -34,6 +34,8 @@ export interface Holding extends PoolName {
   readonly count: number
   /** Of all together. */
   readonly sizeGib: number
+  /** Of those in stock: when the oldest spare of their pool was made. */
+  readonly oldestAt?: Date | undefined
 }
 
 /** What the service remembers of a pool besides its spares. */
@@ -45,6 +47,8 @@ export interface PoolState extends PoolName {
   readonly retryAt: Date | undefined
   readonly lastError: string | undefined
   readonly newerInCinder: string | undefined
+  /** Since when there is more in stock than the target; undefined: there is no more. */
+  readonly surplusSince?: Date | undefined
 }
 
 /** All that a plan depends on. */

@@ -1,9 +1,9 @@
 import type { Claim, MissReason } from './claim.ts'
 import type { ClaimLease, Listing } from './claim-store.ts'
 import type { Image } from './image.ts'
-import type { Demand, Need, Unfolded } from './need.ts'
 import type { Creation, Holding, PoolState } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
+import type { Retirement, SurplusSince } from './surplus.ts'
 
 /** What operations need of the rest of the database: `store` implements these, one function a query. */
 
@@ -12,21 +12,15 @@ export interface StoredStock {
   readonly images: readonly Image[]
   readonly states: readonly PoolState[]
   readonly holdings: readonly Holding[]
-  readonly unfolded: Unfolded
 }
 
 export interface Spares {
   stock(): Promise<StoredStock>
-  /** Whether a run would come to anything, at a fraction of what the stock costs where there are many pools. */
-  need(demand: Demand, at: Date): Promise<Need>
   /**
-   * Notes since when each pool has had more in stock than its target. Retires what has been over the target for too long,
-   * the oldest first; gives a pool for each spare that it retired. The stock of a paused pool stays. A pool that is no
-   * longer configured is not paused.
+   * Retires the oldest spares of each pool that may be handed out, at most `count` of them, and none that would leave less
+   * than `keep`: so two replicas that decide the same retire no more than one. Gives a pool for each spare.
    */
-  retireSurplus(demand: Demand, at: Date): Promise<PoolName[]>
-  /** Retires the oldest spare of each full pool if it is too old. Retires one, however many try at once. Gives the pools. */
-  retireAged(demand: Demand, at: Date): Promise<PoolName[]>
+  retireOldest(retirements: readonly Retirement[], at: Date): Promise<PoolName[]>
   /** Records what `plan` wants. Only one replica plans at a time, so together they exceed no limit. */
   request(plan: (stock: StoredStock) => readonly Creation[], newId: () => string, at: Date): Promise<Spare[]>
   /**
@@ -170,10 +164,12 @@ export interface Pools {
   /** True: it is news, so it is worth a line in the log. */
   noteError(pool: PoolName, error: string | undefined): Promise<boolean>
   setPaused(pool: PoolName, paused: boolean): Promise<void>
+  /** Notes since when these pools have more in stock than their target; undefined: they have no more than that. */
+  noteSurplus(pools: readonly SurplusSince[]): Promise<void>
   noteNewer(newer: readonly (PoolName & { version: string })[]): Promise<void>
 }
 
-/** What happened to a pool in some window of time, and its oldest spare. */
+/** What happened to a pool in some window of time. */
 export interface Statistics extends PoolName {
   readonly hits: number
   /** By their reasons. */
@@ -182,7 +178,11 @@ export interface Statistics extends PoolName {
   /** Of claims served from stock. */
   readonly claimSeconds: Percentiles | undefined
   readonly leadTime: Percentiles | undefined
-  readonly oldestSpareAt: Date | undefined
+}
+
+/** How many spares of a pool may be handed out. */
+export interface Level extends PoolName {
+  readonly held: number
 }
 
 /** In seconds. */
@@ -194,10 +194,16 @@ export interface Percentiles {
 
 export interface History {
   /**
-   * Claims settled and volumes finished since then, of each of these pools in turn. The time is exact for the latest two
-   * thousand of them, else to ten minutes, to an hour beyond two days, to a day beyond two weeks.
+   * Claims settled and volumes finished since then, of each of these pools in turn. Exact, but for refused claims, which count
+   * in bins of five minutes. Bins are of an hour where the window is longer than fine bins are kept: see `startOfWindow`.
    */
   read(since: Date, pools: readonly PoolName[]): Promise<Statistics[]>
+  /** Writes into bins what has happened up to now. Safe to repeat; what it has not written yet, `read` counts all the same. */
+  record(at: Date): Promise<void>
+  /** Notes how much of each pool can be handed out now. */
+  noteLevels(levels: readonly Level[], at: Date): Promise<void>
+  /** Forgets bins that are older than they are kept. */
+  thin(at: Date): Promise<void>
   /** The longest that a volume of each of these pools has taken, in seconds; pools without any are left out. */
   longestLeadTimes(pools: readonly PoolName[]): Promise<(PoolName & { readonly seconds: number })[]>
   /** Forgets lead times older than that, in small batches; gives how many. */
@@ -209,14 +215,6 @@ export interface History {
   countRefusal(claim: Claim, reason: MissReason, at: Date, before: Date): Promise<boolean>
   /** Forgets refusals that were counted before then, in small batches; gives how many. */
   forgetRefusals(before: Date): Promise<number>
-  /** Keeps fewer totals, the older they are, and of those older than `before` one of each kind. */
-  thin(before: Date, at: Date): Promise<void>
-  /** Makes few rows of the many that the counts of the stock have become. */
-  foldCounts(): Promise<void>
-  /** The same for the statistics; leaves the latest. */
-  foldTimings(left?: number): Promise<void>
-  /** Counts the stock anew; gives how many counts were wrong. */
-  recount(): Promise<number>
 }
 
 export interface TickRecord {

@@ -86,18 +86,14 @@ const SETTLE = `with given as (
          volume_type = given.volume_type, size = given.size,
          snapshot_id = given.snapshot_id, image_version = given.image_version,
          spare_age_seconds = given.spare_age_seconds,
-         seconds = extract(epoch from given.updated_at - claims.created_at), updated_at = given.updated_at
+         seconds = extract(epoch from given.updated_at - claims.created_at),
+         settled_at = given.updated_at, updated_at = given.updated_at
     from given
    where claims.id = given.id and claims.status in ('open', 'creating') and claims.lease_holder = given.lease_holder
   returning claims.*
 ), handed_over as ( -- Another claim's spare stays, and so does one that did not become this disk.
   delete from backup_volumes spare using settled
    where spare.claim_id = settled.id and spare.volume_id = settled.volume_id
-), timed as (
-  insert into timings (os, type, what, bucket, at)
-  select os, type, case when source = 'created' then coalesce(miss_reason, 'empty') else source end,
-         bucket_of(seconds), updated_at
-    from settled
 )
 select id from settled`
 

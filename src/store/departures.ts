@@ -1,5 +1,5 @@
 import type { ClaimLease } from '../pool/claim-store.ts'
-import { mayBecome, type SpareStatus } from '../pool/spare.ts'
+import { mayBecome, type PoolName, type SpareStatus } from '../pool/spare.ts'
 import type { Spares } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
 import { isFreeToArm } from './leases.ts'
@@ -7,7 +7,7 @@ import { FORGET_DISK, IS_HELD } from './reservations.ts'
 import { changesRow } from './rows.ts'
 import { IS_STALE, querySpares } from './spares.ts'
 
-type Departures = Pick<Spares, 'retire' | 'retireUnfinished' | 'retireStale' | 'nextRetired' | 'drop'>
+type Departures = Pick<Spares, 'retire' | 'retireUnfinished' | 'retireStale' | 'retireOldest' | 'nextRetired' | 'drop'>
 
 /** A spare's way out of stock: retired, then dropped. */
 export const departuresOf = (db: Database): Departures => ({
@@ -17,6 +17,26 @@ export const departuresOf = (db: Database): Departures => ({
   },
   retireUnfinished: (id, at, armingUntil) => changesRow(db, retireWhere(IS_UNFINISHED), { id, at, armingUntil }),
   retireStale: at => retireUnclaimed(db, `not kept and ${IS_STALE}`, { at }),
+  // Which spares go is decided before any is locked: what a claim takes meanwhile is not made up for by others.
+  retireOldest: (retirements, at) =>
+    query<PoolName>(
+      db,
+      `with ranked as (
+         select spare.id, created_at, wish.count as wanted, keep, before, count(*) over pool as held,
+                row_number() over (partition by os, type order by spare.created_at, spare.id) as place
+           from jsonb_to_recordset(:retirements::jsonb) as wish (os text, type text, count int, keep int, before timestamptz)
+           join backup_volumes spare using (os, type)
+          where spare.status = 'available' and (spare.kept or not ${IS_STALE})
+         window pool as (partition by os, type)
+       )
+       update backup_volumes set status = 'retiring', updated_at = :at
+        where id in (select id from ranked
+                      where place <= least(wanted, held - keep) and created_at < coalesce(before, 'infinity'))
+          and status = 'available'
+       returning os, type`,
+      { retirements: JSON.stringify(retirements), at },
+      { plan: 'anew' }
+    ),
   nextRetired: (limit, at) =>
     querySpares(
       db,

@@ -11,6 +11,7 @@ export interface PoolRow {
   retry_at: Date | string | null
   last_error: string | null
   newer_in_cinder: string | null
+  surplus_since: Date | string | null
 }
 
 export const toPoolState = (row: PoolRow): PoolState => ({
@@ -20,7 +21,8 @@ export const toPoolState = (row: PoolRow): PoolState => ({
   failures: row.failures,
   retryAt: row.retry_at ? new Date(row.retry_at) : undefined, // A string where the row came as JSON.
   lastError: row.last_error ?? undefined,
-  newerInCinder: row.newer_in_cinder ?? undefined
+  newerInCinder: row.newer_in_cinder ?? undefined,
+  surplusSince: row.surplus_since ? new Date(row.surplus_since) : undefined
 })
 
 /** SQL: ends the failures of the pools that a query selects. */
@@ -64,6 +66,18 @@ export const poolsOf = (db: Database): Pools => ({
     ),
   async setPaused({ os, type }, paused) {
     await query(db, SET_PAUSED, { os, type, paused })
+  },
+  async noteSurplus(pools) {
+    await query(
+      db,
+      `insert into pools (os, type, surplus_since)
+       select os, type, since from jsonb_to_recordset(:pools::jsonb) as row (os text, type text, since timestamptz)
+        order by os, type
+       on conflict (os, type) do update
+          set surplus_since = case when excluded.surplus_since is not null -- Another replica may have noted it before.
+                                   then coalesce(pools.surplus_since, excluded.surplus_since) end`,
+      { pools: JSON.stringify(pools) }
+    )
   },
   /** A pool that is not named has no newer snapshot. */
   async noteNewer(newer) {

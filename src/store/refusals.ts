@@ -13,8 +13,9 @@ export const refusalsOf = (db: Database): Pick<History, 'countRefusal' | 'forget
          on conflict (project_id, name) do update set at = :at where refusals.at <= :before
          returning at
        )
-       insert into timings (os, type, what, bucket, at)
-       select :os, :type, :reason, bucket_of(0), at from counted
+       insert into history (os, type, what, minutes, at, refused)
+       select :os, :type, :reason, 5, date_bin('5 minutes', at, 'epoch'), 1 from counted
+       on conflict (os, type, what, minutes, at) do update set refused = history.refused + 1
        returning at`,
       { projectId, name, os, type, reason, at, before }
     ),

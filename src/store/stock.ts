@@ -16,6 +16,7 @@ interface HoldingRow extends PoolName {
   making: boolean
   count: number
   size: number
+  oldest_at: string | null
 }
 
 const toHolding = (row: HoldingRow): Holding => ({
@@ -26,18 +27,19 @@ const toHolding = (row: HoldingRow): Holding => ({
   kept: row.kept,
   making: row.making,
   count: row.count,
-  sizeGib: row.size
+  sizeGib: row.size,
+  oldestAt: row.oldest_at ? new Date(row.oldest_at) : undefined
 })
 
 type StockRow =
   | { kind: 'image'; row: ImageRow }
   | { kind: 'state'; row: PoolRow }
   | { kind: 'holding'; row: HoldingRow }
-  | { kind: 'unfolded'; row: StoredStock['unfolded'] }
 
-const NOTHING = { counts: 0, timings: 0 }
-
-/** All in one statement, so that it is of one moment. */
+/**
+ * All in one statement, so that it is of one moment. What may be many is counted from an index alone, and the oldest of a pool
+ * is one look into another.
+ */
 export async function stock(db: Database): Promise<StoredStock> {
   const rows = await query<StockRow>(
     db,
@@ -46,26 +48,29 @@ export async function stock(db: Database): Promise<StoredStock> {
      select 'state', row_to_json(pools) from pools
       union all
      select 'holding', row_to_json(holding)
-       from (select os, type, snapshot_id, status, kept, false as making, sum(count)::int as count, sum(size)::int as size
-               from stock_counts
-              group by os, type, snapshot_id, status, kept
-             having sum(count) <> 0
+       from (select alike.*, false as making, oldest.created_at as oldest_at
+               from (select os, type, snapshot_id, status, kept, count(*)::int as count, sum(size)::int as size
+                       from backup_volumes
+                      where status in ('available', 'retiring')
+                      group by os, type, snapshot_id, status, kept) alike
+               left join lateral (
+                 select created_at from backup_volumes spare
+                  where spare.os = alike.os and spare.type = alike.type and spare.status = 'available'
+                  order by spare.created_at, spare.id
+                  limit 1
+               ) oldest on alike.status = 'available'
               union all
-             select os, type, snapshot_id, status, kept, available_at is null, count(*)::int, sum(size)::int
+             select os, type, snapshot_id, status, kept, count(*)::int, sum(size)::int, available_at is null, null
                from backup_volumes
               where status not in ('available', 'retiring')
-              group by os, type, snapshot_id, status, kept, available_at is null) holding
-      union all
-     select 'unfolded', json_build_object('counts', (select count(*) from stock_counts where is_change),
-                                         'timings', (select count(*) from timings))`,
+              group by os, type, snapshot_id, status, kept, available_at is null) holding`,
     {},
     { plan: 'anew' }
   )
   return {
     images: rows.flatMap(({ kind, row }) => (kind === 'image' ? [toImage(row)] : [])),
     states: rows.flatMap(({ kind, row }) => (kind === 'state' ? [toPoolState(row)] : [])),
-    holdings: rows.flatMap(({ kind, row }) => (kind === 'holding' ? [toHolding(row)] : [])),
-    unfolded: rows.flatMap(({ kind, row }) => (kind === 'unfolded' ? [row] : []))[0] ?? NOTHING
+    holdings: rows.flatMap(({ kind, row }) => (kind === 'holding' ? [toHolding(row)] : []))
   }
 }
 

@@ -5,17 +5,15 @@ import { claimGroupsOf } from './claim-groups.ts'
 import { claimDisksOf, claimLeasesOf, claimRecordsOf } from './claims.ts'
 import type { Database } from './connection/database.ts'
 import { departuresOf } from './departures.ts'
-import { foldCounts, foldTimings, recount } from './folding.ts'
+import * as history from './history.ts'
 import { imagesOf } from './images.ts'
-import { need, retireAged, retireSurplus } from './levels.ts'
+import * as leadTimes from './lead-times.ts'
 import { orphansOf } from './orphans.ts'
 import { poolsOf } from './pools.ts'
 import { refusalsOf } from './refusals.ts'
 import { reservationsOf } from './reservations.ts'
 import { spareRecordsOf } from './spares.ts'
-import * as statistics from './statistics.ts'
 import { request, requestFor, stock } from './stock.ts'
-import { thin } from './thinning.ts'
 import { ticksOf } from './ticks.ts'
 
 /** Everything that operations need of one database. */
@@ -26,9 +24,6 @@ export const storesOf = (db: Database) => ({
     ...reservationsOf(db),
     ...departuresOf(db),
     stock: () => stock(db),
-    need: (...args) => need(db, ...args),
-    retireSurplus: (...args) => retireSurplus(db, ...args),
-    retireAged: (...args) => retireAged(db, ...args),
     request: (...args) => request(db, ...args),
     requestFor: (...args) => requestFor(db, ...args)
   } satisfies Spares,
@@ -38,13 +33,12 @@ export const storesOf = (db: Database) => ({
   orphans: orphansOf(db),
   history: {
     ...refusalsOf(db),
-    read: (...args) => statistics.read(db, ...args),
-    longestLeadTimes: (...args) => statistics.longestLeadTimes(db, ...args),
-    prune: (...args) => statistics.prune(db, ...args),
-    thin: (...args) => thin(db, ...args),
-    foldCounts: () => foldCounts(db),
-    foldTimings: (...args) => foldTimings(db, ...args),
-    recount: () => recount(db)
+    read: (...args) => history.read(db, ...args),
+    record: (...args) => history.record(db, ...args),
+    noteLevels: (...args) => history.noteLevels(db, ...args),
+    thin: (...args) => history.thin(db, ...args),
+    longestLeadTimes: (...args) => leadTimes.longestLeadTimes(db, ...args),
+    prune: (...args) => leadTimes.prune(db, ...args)
   } satisfies History,
   ticks: ticksOf(db)
 })

@@ -89,8 +89,8 @@ export const CREATIONS: readonly Scenario[] = [
     name: 'replenish',
     given: async () => ({ tick: 'replenish' }),
     steps: stepsOf(`
-      spares.need spares.stock snapshots.list volumes.find volumes.find volumes.find images.add
-      images.replaceGone spares.stock volumes.quota spares.request volumes.create volumes.create spares.noteVolume spares.noteVolume
+      spares.stock snapshots.list volumes.find volumes.find volumes.find images.add
+      images.replaceGone spares.stock history.noteLevels volumes.quota spares.request volumes.create volumes.create spares.noteVolume spares.noteVolume
     `)
   },
   {

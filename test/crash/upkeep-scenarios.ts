@@ -69,7 +69,7 @@ export const UPKEEP: readonly Scenario[] = [
       spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt
       transfers.pages spares.ofVolumes spares.unlisted orphans.note spares.retireStale snapshots.list volumes.find
       volumes.find volumes.find images.list images.setGone pools.noteNewer spares.nextRetired volumes.find spares.drop
-      claims.prune history.prune history.forgetRefusals history.thin history.recount
+      history.record spares.stock history.noteLevels claims.prune history.prune history.forgetRefusals history.thin
     `),
     afterwards: async (stage, _act, stock) => {
       await oneDisk(3)(stage, { claim: stage.request({ hostname: 'web-01' }) }, stock)

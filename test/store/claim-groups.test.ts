@@ -232,10 +232,10 @@ describe('claims settled at the same time', () => {
       return claims.settle(held(claim.id), { ...one, disk: aDisk(`volume-${n}`) }, noon(n))
     })
     assert.deepEqual(await Promise.all(settling), Array(5).fill(true))
-    const noted = await rows('select os, type, what, at from timings order by at')
+    const noted = await rows('select source, miss_reason, settled_at from claims order by settled_at')
     assert.deepEqual(
       noted,
-      ['pool', 'pool', 'existing', 'stale', 'empty'].map((what, n) => ({ ...DEBIAN, what, at: noon(n) }))
+      how.map(({ source, missReason }, n) => ({ source, miss_reason: missReason ?? null, settled_at: noon(n) }))
     )
   })
 

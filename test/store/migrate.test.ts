@@ -159,11 +159,67 @@ describe('migrating', () => {
     )
     await migrate(db, systemClock)
     const { spares, history } = storesOf(db)
-    const { holdings, unfolded } = await spares.stock()
-    assert.deepEqual([countOf(holdings), unfolded], [3, { counts: 0, timings: 6 }])
+    const { holdings } = await spares.stock()
+    assert.equal(countOf(holdings), 3)
     const [statistics] = await history.read(new Date(Date.now() - 86_400_000), [DEBIAN])
     assert.equal(statistics?.hits, 5)
     assert.equal(Math.round(statistics.leadTime?.p50 ?? 0), 14)
+  })
+
+  it('keeps the stock, the claims and the statistics of a database of the version before', async t => {
+    const db = await anEmptyDatabase(t)
+    const older = await aFolder(t, {})
+    const names = (await readdir(MIGRATIONS_FOLDER)).filter(name => name < '0011')
+    for (const name of names) await cp(join(MIGRATIONS_FOLDER, name), join(older, name))
+    await migrate(db, systemClock, older)
+    await runScript(
+      db,
+      `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, name, status, volume_id,
+                                   created_at, updated_at, available_at)
+       select gen_random_uuid(), 'debian12', 'ssd', 's', '1', 'ceph-ssd', 20, '', status, status || n, now(), now(), now()
+         from unnest('{available,retiring,creating}'::text[]) status, generate_series(1, 3) n;
+       insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, source, miss_reason,
+                           volume_id, seconds, created_at, updated_at)
+       select gen_random_uuid(), '', 'p', n || source, 'h', 'sys', 'debian12', 'ssd',
+              case when n % 2 = 0 then 'gone' else 'available' end, source, case source when 'created' then 'stale' end,
+              n || source, 2, now() - n * interval '1 day' - interval '1 hour', now()
+         from unnest('{pool,created,existing}'::text[]) source, generate_series(0, 19) n;
+       insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, created_at, updated_at)
+       values (gen_random_uuid(), '', 'p', 'open', 'h', 'sys', 'debian12', 'ssd', 'open', now(), now());
+       insert into lead_times
+       select gen_random_uuid(), 'debian12', 'ssd', 14, now() - n * interval '1 day' from generate_series(0, 19) n;
+       insert into timings select 'debian12', 'ssd', 'empty', bucket_of(0), now() - interval '1 second' from generate_series(1, 4);
+       insert into timing_totals
+       values ('debian12', 'ssd', 'stale', now() - interval '9 days', json_build_object(bucket_of(0), 2, 35, 7)),
+              ('debian12', 'ssd', 'stale', now() - interval '8 days', json_build_object(bucket_of(0), 5, 35, 8))`
+    )
+    await migrate(db, systemClock)
+    const { spares, claims, history } = storesOf(db)
+    const { holdings } = await spares.stock()
+    assert.deepEqual(Object.fromEntries(holdings.map(({ status, count }) => [status, count])), {
+      available: 3,
+      creating: 3,
+      retiring: 3
+    })
+    assert.equal((await claims.list({ limit: 100 })).rows.length, 61)
+    for (const [days, count, misses] of [
+      [1, 1, { empty: 4, stale: 1 }],
+      [8.5, 9, { empty: 4, stale: 9 + 3 }],
+      [19.5, 20, { empty: 4, stale: 20 + 5 }]
+    ] as const) {
+      const [statistics] = await history.read(new Date(Date.now() - days * 86_400_000), [DEBIAN])
+      assert.deepEqual(
+        [statistics?.hits, statistics?.existing, statistics?.misses],
+        [count, count, misses],
+        `${days} days`
+      )
+      assert.deepEqual(
+        [statistics?.claimSeconds?.p99, statistics?.leadTime?.p50].map(seconds => Math.round(seconds ?? 0)),
+        [2, 14]
+      )
+    }
+    await history.record(new Date())
+    assert.equal((await history.read(new Date(Date.now() - 19.5 * 86_400_000), [DEBIAN]))[0]?.hits, 20)
   })
 
   it('tells claims of before what their disks are: ours as they were asked for, others as the claims that knew them', async t => {

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { type Creation, countOf, type Limits, planReplenishment } from '../../src/pool/replenishment.ts'
 import type { StoredStock } from '../../src/pool/stores.ts'
-import { aCreation, anImage, DEBIAN, NOON } from '../support/samples.ts'
+import { aCreation, anImage, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 
 const REPLICAS = 20
@@ -109,12 +109,7 @@ describe('what is requested', () => {
 
 describe('the stock', () => {
   it('is empty at first', async () => {
-    assert.deepEqual(await spares.stock(), {
-      images: [],
-      states: [],
-      holdings: [],
-      unfolded: { counts: 0, timings: 0 }
-    })
+    assert.deepEqual(await spares.stock(), { images: [], states: [], holdings: [] })
   })
 
   it('counts the spares that are alike, with their sizes, and shows images and pools', async () => {
@@ -126,18 +121,34 @@ describe('the stock', () => {
     const { images, states, holdings } = await spares.stock()
     assert.deepEqual(images, [image])
     assert.deepEqual(states, [
-      { ...DEBIAN, paused: false, failures: 0, retryAt: undefined, lastError: undefined, newerInCinder: undefined }
+      {
+        ...DEBIAN,
+        paused: false,
+        failures: 0,
+        retryAt: undefined,
+        lastError: undefined,
+        newerInCinder: undefined,
+        surplusSince: undefined
+      }
     ])
-    const common = { ...DEBIAN, snapshotId: 'snapshot', kept: false }
+    const common = { ...DEBIAN, snapshotId: 'snapshot', kept: false, oldestAt: undefined }
     assert.deepEqual(
       holdings.toSorted((a, b) => (a.status + a.snapshotId < b.status + b.snapshotId ? -1 : 1)),
       [
-        { ...common, status: 'available', making: false, count: 2, sizeGib: 40 },
+        { ...common, status: 'available', making: false, count: 2, sizeGib: 40, oldestAt: noon(-999) },
         { ...common, status: 'requested', making: true, count: 1, sizeGib: 20, snapshotId: 'replica' },
         { ...common, status: 'requested', making: true, count: 1, sizeGib: 20 },
         { ...common, status: 'reserved', making: false, count: 1, sizeGib: 20 }
       ]
     )
+  })
+
+  it('knows the oldest in stock of each kind', async () => {
+    const [oldest] = await stock(3)
+    const [other] = await stock(1, anImage({ type: 'sas' }))
+    const { holdings } = await spares.stock()
+    const oldestOf = new Map(holdings.map(({ type, oldestAt }) => [type, oldestAt]))
+    assert.deepEqual([oldestOf.get('ssd'), oldestOf.get('sas')], [oldest?.createdAt, other?.createdAt])
   })
 
   it('counts a disk that is made for a claim as being made, and a retired one as not: it may never end', async () => {

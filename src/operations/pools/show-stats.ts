@@ -1,5 +1,6 @@
 import { ByPool } from '../../pool/by-pool.ts'
 import { conditionOf, type PoolCondition } from '../../pool/condition.ts'
+import { startOfWindow } from '../../pool/history.ts'
 import { type Image, isCurrent } from '../../pool/image.ts'
 import { countOf, type Holding, type PoolPlan, planReplenishment } from '../../pool/replenishment.ts'
 import { SPARE_STATUSES, type SpareStatus } from '../../pool/spare.ts'
@@ -7,7 +8,7 @@ import type { Statistics, TickRecord } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
 import { completeStock } from '../ticks/replenish.ts'
 
-export interface PoolStats extends Omit<Statistics, 'oldestSpareAt'> {
+export interface PoolStats extends Statistics {
   readonly condition: PoolCondition
   readonly target: number
   readonly spares: Readonly<Record<SpareStatus, number>>
@@ -28,10 +29,9 @@ export interface Stats {
 /** Every pool at a glance; what happened is counted over the last `windowSeconds`. */
 export async function showStats(deps: Deps, windowSeconds: number): Promise<Stats> {
   const now = deps.clock.now()
-  const since = new Date(now.getTime() - windowSeconds * 1000)
   const stock = completeStock(deps, await deps.spares.stock(), undefined)
   const [statistics, ticks, orphans] = await Promise.all([
-    deps.history.read(since, stock.targets),
+    deps.history.read(startOfWindow(now, windowSeconds), stock.targets),
     deps.ticks.list(),
     deps.orphans.count()
   ])
@@ -40,14 +40,12 @@ export async function showStats(deps: Deps, windowSeconds: number): Promise<Stat
   const pools = planReplenishment(stock).map((plan): PoolStats => {
     const [image, state, its] = [images.one(plan), states.one(plan), happened.one(plan)]
     return {
-      ...levelsOf(plan, image, holdings.all(plan)),
+      ...levelsOf(plan, image, holdings.all(plan), now),
       hits: its?.hits ?? 0,
       misses: its?.misses ?? {},
       existing: its?.existing ?? 0,
       leadTime: its?.leadTime,
       claimSeconds: its?.claimSeconds,
-      oldestSpareSeconds:
-        its?.oldestSpareAt && Math.max(0, Math.round((now.getTime() - its.oldestSpareAt.getTime()) / 1000)),
       paused: state?.paused ?? false,
       image,
       newerInCinder: state?.newerInCinder,
@@ -57,9 +55,10 @@ export async function showStats(deps: Deps, windowSeconds: number): Promise<Stat
   return { pools, ticks, orphans }
 }
 
-function levelsOf(plan: PoolPlan, image: Image | undefined, ours: readonly Holding[]) {
+function levelsOf(plan: PoolPlan, image: Image | undefined, ours: readonly Holding[], now: Date) {
   const { os, type, target } = plan
   const countIn = (status: SpareStatus): number => countOf(ours.filter(holding => holding.status === status))
+  const oldest = ours.flatMap(({ oldestAt }) => oldestAt?.getTime() ?? [])
   const stale = ours.filter(({ status, snapshotId }) => status === 'available' && !isCurrent(snapshotId, image))
   return {
     os,
@@ -67,6 +66,8 @@ function levelsOf(plan: PoolPlan, image: Image | undefined, ours: readonly Holdi
     target,
     condition: conditionOf(plan),
     spares: Object.fromEntries(SPARE_STATUSES.map(status => [status, countIn(status)])) as Record<SpareStatus, number>,
-    staleSpares: countOf(stale)
+    staleSpares: countOf(stale),
+    oldestSpareSeconds:
+      oldest.length > 0 ? Math.max(0, Math.round((now.getTime() - Math.min(...oldest)) / 1000)) : undefined
   }
 }

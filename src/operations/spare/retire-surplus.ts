@@ -1,14 +1,16 @@
-import type { Demand, Need } from '../../pool/need.ts'
+import type { PoolPlan, Stock } from '../../pool/replenishment.ts'
 import type { PoolName } from '../../pool/spare.ts'
+import { planSurplus } from '../../pool/surplus.ts'
 import type { Deps } from '../deps.ts'
 
 /** Retires stock that nobody wants any more, or that is too old; true: some of it is to be replaced. */
-export async function retireSurplus(deps: Deps, demand: Demand, { anySurplus, anyAged }: Need): Promise<boolean> {
-  const { spares, clock } = deps
-  if (anySurplus) tell(deps, await spares.retireSurplus(demand, clock.now()), 'surplus spare retired')
-  const aged = anyAged ? await spares.retireAged(demand, clock.now()) : []
-  tell(deps, aged, 'old spare retired')
-  return aged.length > 0
+export async function retireSurplus(deps: Deps, stock: Stock, plans: readonly PoolPlan[]): Promise<boolean> {
+  const { changed, surplus, aged } = planSurplus(stock, plans, deps.settings.surplusSeconds)
+  if (changed.length > 0) await deps.pools.noteSurplus(changed)
+  if (surplus.length > 0) tell(deps, await deps.spares.retireOldest(surplus, stock.now), 'surplus spare retired')
+  const replaced = aged.length > 0 ? await deps.spares.retireOldest(aged, stock.now) : []
+  tell(deps, replaced, 'old spare retired')
+  return replaced.length > 0
 }
 
 function tell(deps: Deps, retired: readonly PoolName[], message: string): void {

@@ -1,5 +1,6 @@
 import { compareVersions, isCurrent, isGone } from '../../pool/image.ts'
 import type { Call } from '../../pool/ports.ts'
+import { planReplenishment } from '../../pool/replenishment.ts'
 import { samePool } from '../../pool/spare.ts'
 import { refusedBefore } from '../claim/refuse-empty.ts'
 import type { Deps } from '../deps.ts'
@@ -7,6 +8,7 @@ import { goneAmong } from '../images/gone-snapshots.ts'
 import { readImages, replaceGone } from '../images/read-images.ts'
 import { deleteRetired } from '../spare/delete-retired.ts'
 import { Parts, runOf } from '../tolerant.ts'
+import { completeStock } from './replenish.ts'
 import { reviewStock, type StockReview } from './review-stock.ts'
 import { settleClaims } from './settle-claims.ts'
 
@@ -25,8 +27,8 @@ export async function reconcile(deps: Deps, call: Call): Promise<ReconcileResult
   await parts.try('stale spares not retired', () => retireStale(deps))
   await parts.try('newer images not looked for', () => lookForNewer(deps, run))
   await parts.try('retired spares not deleted', () => deleteRetired(deps, run))
+  await parts.try('history not written', () => writeHistory(deps))
   await parts.try('old records not forgotten', () => forgetOld(deps))
-  await parts.try('stock not counted anew', () => recountStock(deps))
   if (adopted + dropped + removed > 0) deps.wake('replenish')
   parts.throwFirst()
   return { settled: settled ?? 0, adopted, removed, dropped, left: run.left }
@@ -60,6 +62,13 @@ async function lookForNewer(deps: Deps, call: Call): Promise<void> {
   await deps.pools.noteNewer(newer)
 }
 
+/** What has happened since the last run, and how much stock there is. */
+async function writeHistory(deps: Deps): Promise<void> {
+  const now = deps.clock.now()
+  await deps.history.record(now)
+  await deps.history.noteLevels(planReplenishment(completeStock(deps, await deps.spares.stock(), undefined)), now)
+}
+
 const DAY_MS = 86_400_000
 
 /** Old records, in batches, so that no statement is long. */
@@ -69,10 +78,5 @@ async function forgetOld(deps: Deps): Promise<void> {
   while ((await deps.claims.prune(before)) > 0);
   while ((await deps.history.prune(before)) > 0);
   while ((await deps.history.forgetRefusals(refusedBefore(deps))) > 0);
-  await deps.history.thin(before, now)
-}
-
-async function recountStock(deps: Deps): Promise<void> {
-  const wrong = await deps.history.recount()
-  if (wrong > 0) deps.log.warn({ count: wrong }, 'stock counted anew')
+  await deps.history.thin(now)
 }

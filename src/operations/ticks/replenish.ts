@@ -1,5 +1,6 @@
 import { ByPool } from '../../pool/by-pool.ts'
 import { CloudError } from '../../pool/errors.ts'
+import { isGone } from '../../pool/image.ts'
 import { BACKGROUND_CALLS_MAX, type Call, type Quota } from '../../pool/ports.ts'
 import {
   type Creation,
@@ -27,40 +28,39 @@ export interface ReplenishResult {
 }
 
 /**
- * Beyond so many, they would make every look at the stock and the statistics slow. Timings are folded for each pool by itself,
- * which is the dearer the more pools there are, and worth it only for some of each.
- */
-const UNFOLDED_MAX = { counts: 1_000, timings: 5_000, timingsOfEachPool: 20 }
-
-/**
  * Asks Cinder for what every pool misses, within the limits, the budget and the quota. Once it is recorded what is asked for,
  * the next run may begin: a create that Cinder does not answer keeps nothing else from being made.
  */
 export async function replenish(deps: Deps, call: Call, letNextBegin = () => {}): Promise<ReplenishResult> {
-  const { settings, spares, clock } = deps
-  const { targets, surplusSeconds } = settings
-  const demand = { targets, surplusSeconds, imageErrors: Object.values(IMAGE_ERRORS) }
-  const need = await spares.need(demand, clock.now())
-  const { unfolded } = need
-  try {
-    const isReplacing = await retireSurplus(deps, demand, need)
-    // Where Cinder is the source of images, each run follows it.
-    if (!need.isNeeded && !isReplacing && settings.imagesSource !== 'cinder') return { requested: 0, pools: [] }
-    return await refill(deps, call, letNextBegin)
-  } finally {
-    const timingsMax = Math.max(UNFOLDED_MAX.timings, settings.targets.length * UNFOLDED_MAX.timingsOfEachPool)
-    if (unfolded.counts > UNFOLDED_MAX.counts) await deps.history.foldCounts()
-    if (unfolded.timings > timingsMax) await deps.history.foldTimings()
-  }
+  let stock = completeStock(deps, await deps.spares.stock(), undefined)
+  const plans = planReplenishment(stock)
+  if (await retireSurplus(deps, stock, plans)) stock = completeStock(deps, await deps.spares.stock(), undefined)
+  else if (!isNeeded(deps, stock, plans)) return { requested: 0, pools: [] }
+  return await refill(deps, stock, call, letNextBegin)
 }
 
-async function refill(deps: Deps, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
-  let stock = await deps.spares.stock()
-  const { isChanged, refused } = await refreshImages(deps, stock.images, call)
-  if (isChanged) stock = await deps.spares.stock()
-  const draft = planReplenishment(completeStock(deps, stock, undefined))
+/** Whether something is to be made, or an image is missing or gone, or was so in the run before. */
+function isNeeded({ settings }: Deps, { images, states }: Stock, plans: readonly PoolPlan[]): boolean {
+  if (settings.imagesSource === 'cinder') return true // Each run follows Cinder.
+  if (plans.some(({ missing, heldBackBy }) => missing > 0 && !isWaiting(heldBackBy))) return true
+  const [imageOf, stateOf] = [new ByPool(images), new ByPool(states)]
+  return settings.targets.some(pool => {
+    const image = imageOf.one(pool)
+    return !image || isGone(image) || isImageError(stateOf.one(pool)?.lastError)
+  })
+}
+
+const isWaiting = (heldBackBy: HeldBackBy | undefined): boolean =>
+  heldBackBy === 'paused' || heldBackBy === 'backing_off'
+
+async function refill(deps: Deps, known: Stock, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
+  const { isChanged, refused } = await refreshImages(deps, known.images, call)
+  const stock = isChanged ? completeStock(deps, await deps.spares.stock(), undefined) : known
+  const draft = planReplenishment(stock)
   await noteMissingImages(deps, draft, stock, refused)
-  if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: draft.filter(isShort) }
+  const short = draft.filter(isShort)
+  if (short.length > 0) await deps.history.noteLevels(short, stock.now) // Claims wake this tick: it sees how low the stock was.
+  if (draft.every(pool => pool.create.length === 0)) return { requested: 0, pools: short }
   const quota = await readQuota(deps, call)
   let plans = draft
   const plan = (current: StoredStock): Creation[] => {
@@ -107,11 +107,14 @@ const IMAGE_ERRORS = {
 const isWithoutImage = (heldBackBy: HeldBackBy | undefined): heldBackBy is keyof typeof IMAGE_ERRORS =>
   heldBackBy !== undefined && heldBackBy in IMAGE_ERRORS
 
+const isImageError = (error: string | undefined): boolean =>
+  Object.values(IMAGE_ERRORS).some(known => error?.startsWith(known))
+
 /** Logged once, and shown in `stats` as long as it is so. Pools that only other replicas configure are left to those. */
 async function noteMissingImages(
   deps: Deps,
   plans: readonly PoolPlan[],
-  stock: StoredStock,
+  stock: Stock,
   refused: readonly RefusedImage[]
 ): Promise<void> {
   const [states, planOf] = [new ByPool(stock.states), new ByPool(plans)]
@@ -121,7 +124,7 @@ async function noteMissingImages(
     const why = whyRefused(refused, { os, type })
     const error = isWithoutImage(heldBackBy) ? [IMAGE_ERRORS[heldBackBy], why].filter(Boolean).join('; ') : undefined
     if (error === before) continue
-    if (!error && !Object.values(IMAGE_ERRORS).some(known => before?.startsWith(known))) continue
+    if (!error && !isImageError(before)) continue
     const isNews = await deps.pools.noteError({ os, type }, error)
     if (error && isNews) deps.log.error({ os, type, error }, 'no image to make disks from')
   }

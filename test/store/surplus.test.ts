@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
-import type { PoolTarget } from '../../src/pool/replenishment.ts'
+import { type PoolTarget, planReplenishment, poolsOf } from '../../src/pool/replenishment.ts'
 import type { PoolName, Spare } from '../../src/pool/spare.ts'
+import { planSurplus, type SurplusPlan } from '../../src/pool/surplus.ts'
 import { anImage, aSpare, DEBIAN, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 
@@ -16,7 +17,7 @@ const wanted = (target: number, differs: Partial<PoolTarget> = {}): PoolTarget =
   sizeGib: undefined,
   ...differs
 })
-const demand = (...targets: PoolTarget[]) => ({ targets, surplusSeconds: 600, imageErrors: ['no image'] })
+const demand = (...targets: PoolTarget[]) => ({ targets, surplusSeconds: 600 })
 const retiredOf = async (all: readonly Spare[]): Promise<number[]> => {
   const statuses = await Promise.all(all.map(({ id }) => statusOf(id)))
   return statuses.flatMap((status, place) => (status === 'retiring' ? [place] : []))
@@ -28,43 +29,63 @@ const surplusSince = async ({ os, type }: PoolName = DEBIAN): Promise<Date | nul
       type
     })
   )[0]?.surplus_since
-const anySurplus = async (of: ReturnType<typeof demand>, seconds: number): Promise<boolean> =>
-  (await spares.need(of, noon(seconds))).anySurplus
-const anyAged = async (of: ReturnType<typeof demand>, seconds = 0): Promise<boolean> =>
-  (await spares.need(of, noon(seconds))).anyAged
+type Demand = ReturnType<typeof demand>
+const LIMITS = { creatingMax: 99, creatingMaxPerSnapshot: 99, budgetGib: undefined }
+
+/** As a replica decides on what it sees. */
+async function decide({ targets, surplusSeconds }: Demand, now: Date): Promise<SurplusPlan> {
+  const stored = await spares.stock()
+  const all = { ...stored, targets: poolsOf(targets, stored.holdings), limits: LIMITS, quota: undefined, now }
+  return planSurplus(all, planReplenishment(all), surplusSeconds)
+}
+
+async function retireSurplus(of: Demand, at: Date, on = { spares, pools }): Promise<PoolName[]> {
+  const { changed, surplus } = await decide(of, at)
+  await on.pools.noteSurplus(changed)
+  return await on.spares.retireOldest(surplus, at)
+}
+
+const retireAged = async (of: Demand, at: Date, on = { spares }): Promise<PoolName[]> =>
+  await on.spares.retireOldest((await decide(of, at)).aged, at)
+
+async function anySurplus(of: Demand, seconds: number): Promise<boolean> {
+  const { changed, surplus } = await decide(of, noon(seconds))
+  return changed.length + surplus.length > 0
+}
+const anyAged = async (of: Demand, seconds = 0): Promise<boolean> => (await decide(of, noon(seconds))).aged.length > 0
 
 describe('stock over its target', () => {
   it('is retired once it has been so for long enough, the oldest first, down to the target', async () => {
     const all = await stock(4)
     const one = demand(wanted(1))
     assert.equal(await anySurplus(one, 0), true)
-    assert.deepEqual(await spares.retireSurplus(one, noon(0)), [])
+    assert.deepEqual(await retireSurplus(one, noon(0)), [])
     assert.deepEqual(await surplusSince(), noon(0))
     assert.equal(await anySurplus(one, 599), false)
-    assert.deepEqual(await spares.retireSurplus(one, noon(599)), [])
+    assert.deepEqual(await retireSurplus(one, noon(599)), [])
     assert.equal(await anySurplus(one, 600), true)
-    assert.deepEqual(await spares.retireSurplus(one, noon(600)), [DEBIAN, DEBIAN, DEBIAN])
+    assert.deepEqual(await retireSurplus(one, noon(600)), [DEBIAN, DEBIAN, DEBIAN])
     assert.deepEqual(await retiredOf(all), [0, 1, 2])
     assert.equal(await anySurplus(one, 601), true) // To forget since when.
-    await spares.retireSurplus(one, noon(601))
+    await retireSurplus(one, noon(601))
     assert.equal(await surplusSince(), null)
     assert.equal(await anySurplus(one, 9_999), false)
   })
 
   it('begins its time anew once it was not over it', async () => {
     const all = await stock(2)
-    await spares.retireSurplus(demand(wanted(1)), noon(0))
-    await spares.retireSurplus(demand(wanted(2)), noon(500)) // A replica that has the old target still.
-    await spares.retireSurplus(demand(wanted(1)), noon(510))
-    await spares.retireSurplus(demand(wanted(1)), noon(1_109))
+    await retireSurplus(demand(wanted(1)), noon(0))
+    await retireSurplus(demand(wanted(2)), noon(500)) // A replica that has the old target still.
+    await retireSurplus(demand(wanted(1)), noon(510))
+    await retireSurplus(demand(wanted(1)), noon(1_109))
     assert.deepEqual(await retiredOf(all), [])
-    await spares.retireSurplus(demand(wanted(1)), noon(1_110))
+    await retireSurplus(demand(wanted(1)), noon(1_110))
     assert.deepEqual(await retiredOf(all), [0])
   })
 
   it('is all that a pool holds that nobody wants', async () => {
     const all = await stock(2, anImage({ ...SAS }))
-    for (const seconds of [0, 600]) await spares.retireSurplus(demand(wanted(5)), noon(seconds))
+    for (const seconds of [0, 600]) await retireSurplus(demand(wanted(5)), noon(seconds))
     assert.deepEqual(await retiredOf(all), [0, 1])
   })
 
@@ -75,7 +96,7 @@ describe('stock over its target', () => {
     await spares.adopt(aSpare({ status: 'creating', availableAt: undefined }))
     await spares.adopt(aSpare({ snapshotId: 'old' }))
     const one = demand(wanted(1))
-    for (const seconds of [0, 600]) await spares.retireSurplus(one, noon(seconds))
+    for (const seconds of [0, 600]) await retireSurplus(one, noon(seconds))
     assert.deepEqual(await retiredOf(all), [])
     assert.equal(await anySurplus(one, 9_999), false)
   })
@@ -84,7 +105,7 @@ describe('stock over its target', () => {
     const spare = aSpare({ os: 'alma9', kept: true })
     assert.ok(await spares.adopt({ ...spare, status: 'available' }))
     await rows('update backup_volumes set kept = true')
-    for (const seconds of [0, 600]) await spares.retireSurplus(demand(), noon(seconds))
+    for (const seconds of [0, 600]) await retireSurplus(demand(), noon(seconds))
     assert.deepEqual(await retiredOf([spare]), [0])
   })
 
@@ -92,9 +113,9 @@ describe('stock over its target', () => {
     const all = await stock(2)
     await pools.setPaused(DEBIAN, true)
     const one = demand(wanted(1))
-    for (const seconds of [0, 600]) await spares.retireSurplus(one, noon(seconds))
+    for (const seconds of [0, 600]) await retireSurplus(one, noon(seconds))
     assert.deepEqual([await retiredOf(all), await anySurplus(one, 600)], [[], false])
-    for (const seconds of [700, 1_300]) await spares.retireSurplus(demand(), noon(seconds))
+    for (const seconds of [700, 1_300]) await retireSurplus(demand(), noon(seconds))
     assert.deepEqual(await retiredOf(all), [0, 1])
   })
 
@@ -104,9 +125,9 @@ describe('stock over its target', () => {
       await rows('delete from claims')
       await stock(12)
       const four = demand(wanted(4))
-      await spares.retireSurplus(four, noon(0))
+      await retireSurplus(four, noon(0))
       await rivals<unknown>(RIVALS, n =>
-        n % 2 === 0 ? replica().spares.retireSurplus(four, noon(600)) : open({ hostname: `web-${race}-${n}` })
+        n % 2 === 0 ? retireSurplus(four, noon(600), replica()) : open({ hostname: `web-${race}-${n}` })
       )
       const [left] = await rows<{ count: number }>(
         "select count(*)::int as count from backup_volumes where status in ('available', 'reserved')"
@@ -128,24 +149,24 @@ describe('a spare that is too old', () => {
     const all = await stock(3) // They are from 1,000 s before noon on, a second apart.
     assert.equal(await anyAged(old(3), HOUR - 1_001), false)
     assert.equal(await anyAged(old(3), HOUR), true)
-    assert.deepEqual(await spares.retireAged(old(3), noon(HOUR)), [DEBIAN])
-    assert.deepEqual(await spares.retireAged(old(3), noon(HOUR)), [])
+    assert.deepEqual(await retireAged(old(3), noon(HOUR)), [DEBIAN])
+    assert.deepEqual(await retireAged(old(3), noon(HOUR)), [])
     assert.deepEqual([await retiredOf(all), await anyAged(old(3), HOUR)], [[0], false])
     await spares.adopt(aSpare({ createdAt: noon(HOUR) }))
-    assert.deepEqual(await spares.retireAged(old(3), noon(HOUR)), [DEBIAN])
+    assert.deepEqual(await retireAged(old(3), noon(HOUR)), [DEBIAN])
     assert.deepEqual(await retiredOf(all), [0, 1])
   })
 
   it('is retired by one of many replicas', async () => {
     const all = await stock(5)
-    const retired = await rivals(RIVALS, () => replica().spares.retireAged(old(5), noon(HOUR)))
+    const retired = await rivals(RIVALS, () => retireAged(old(5), noon(HOUR), replica()))
     assert.deepEqual([retired.flat(), await retiredOf(all)], [[DEBIAN], [0]])
   })
 
   it('stays where nothing says how old it may be', async () => {
     await stock(3)
     assert.equal(await anyAged(demand(wanted(3)), 99_999), false)
-    assert.deepEqual(await spares.retireAged(demand(wanted(3)), noon(99_999)), [])
+    assert.deepEqual(await retireAged(demand(wanted(3)), noon(99_999)), [])
   })
 
   it.for<[string, () => Promise<unknown>]>([
@@ -157,32 +178,14 @@ describe('a spare that is too old', () => {
     await stock(3)
     await hinder()
     assert.equal(await anyAged(old(3), 2 * HOUR), false)
-    assert.deepEqual(await spares.retireAged(old(3), noon(2 * HOUR)), [])
+    assert.deepEqual(await retireAged(old(3), noon(2 * HOUR)), [])
   })
 
   it('is the oldest that may be handed out, not one that is stale', async () => {
     const all = await stock(2)
     const stale = aSpare({ snapshotId: 'old', createdAt: noon(-9 * HOUR) })
     await spares.adopt(stale)
-    await spares.retireAged(old(2), noon(HOUR))
+    await retireAged(old(2), noon(HOUR))
     assert.deepEqual([await retiredOf(all), await statusOf(stale.id)], [[0], 'available'])
-  })
-})
-
-describe('whether a run is needed', () => {
-  const isNeeded = async (of: ReturnType<typeof demand>): Promise<boolean> => (await spares.need(of, noon(0))).isNeeded
-
-  it('is so while an image is gone, though the pool is full', async () => {
-    await stock(2)
-    assert.equal(await isNeeded(demand(wanted(2))), false)
-    await images.noteGone('snapshot')
-    assert.equal(await isNeeded(demand(wanted(2))), true)
-  })
-
-  it('is not so for a pool that nobody wants', async () => {
-    await stock(2, anImage({ ...SAS, goneSnapshotIds: ['snapshot'] }))
-    await pools.ensure([SAS])
-    await pools.noteError(SAS, 'no image')
-    assert.equal(await isNeeded(demand()), false)
   })
 })

@@ -5,7 +5,7 @@ import type { Request } from './exchange.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { Http, LimitedCall } from './http.ts'
-import { type Keystone, type Token, withRenewal } from './keystone.ts'
+import type { Keystone, Token } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
 import { orAborted, Shared } from './waiting.ts'
 
@@ -51,7 +51,7 @@ export class Endpoints {
   }
 
   async endpoint(call: LimitedCall): Promise<Endpoint> {
-    const token = this.#keystone.held('own', call.requestId) ?? (await this.#keystone.token('own', call))
+    const token = await this.#keystone.token('own', call)
     const root = this.#rootIn(token)
     return { root, ...(this.#spoken.get(root) ?? (await this.#discover(root, call))) }
   }
@@ -83,7 +83,7 @@ export class Endpoints {
     const discovery = this.#discoveries.join(root, () =>
       this.#http.within({ requestId: call.requestId }, async limited => {
         const ask = (token: Token) => this.#versionAt(root, token, limited)
-        const { version, highestMinor } = await withRenewal(this.#keystone, 'own', limited, ask)
+        const { version, highestMinor } = await this.#keystone.withToken('own', limited, ask)
         const minor = minorOf(highestMinor, this.#settings.pinnedMinor, `Cinder at ${root}/${version}`)
         const spoken = { version, minor, highestMinor, filterMinor: minor }
         this.#spoken.set(root, spoken)

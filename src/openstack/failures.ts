@@ -1,5 +1,4 @@
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
-import type { StopSignal } from '../pool/stop.ts'
 import { type Answer, header, NAMES, NotConnected, type Request } from './exchange.ts'
 import { keepable } from './fields.ts'
 
@@ -36,7 +35,7 @@ function codeOf(status: number, isNotFound: boolean): CloudErrorCode {
 }
 
 /** What a request without an answer means. `signal` is the one that it ran under. */
-export function noAnswerFailure(request: Request, error: unknown, signal: StopSignal): CloudError {
+export function noAnswerFailure(request: Request, error: unknown, signal: AbortSignal): CloudError {
   const name = NAMES[request.service]
   const at = `${request.operation}, ${new URL(request.url).origin}`
   const mayHaveActed = request.method !== 'GET'
@@ -62,10 +61,10 @@ export const shapeFailure = (request: Request, status: number, problem: string):
   })
 
 /** Given up before anything was sent: while waiting for a token or a connection. */
-export const unsentFailure = (signal: StopSignal): CloudError =>
+export const unsentFailure = (signal: AbortSignal): CloudError =>
   new CloudError('timeout', `The cloud was not asked: ${given(signal)}`, { cause: signal.reason })
 
-function given(signal: StopSignal): string {
+function given(signal: AbortSignal): string {
   const reason: unknown = signal.reason
   if (reason instanceof Error && reason.name === 'TimeoutError') return 'no answer in time'
   return `given up, ${reasonOf(reason)}`

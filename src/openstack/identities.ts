@@ -3,7 +3,7 @@ import type { Call, Clock, Identity } from '../pool/ports.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 import type { Http, LimitedCall } from './http.ts'
-import { type Keystone, rolesOf, withRenewal } from './keystone.ts'
+import { type Keystone, rolesOf } from './keystone.ts'
 import { orAborted, Shared } from './waiting.ts'
 
 const KEPT_MS = 300_000
@@ -87,7 +87,7 @@ export class Identities {
   async #ask(token: string, call: LimitedCall): Promise<Identity | undefined> {
     const read = (body: Fields) => toIdentity(token, body)
     try {
-      return await withRenewal(this.#keystone, 'own', call, async own => {
+      return await this.#keystone.withToken('own', call, async own => {
         if (own.value !== this.#unfit) {
           try {
             return await this.#keystone.describe(own.value, token, call, read)

@@ -66,16 +66,28 @@ export class Keystone {
     return held.token
   }
 
-  /** Another token in place of one that was refused, after a pause. Of many callers with the same one, only the first logs in. */
-  async replace(scope: Scope, refused: string, call: LimitedCall, pauseMs: number): Promise<Token> {
-    if (pauseMs > 0) await this.#clock.sleep(pauseMs, call.signal)
-    if (this.#held.get(keyOf(scope))?.token.value === refused) this.#held.delete(keyOf(scope))
-    return await this.token(scope, call)
+  /**
+   * Runs work with a token, and again with another one where it is refused: at once, and then after a second. Keystone revokes by the
+   * second, so a token that it issues within the second of a revocation is never valid.
+   */
+  async withToken<T>(scope: Scope, call: LimitedCall, work: (token: Token) => Promise<T>): Promise<T> {
+    let token = await this.token(scope, call)
+    for (const pauseMs of [0, SECOND_OF_A_REVOCATION_MS]) {
+      try {
+        return await work(token)
+      } catch (error) {
+        if (!isCloudError(error, 'unauthenticated')) throw error
+      }
+      if (pauseMs > 0) await this.#clock.sleep(pauseMs, call.signal)
+      if (this.#held.get(keyOf(scope))?.token.value === token.value) this.#held.delete(keyOf(scope))
+      token = await this.token(scope, call)
+    }
+    return await work(token).catch(freshTokenRefused)
   }
 
   /** The projects in which our user has a role. */
   async projects(call: LimitedCall): Promise<{ id: string; name: string }[]> {
-    return await withRenewal(this, 'own', call, async ({ value }) => {
+    return await this.withToken('own', call, async ({ value }) => {
       const request: Request = {
         service: 'keystone',
         operation: 'project_list',
@@ -191,28 +203,6 @@ function refusalOf(scope: Scope, error: unknown, login: Login): unknown {
   const advice = end ? ` Note that ${end.found}: ${end.advice}.` : ''
   const words = `The service's own login is refused. ${message}${advice}`
   return new CloudError('login_refused', words, { status, cause: error })
-}
-
-/**
- * Runs work with a token, and again with another one where it is refused: at once, and then after a second, since Keystone
- * revokes by the second, and a token that was issued within the second of a revocation is dead from the start.
- */
-export async function withRenewal<T>(
-  keystone: Keystone,
-  scope: Scope,
-  call: LimitedCall,
-  work: (token: Token) => Promise<T>
-): Promise<T> {
-  let token = keystone.held(scope, call.requestId) ?? (await keystone.token(scope, call))
-  for (const pauseMs of [0, SECOND_OF_A_REVOCATION_MS]) {
-    try {
-      return await work(token)
-    } catch (error) {
-      if (!isCloudError(error, 'unauthenticated')) throw error
-    }
-    token = await keystone.replace(scope, token.value, call, pauseMs)
-  }
-  return await work(token).catch(freshTokenRefused)
 }
 
 /** No fault of the login, which Keystone has just let pass. */

@@ -1,9 +1,9 @@
 import { type Environment, type Files, type Look, realFiles } from './client-files.ts'
 import { AUTH_KEYS, cloudLayer, unknownKey, type Wish } from './clouds-yaml.ts'
+import type { Tls } from './connections.ts'
 import { type Layer, layerOf, Said, type Told } from './layers.ts'
 import { endOf, type Login, loginOf, type Warning } from './login.ts'
 import { pinnedMinorOf, withoutMajorVersion } from './microversion.ts'
-import type { Tls } from './sockets.ts'
 import { tlsOf } from './tls.ts'
 
 /** The section `openstack` of the configuration; its keys mean what they mean in clouds.yaml. */

@@ -1,6 +1,6 @@
 import { type Environment, expanded, type Files } from './client-files.ts'
+import type { Tls } from './connections.ts'
 import type { Said } from './layers.ts'
-import type { Tls } from './sockets.ts'
 
 /** Whom to trust and how to prove who we are, as `requests` takes it: no verification beats a `cacert`. */
 export function tlsOf(said: Said, env: Environment, files: Files): Tls {

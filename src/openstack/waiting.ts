@@ -1,10 +1,9 @@
 import type { Priority } from '../pool/ports.ts'
-import type { StopSignal } from '../pool/stop.ts'
 
 /** Whoever waits here stops waiting when its signal fires, and leaves the others alone. */
 
 /** Rejects with the signal's reason as soon as it fires, whatever becomes of the promise. */
-export function orAborted<T>(promise: Promise<T>, signal: StopSignal): Promise<T> {
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(signal.reason)
     const ended = (): void => signal.removeEventListener('abort', giveUp)
@@ -75,14 +74,14 @@ export class Slots {
     this.#max = { claim: places, background: Math.max(1, Math.floor(places / 2)) }
   }
 
-  /** False: the signal fired first. Where a place is free, at once. */
-  take(priority: Priority, signal: StopSignal): boolean | Promise<boolean> {
+  /** False: the signal fired first. */
+  async take(priority: Priority, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
     if (this.#waiting[priority].size === 0 && this.#hasPlace(priority)) {
       this.#taken[priority] += 1
       return true
     }
-    return new Promise<boolean>(resolve => {
+    return await new Promise<boolean>(resolve => {
       const waiting = this.#waiting[priority]
       const giveUp = () => {
         waiting.delete(admit)

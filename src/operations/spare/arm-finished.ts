@@ -2,7 +2,6 @@ import { ByPool } from '../../pool/by-pool.ts'
 import { CloudError, type CloudErrorCode } from '../../pool/errors.ts'
 import type { Call, Project } from '../../pool/ports.ts'
 import type { Spare } from '../../pool/spare.ts'
-import { anyOf } from '../../pool/stop.ts'
 import type { FinishedSpare } from '../../pool/stores.ts'
 import { concurrently } from '../concurrently.ts'
 import type { Deps } from '../deps.ts'
@@ -34,7 +33,7 @@ export async function armFinished(
   run: TickRun
 ): Promise<Spare[]> {
   if (toArm.length === 0) return []
-  const signal = anyOf([deps.clock.timeout(armingMs(deps)), ...(run.signal ? [run.signal] : [])])
+  const signal = AbortSignal.any([deps.clock.timeout(armingMs(deps)), ...(run.signal ? [run.signal] : [])])
   const armed: Spare[] = []
   const notBegun: string[] = []
   const refusals: Refusal[] = []

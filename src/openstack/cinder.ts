@@ -37,34 +37,30 @@ const CONFINED_ROLES: readonly string[] = ['reader', 'member', 'manager', '_memb
 export const isConfined = (roles: readonly string[]): boolean =>
   roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
 
-export interface CinderOptions {
-  readonly projectId: string
-  readonly roles: readonly string[]
-  readonly http: Http
-  readonly endpoints: Endpoints
-  readonly authorised: Authorised
-}
-
 /** Cinder in one project. */
 export class Cinder {
   readonly projectId: string
   /** Cinder itself shows and changes nothing of other projects with this token. */
   readonly isConfined: boolean
-  readonly #options: CinderOptions
+  readonly http: Http
+  readonly endpoints: Endpoints
+  readonly #authorised: Authorised
 
-  constructor(options: CinderOptions) {
-    this.projectId = options.projectId
-    this.isConfined = isConfined(options.roles)
-    this.#options = options
+  constructor(project: { id: string; roles: readonly string[] }, http: Http, endpoints: Endpoints, as: Authorised) {
+    this.projectId = project.id
+    this.isConfined = isConfined(project.roles)
+    this.http = http
+    this.endpoints = endpoints
+    this.#authorised = as
   }
 
   /** Asks for something to be done. The answer's body does not matter. */
   async order(asked: Asked, call: Call): Promise<void> {
-    await this.#run(asked, call, (request, limited) => this.#options.http.send(request, limited))
+    await this.#run(asked, call, (request, limited) => this.http.send(request, limited))
   }
 
   async ask<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T> {
-    return await this.#run(asked, call, (request, limited) => this.#options.http.ask(request, limited, read))
+    return await this.#run(asked, call, (request, limited) => this.http.ask(request, limited, read))
   }
 
   /** Undefined: it is not there. */
@@ -78,32 +74,22 @@ export class Cinder {
   }
 
   async endpoint(call: Call): Promise<Endpoint> {
-    return await this.within(call, limited => this.#options.endpoints.endpoint(limited))
-  }
-
-  /** Under the time limit of one call. */
-  async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
-    return await this.#options.http.within(call, work)
-  }
-
-  keepToBuiltInFilters({ root }: Endpoint): void {
-    this.#options.endpoints.keepToBuiltInFilters(root)
+    return await this.http.within(call, limited => this.endpoints.endpoint(limited))
   }
 
   async #run<T>(asked: Asked, call: Call, send: (request: Request, call: LimitedCall) => Promise<T>): Promise<T> {
-    const { endpoints, authorised } = this.#options
-    return await this.within(call, async limited => {
+    return await this.http.within(call, async limited => {
       const ask = (endpoint: Endpoint): Promise<T> =>
-        authorised(limited, token => send(this.#toRequest(asked, endpoint, token), limited))
-      const endpoint = await endpoints.endpoint(limited)
+        this.#authorised(limited, token => send(this.#toRequest(asked, endpoint, token), limited))
+      const endpoint = await this.endpoints.endpoint(limited)
       try {
         return await ask(endpoint)
       } catch (error) {
         if (!(error instanceof CloudError && error.status === 406)) throw error
       }
       // It no longer speaks this microversion, and said so before it did anything: any request may be repeated.
-      endpoints.forget(endpoint)
-      return await ask(await endpoints.endpoint(limited))
+      this.endpoints.forget(endpoint)
+      return await ask(await this.endpoints.endpoint(limited))
     })
   }
 

@@ -28,12 +28,14 @@ const RETRY_AFTER_SECONDS_MAX = 5
 
 /** Sends requests to Keystone and Cinder: time limits, a bounded number of connections, claims first, safe repeats. */
 export class Http {
+  readonly clock: Clock
   readonly #options: HttpOptions
   readonly #carrier: Carrier
   readonly #slots: Record<Service, Slots>
 
   constructor(options: HttpOptions) {
     this.#options = options
+    this.clock = options.clock
     const { connectionsMax } = options
     // Separate, so that a slow Cinder does not delay the check of callers' tokens.
     this.#slots = { keystone: new Slots(connectionsMax), cinder: new Slots(connectionsMax) }
@@ -49,7 +51,7 @@ export class Http {
     const limit = new AbortController()
     const { signal } = limit
     const giveUp = (): void => limit.abort(outer?.reason)
-    const takeBack = this.#options.clock.limit(this.#options.timeoutSeconds * 1000, reason => limit.abort(reason))
+    const takeBack = this.clock.limit(this.#options.timeoutSeconds * 1000, reason => limit.abort(reason))
     outer?.addEventListener('abort', giveUp)
     try {
       if (outer?.aborted) giveUp()
@@ -92,15 +94,14 @@ export class Http {
   }
 
   async #attempt(request: Request, call: LimitedCall): Promise<Answer | Failure> {
-    const { clock, onRequest } = this.#options
     const { service, operation } = request
     const slots = this.#slots[service]
     if (!(await slots.take(call.priority, call.signal))) return { error: unsentFailure(call.signal) }
-    const startedMs = clock.monotonicMs()
+    const startedMs = this.clock.monotonicMs()
     try {
       const result = await this.#exchange(request, call)
-      const seconds = (clock.monotonicMs() - startedMs) / 1000
-      onRequest?.({ service, operation, outcome: 'error' in result ? result.error.code : 'ok', seconds })
+      const seconds = (this.clock.monotonicMs() - startedMs) / 1000
+      this.#options.onRequest?.({ service, operation, outcome: 'error' in result ? result.error.code : 'ok', seconds })
       return result
     } finally {
       slots.give(call.priority)
@@ -140,7 +141,7 @@ export class Http {
 
   /** False: the time is up, or the caller gave up. The failure before says more than that. */
   #sleep(ms: number, signal: AbortSignal): Promise<boolean> {
-    return this.#options.clock.sleep(ms, signal).then(
+    return this.clock.sleep(ms, signal).then(
       () => true,
       () => false
     )

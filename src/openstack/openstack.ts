@@ -1,7 +1,6 @@
 import {
   BACKGROUND_CALLS_MAX,
   type Call,
-  type Clock,
   type Cloud,
   type CloudFacts,
   type Identity,
@@ -10,11 +9,10 @@ import {
 } from '../pool/ports.ts'
 import { type Release, releaseOf } from '../pool/release.ts'
 import { type Authorised, Cinder } from './cinder.ts'
-import type { Carrier } from './connections.ts'
 import { Endpoints, type Notice } from './endpoint.ts'
 import type { RequestReport } from './exchange.ts'
 import { CloudHealth } from './health.ts'
-import { Http } from './http.ts'
+import { Http, type HttpOptions } from './http.ts'
 import { Identities } from './identities.ts'
 import { Keystone, type Scope } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
@@ -23,19 +21,14 @@ import { transfersOf } from './transfers.ts'
 import { volumesOf } from './volumes.ts'
 import { NextRun } from './waiting.ts'
 
-export interface ConnectOptions {
+export interface ConnectOptions extends Pick<HttpOptions, 'clock' | 'onRequest' | 'carrier'> {
   readonly settings: CloudSettings
-  readonly clock: Clock
   /** For one call with its logins and repeats. Should exceed the 60 s that Cinder itself may take to accept. */
   readonly timeoutSeconds?: number | undefined
   /** Requests under way at once, to Keystone and to Cinder each. The background may have half of them. */
   readonly connectionsMax?: number | undefined
-  /** Told of each request, for metrics. */
-  readonly onRequest?: ((report: RequestReport) => void) | undefined
   /** Told once of each fault of the cloud that the client works around. */
   readonly onNotice?: Notice | undefined
-  /** What carries the requests. Default: connections of our own. */
-  readonly carrier?: Carrier | undefined
 }
 
 /** Asks nothing of the cloud before the first call. */
@@ -67,9 +60,9 @@ export class OpenStack implements Cloud, CloudFacts {
     }
     this.warnings = settings.warnings
     this.#http = new Http({ ...options, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
-    this.#keystone = new Keystone(settings, this.#http, options.clock)
-    this.#endpoints = new Endpoints(settings, this.#keystone, this.#http, onNotice)
-    this.#identities = new Identities(this.#keystone, this.#http, options.clock)
+    this.#keystone = new Keystone(settings, this.#http)
+    this.#endpoints = new Endpoints(this.#keystone, onNotice)
+    this.#identities = new Identities(this.#keystone)
   }
 
   /** Whether the cloud answers, as its last answers show. */
@@ -132,8 +125,7 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   #project(id: string, roles: readonly string[], authorised: Authorised, transferLists: NextRun<Transfer[]>): Project {
-    const options = { projectId: id, roles, http: this.#http, endpoints: this.#endpoints, authorised }
-    const cinder = new Cinder(options)
+    const cinder = new Cinder({ id, roles }, this.#http, this.#endpoints, authorised)
     return {
       id,
       roles,

@@ -78,7 +78,9 @@ function wholeList(
 ): Promise<Transfer[]> {
   const key = `${cinder.projectId} ${priority}`
   const read = () => byOffset(cinder, listingAt(endpoint), { requestId, priority })
-  return cinder.within({ requestId, priority, ...call }, ({ signal }) => orAborted(wholeLists.join(key, read), signal))
+  return cinder.http.within({ requestId, priority, ...call }, ({ signal }) =>
+    orAborted(wholeLists.join(key, read), signal)
+  )
 }
 
 /** A Cinder that speaks only /v2 may be of either kind. It is taken for the one that costs less. */

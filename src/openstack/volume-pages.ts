@@ -38,10 +38,10 @@ async function* acceptedPages(cinder: Cinder, filter: VolumeFilter, call: Call):
     if ((await cinder.endpoint(call)).minor !== minor) throw error // Another Cinder by now, asked in the wrong way.
   }
   for await (const page of pagesAt(BUILT_IN_FILTERS_MINOR, cinder, filter, call)) {
-    cinder.keepToBuiltInFilters(endpoint)
+    cinder.endpoints.keepToBuiltInFilters(endpoint.root)
     yield page
   }
-  cinder.keepToBuiltInFilters(endpoint)
+  cinder.endpoints.keepToBuiltInFilters(endpoint.root)
 }
 
 /** Where Cinder cannot filter by time, the newest come first and the older ones are not read, however many there are. */

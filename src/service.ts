@@ -6,18 +6,17 @@ import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts'
 import { type App, createApp } from './http/app.ts'
 import type { Tickers } from './http/app-options.ts'
 import { UnderWay } from './http/under-way.ts'
-import type { CloudState } from './http/views.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { connect } from './openstack/openstack.ts'
-import { type CloudSettings, cloudSettings, settingsProblems } from './openstack/settings.ts'
+import { connect, type OpenStack } from './openstack/openstack.ts'
+import { cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { type Deps, RUN_SECONDS, type TickName } from './operations/deps.ts'
 import { LEASE_MS } from './operations/renewing.ts'
 import { checkState } from './operations/ticks/check-state.ts'
 import { reconcile } from './operations/ticks/reconcile.ts'
 import { replenish } from './operations/ticks/replenish.ts'
 import { packageVersion } from './package-root.ts'
-import type { Call, Clock, Cloud, CloudFacts, Log, Project } from './pool/ports.ts'
+import type { Call, Clock, Log } from './pool/ports.ts'
 import { settingsOf } from './settings.ts'
 import { SharedClock } from './shared-clock.ts'
 import { close, endInTime } from './shutdown.ts'
@@ -117,7 +116,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
       orphans: () => tickDeps.orphans.count()
     },
     unready: () => whyUnready(tickDb),
-    cloudState: () => cloud.state()
+    cloudState: () => cloud.state
   })
   stops.push(() => close(app, clock))
   const url = await app.listen({ host: config.server.host, port: config.server.port })
@@ -197,44 +196,21 @@ export async function addressOf(
   return postgres
 }
 
-type CloudRequest = Parameters<ReturnType<typeof createMetrics>['cloudRequest']>[0]
-
-/** The cloud, and what its last answers say of its health. */
-export function connectCloud(
-  config: Config,
+/** The cloud of a configuration. */
+export const connectCloud = (
+  { openstack }: Config,
   env: Environment,
   clock: Clock,
-  onRequest: (report: CloudRequest) => void,
+  onRequest: ReturnType<typeof createMetrics>['cloudRequest'],
   log?: Log
-): Cloud & CloudFacts & { close(): Promise<void>; state(): CloudState; warnings: CloudSettings['warnings'] } {
-  const settings = cloudSettings(config.openstack, env)
-  let state: CloudState = { reachable: true, lastError: undefined }
-  const openstack = connect({
-    settings,
+): OpenStack =>
+  connect({
+    settings: cloudSettings(openstack, env),
     clock,
-    timeoutSeconds: config.openstack.timeout_seconds,
+    timeoutSeconds: openstack.timeout_seconds,
     onNotice: (fields, message) => log?.warn(fields, message),
-    onRequest: report => {
-      onRequest(report)
-      state = stateAfter(report, state)
-    }
+    onRequest
   })
-  const ownProject = openstack.poolProject.bind(openstack)
-  const poolProject = async (call: Call): Promise<Project> =>
-    await ownProject(call).catch((error: unknown) => {
-      state = { reachable: false, lastError: error instanceof Error ? error.message : String(error) }
-      throw error
-    })
-  return Object.assign(openstack, { poolProject, state: () => state, warnings: settings.warnings })
-}
-
-/** A refusal is an answer too; only the service's own login must not be refused, which `pool` sees. */
-function stateAfter({ service, operation, outcome }: CloudRequest, before: CloudState): CloudState {
-  if (['unavailable', 'timeout', 'failed'].includes(outcome)) {
-    return { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
-  }
-  return outcome === 'ok' && !before.reachable ? { reachable: true, lastError: before.lastError } : before
-}
 
 function createTickers(deps: Deps, { ticks }: Config): Tickers {
   type Run<T> = (deps: Deps, call: Call, letNextBegin: () => void) => Promise<T>

@@ -1,6 +1,5 @@
 import { stopping } from '../pool/errors.ts'
 import type { Clock } from '../pool/ports.ts'
-import { Stop, type StopSignal } from '../pool/stop.ts'
 
 /**
  * All that requests have begun. It outlasts a caller who is gone, and an answer that could not wait for it, so that what it
@@ -8,7 +7,7 @@ import { Stop, type StopSignal } from '../pool/stop.ts'
  */
 export class UnderWay {
   readonly #clock: Clock
-  readonly #works = new Set<Stop>()
+  readonly #works = new Set<AbortController>()
   #ended = false
   #onIdle: () => void = () => undefined
 
@@ -17,13 +16,13 @@ export class UnderWay {
   }
 
   /** Gives the work a signal that fires after so many milliseconds, or when it is told to hurry. */
-  async run<T>(ms: number, work: (signal: StopSignal) => T | Promise<T>): Promise<T> {
+  async run<T>(ms: number, work: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
     if (this.#ended) throw stopping()
-    const own = new Stop()
+    const own = new AbortController()
     const takeBack = this.#clock.limit(ms, reason => own.abort(reason))
     this.#works.add(own)
     try {
-      return await work(own)
+      return await work(own.signal)
     } finally {
       takeBack()
       this.#works.delete(own)

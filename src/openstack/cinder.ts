@@ -2,33 +2,35 @@ import { CloudError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
 import { type Endpoint, type Endpoints, versionHeader } from './endpoint.ts'
 import type { Request } from './exchange.ts'
+import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 import type { Http, LimitedCall } from './http.ts'
 
-/** With which token requests are made, and whether there is another one when it is refused. */
+/** Runs work with a token, and again with another token where there is one and the first is refused. */
 export type Authorised = <T>(call: LimitedCall, work: (token: string) => Promise<T>) => Promise<T>
 
 export interface CinderRequest {
   readonly operation: string
-  readonly method: Request['method']
+  /** Default: GET. */
+  readonly method?: Request['method']
   /** Below the project, with its slash. */
   readonly path: string
   readonly query?: Query
   readonly body?: unknown
   readonly secrets?: readonly string[]
   readonly mayBeMissing?: boolean
-  /** N of the microversion 3.N to ask for, where it is to be a lower one than for all else. */
+  /** N of the microversion 3.N to ask for, where it is a lower one than for all else. */
   readonly minor?: number
 }
 
 export type Query = Readonly<Record<string, string | undefined>>
 
-/** What differs from one release to another is asked for by what this Cinder speaks. */
+/** What differs between releases depends on what this Cinder speaks. */
 type Asked = CinderRequest | ((endpoint: Endpoint) => CinderRequest)
 
 /**
- * Roles that Cinder keeps to their project. Any other may be one that its policy takes for an admin's, whose tokens reach every
- * project's volumes by id (context_is_admin, by default the role admin).
+ * Roles that Cinder keeps to their project. Its policy may take any other for an admin's, whose tokens reach every project's volumes
+ * by id (context_is_admin, by default the role admin).
  */
 const CONFINED_ROLES: readonly string[] = ['reader', 'member', 'manager', '_member_', 'user']
 
@@ -40,79 +42,80 @@ export class Cinder {
   readonly projectId: string
   /** Cinder itself shows and changes nothing of other projects with this token. */
   readonly isConfined: boolean
-  readonly #http: Http
-  readonly #endpoints: Endpoints
+  readonly http: Http
+  readonly endpoints: Endpoints
   readonly #authorised: Authorised
 
-  constructor(
-    { id, roles }: { id: string; roles: readonly string[] },
-    http: Http,
-    endpoints: Endpoints,
-    authorised: Authorised
-  ) {
-    this.projectId = id
-    this.isConfined = isConfined(roles)
-    this.#http = http
-    this.#endpoints = endpoints
-    this.#authorised = authorised
+  constructor(project: { id: string; roles: readonly string[] }, http: Http, endpoints: Endpoints, as: Authorised) {
+    this.projectId = project.id
+    this.isConfined = isConfined(project.roles)
+    this.http = http
+    this.endpoints = endpoints
+    this.#authorised = as
   }
 
-  /** Asks for something to be done; what the answer says does not matter. */
+  /** Asks for something to be done. The answer's body does not matter. */
   async order(asked: Asked, call: Call): Promise<void> {
-    await this.#run(asked, call, (wire, limited) => this.#http.send(wire, limited))
+    await this.#run(asked, call, (request, limited) => this.http.send(request, limited))
   }
 
   async ask<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T> {
-    return await this.#run(asked, call, (wire, limited) => this.#http.ask(wire, limited, read))
+    return await this.#run(asked, call, (request, limited) => this.http.ask(request, limited, read))
   }
 
-  /** How it is spoken to. */
+  /** Undefined: it is not there. */
+  async find<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T | undefined> {
+    try {
+      return await this.ask(asked, call, read)
+    } catch (error) {
+      if (isCloudError(error, 'not_found')) return undefined
+      throw error
+    }
+  }
+
   async endpoint(call: Call): Promise<Endpoint> {
-    return await this.within(call, limited => this.#endpoints.endpoint(limited))
-  }
-
-  /** Under the time limit of one call. */
-  async within<T>(call: Call, work: (call: LimitedCall) => Promise<T>): Promise<T> {
-    return await this.#http.within(call, work)
-  }
-
-  keepToBuiltInFilters({ root }: Endpoint): void {
-    this.#endpoints.keepToBuiltInFilters(root)
+    return await this.http.within(call, limited => this.endpoints.endpoint(limited))
   }
 
   async #run<T>(asked: Asked, call: Call, send: (request: Request, call: LimitedCall) => Promise<T>): Promise<T> {
-    return await this.within(call, async limited => {
-      const ask = async (endpoint: Endpoint): Promise<T> =>
-        await this.#authorised(limited, token => send(this.#wire(asked, endpoint, token), limited))
-      const endpoint = await this.#endpoints.endpoint(limited)
+    return await this.http.within(call, async limited => {
+      const ask = (endpoint: Endpoint): Promise<T> =>
+        this.#authorised(limited, token => send(this.#toRequest(asked, endpoint, token), limited))
+      const endpoint = await this.endpoints.endpoint(limited)
       try {
         return await ask(endpoint)
       } catch (error) {
         if (!(error instanceof CloudError && error.status === 406)) throw error
       }
-      // It speaks this microversion no more, and said so before it did anything: whatever was asked for may be asked again.
-      this.#endpoints.forget(endpoint)
-      return await ask(await this.#endpoints.endpoint(limited))
+      // It no longer speaks this microversion, and said so before it did anything: any request may be repeated.
+      this.endpoints.forget(endpoint)
+      return await ask(await this.endpoints.endpoint(limited))
     })
   }
 
-  #wire(asked: Asked, endpoint: Endpoint, token: string): Request {
-    const { path, query, minor = endpoint.minor, ...request } = typeof asked === 'function' ? asked(endpoint) : asked
+  #toRequest(asked: Asked, endpoint: Endpoint, token: string): Request {
+    const {
+      path,
+      query = {},
+      minor = endpoint.minor,
+      method = 'GET',
+      ...request
+    } = typeof asked === 'function' ? asked(endpoint) : asked
     const { root, version } = endpoint
     return {
       ...request,
+      method,
       service: 'cinder',
-      url: `${root}/${version}/${this.projectId}${path}${query ? searchOf(query) : ''}`,
+      url: `${root}/${version}/${this.projectId}${path}${searchOf(query)}`,
       headers: { 'x-auth-token': token, ...versionHeader(version, Math.min(minor, endpoint.minor)) },
-      idempotent: request.method !== 'POST'
+      idempotent: method !== 'POST'
     }
   }
 }
 
 function searchOf(query: Query): string {
-  let search = ''
-  for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined) search += `${search === '' ? '?' : '&'}${key}=${encodeURIComponent(value)}`
-  }
-  return search
+  const given = Object.entries(query).filter(([, value]) => value !== undefined)
+  return given
+    .map(([key, value = ''], index) => `${index === 0 ? '?' : '&'}${key}=${encodeURIComponent(value)}`)
+    .join('')
 }

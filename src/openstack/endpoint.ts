@@ -4,106 +4,99 @@ import { chosenUrl } from './catalog.ts'
 import type { Request } from './exchange.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
-import type { Http, LimitedCall } from './http.ts'
-import { type Keystone, type Token, withRenewal } from './keystone.ts'
-import type { CloudSettings } from './settings.ts'
+import type { LimitedCall } from './http.ts'
+import type { Keystone, Token } from './keystone.ts'
 import { orAborted, Shared } from './waiting.ts'
 
 /** The last microversion at which Cinder filters lists by what it was built with, and not by a file of the operator's. */
 export const BUILT_IN_FILTERS_MINOR = 30
 
-/** What Cinder speaks at one address. */
-interface Spoken {
+/** Cinder's address, without a project, and how to speak to it. */
+export interface Endpoint {
+  /** Without its version, and without a slash at its end. */
+  readonly root: string
   readonly version: 'v3' | 'v2'
-  /** N of the microversion 3.N that is asked for; at /v2, which knows none, 0. */
+  /** N of the microversion 3.N that is asked for. 0 at /v2, which knows none. */
   readonly minor: number
-  /** The highest that it offers, which tells its release; at /v2, which does not tell, 0. */
+  /** The highest that it offers, which tells its release. 0 at /v2, which does not tell. */
   readonly highestMinor: number
   /** N of the microversion at which lists are filtered, which may have to be a lower one. */
   readonly filterMinor: number
 }
 
-/** Cinder's address, without a project, and how it is spoken to. */
-export interface Endpoint extends Spoken {
-  /** Without its version, and without a slash at its end. */
-  readonly root: string
-}
-
-/** Something that an operator should know, though it was got around. */
+/** Something that an operator should know, though the service works around it. */
 export type Notice = (fields: object, message: string) => void
 
 /** Where Cinder is, from the catalogue, and which version it speaks, asked once. */
 export class Endpoints {
-  readonly #settings: CloudSettings
   readonly #keystone: Keystone
-  readonly #http: Http
   readonly #onNotice: Notice
-  readonly #spoken = new Map<string, Spoken>()
-  /** Of each token's catalogue, which is long. */
+  readonly #known = new Map<string, Endpoint>()
+  /** Read once of each token's catalogue, which is long. */
   readonly #roots = new WeakMap<Token, string>()
-  readonly #discoveries = new Shared<Spoken>()
+  readonly #discoveries = new Shared<Endpoint>()
 
-  constructor(settings: CloudSettings, keystone: Keystone, http: Http, onNotice: Notice) {
-    this.#settings = settings
+  constructor(keystone: Keystone, onNotice: Notice) {
     this.#keystone = keystone
-    this.#http = http
     this.#onNotice = onNotice
   }
 
   async endpoint(call: LimitedCall): Promise<Endpoint> {
-    const token = this.#keystone.held('own', call.requestId) ?? (await this.#keystone.token('own', call))
-    const root = this.#rootIn(token)
-    return { root, ...(this.#spoken.get(root) ?? (await this.#discover(root, call))) }
+    const root = this.#rootIn(await this.#keystone.token('own', call))
+    return this.#known.get(root) ?? (await this.#discover(root, call))
   }
 
   #rootIn(token: Token): string {
     let root = this.#roots.get(token)
     if (root === undefined) {
-      root = rootOf(this.#settings.blockStorageUrl ?? chosenUrl(token.catalog, this.#settings), token.projectId)
+      const { settings } = this.#keystone
+      root = rootOf(settings.blockStorageUrl ?? chosenUrl(token.catalog, settings), token.projectId)
       this.#roots.set(token, root)
     }
     return root
   }
 
-  /** For when Cinder no longer speaks as it was spoken to; others may have found that out before. */
+  /** Call when Cinder no longer speaks this microversion. Others may have found that out before. */
   forget({ root, minor }: Endpoint): void {
-    if (this.#spoken.get(root)?.minor === minor) this.#spoken.delete(root)
+    if (this.#known.get(root)?.minor === minor) this.#known.delete(root)
   }
 
-  /** For when Cinder refuses filters that every release has: a file of filters that the operator has not, or has cut. */
+  /** Call when Cinder refuses filters that every release has: the operator lacks the file of filters, or has cut it. */
   keepToBuiltInFilters(root: string): void {
-    const spoken = this.#spoken.get(root)
-    if (!spoken || spoken.filterMinor <= BUILT_IN_FILTERS_MINOR) return
-    this.#spoken.set(root, { ...spoken, filterMinor: BUILT_IN_FILTERS_MINOR })
+    const endpoint = this.#known.get(root)
+    if (!endpoint || endpoint.filterMinor <= BUILT_IN_FILTERS_MINOR) return
+    this.#known.set(root, { ...endpoint, filterMinor: BUILT_IN_FILTERS_MINOR })
     const fields = { endpoint: root, microversion: `3.${BUILT_IN_FILTERS_MINOR}` }
     this.#onNotice(fields, 'cinder refused to filter a list: its resource_filters.json lacks filters, asked without it')
   }
 
-  #discover(root: string, call: LimitedCall): Promise<Spoken> {
-    const discovery = this.#discoveries.join(root, () =>
-      this.#http.within({ requestId: call.requestId }, async limited => {
-        const ask = (token: Token) => this.#versionAt(root, token, limited)
-        const { version, highestMinor } = await withRenewal(this.#keystone, 'own', limited, ask)
-        const minor = minorOf(highestMinor, this.#settings.pinnedMinor, `Cinder at ${root}/${version}`)
-        const spoken = { version, minor, highestMinor, filterMinor: minor }
-        this.#spoken.set(root, spoken)
-        return spoken
-      })
-    )
+  #discover(root: string, call: LimitedCall): Promise<Endpoint> {
+    const ask = async (limited: LimitedCall): Promise<Endpoint> => {
+      const endpoint = await this.#keystone.withToken('own', limited, token => this.#askVersions(root, token, limited))
+      this.#known.set(root, endpoint)
+      return endpoint
+    }
+    const { requestId } = call
+    const discovery = this.#discoveries.join(root, () => this.#keystone.http.within({ requestId }, ask))
     return orAborted(discovery, call.signal)
   }
 
-  /** Asked of each version itself: the list at the root shows some that are not served, and hides some that are. */
-  async #versionAt(root: string, token: Token, call: LimitedCall): Promise<Pick<Spoken, 'version' | 'highestMinor'>> {
+  /** Asks each version itself: the list at the root shows some that are not served, and hides some that are. */
+  async #askVersions(root: string, token: Token, call: LimitedCall): Promise<Endpoint> {
+    const ask = <T>(version: Endpoint['version'], read: (body: Fields) => T) =>
+      this.#keystone.http.ask(versionRequest(root, version, token), call, read)
+    const speaking = (version: Endpoint['version'], highestMinor: number): Endpoint => {
+      const minor = minorOf(highestMinor, this.#keystone.settings.pinnedMinor, `Cinder at ${root}/${version}`)
+      return { root, version, minor, highestMinor, filterMinor: minor }
+    }
     try {
-      const v3 = versionRequest(root, 'v3', token)
-      return { version: 'v3', highestMinor: await this.#http.ask(v3, call, readHighestMinor) }
+      return speaking('v3', await ask('v3', readHighestMinor))
     } catch (error) {
       if (!isCloudError(error, 'not_found')) throw error
     }
     try {
-      await this.#http.ask(versionRequest(root, 'v2', token), call, body => body.list('versions'))
-      return { version: 'v2', highestMinor: 0 }
+      await ask('v2', body => body.list('versions'))
+      return speaking('v2', 0)
     } catch (error) {
       throw isCloudError(error, 'not_found') ? noVersionAt(root, error) : error
     }
@@ -111,11 +104,11 @@ export class Endpoints {
 }
 
 /** At /v2 the header means nothing, except that some releases heed it where they find `v3` anywhere in the address. */
-export const versionHeader = (version: Spoken['version'], minor: number): Record<string, string> =>
+export const versionHeader = (version: Endpoint['version'], minor: number): Record<string, string> =>
   version === 'v3' ? { 'openstack-api-version': `volume 3.${minor}` } : {}
 
 /** Never without the header: else Cinder up to Wallaby looks for a version anywhere in the address, its host included. */
-const versionRequest = (root: string, version: Spoken['version'], token: Token): Request => ({
+const versionRequest = (root: string, version: Endpoint['version'], token: Token): Request => ({
   service: 'cinder',
   operation: 'version_list',
   method: 'GET',

@@ -11,11 +11,11 @@ export interface Request {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: unknown
-  /** True when doing it twice is the same as doing it once; only then is it repeated after an unclear failure. */
+  /** Twice is the same as once. Only then is it repeated after an unclear failure. */
   readonly idempotent: boolean
-  /** Never to be quoted in a message. */
+  /** Never quoted in a message. */
   readonly secrets?: readonly string[]
-  /** Not every release has this address: a 404 says that there is none, also where it is not in Cinder's own words. */
+  /** Not every release has this address: a 404 means so, even one that is not in Cinder's own words. */
   readonly mayBeMissing?: boolean | undefined
 }
 
@@ -27,7 +27,7 @@ export interface RequestReport {
   readonly seconds: number
 }
 
-/** An answer as it came, its body not looked at yet. */
+/** An answer as it came. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -39,5 +39,5 @@ export function header(answer: Answer, name: string): string | undefined {
   return Array.isArray(value) ? value[0] : value
 }
 
-/** The connection could not be made, so certainly nothing was sent. */
+/** There was no connection, so certainly nothing was sent. */
 export class NotConnected extends Error {}

@@ -1,5 +1,4 @@
 import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
-import type { StopSignal } from '../pool/stop.ts'
 import { type Answer, header, NAMES, NotConnected, type Request } from './exchange.ts'
 import { keepable } from './fields.ts'
 
@@ -8,52 +7,51 @@ const WORDS_MAX = 500
 export const isCloudError = (error: unknown, ...codes: CloudErrorCode[]): boolean =>
   error instanceof CloudError && codes.includes(error.code)
 
-/** What an error answer means. Of a read nothing can have come, whatever happened to it. */
+/** What an error answer means. A read never acts, whatever happens to it. */
 export function answerFailure(request: Request, answer: Answer): CloudError {
-  const said = wordsOf(answer.body)
+  const { words, isTheClouds } = wordsOf(answer.body)
+  const { status } = answer
   const id = header(answer, 'x-compute-request-id') ?? header(answer, 'x-openstack-request-id')
-  const place = [request.operation, `HTTP ${answer.status}`, id].filter(Boolean).join(', ')
-  const words = withoutSecrets(request, said.words || `it answered ${answer.status} without a word`)
-  const code = codeOf(answer.status, said.isTheClouds || request.mayBeMissing === true)
-  const mayHaveActed = answer.status >= 500 && code === 'failed' && request.method !== 'GET'
-  // A 500 in the cloud's own words ends its handler; a 502 or 504 is a proxy's, which knows nothing of the handler.
-  const mayStillAct = mayHaveActed && !(answer.status === 500 && said.isTheClouds)
-  const what = { mayHaveActed, mayStillAct, status: answer.status }
-  return new CloudError(code, `${NAMES[request.service]}: ${words} (${place})`, what)
+  const place = [request.operation, `HTTP ${status}`, id].filter(Boolean).join(', ')
+  const shown = withoutSecrets(request, words || `it answered ${status} without a word`)
+  const code = codeOf(status, isTheClouds || request.mayBeMissing === true)
+  const mayHaveActed = status >= 500 && code === 'failed' && request.method !== 'GET'
+  // A 500 in the cloud's own words ends its handler. A 502 or 504 is a proxy's, which knows nothing of the handler.
+  const mayStillAct = mayHaveActed && !(status === 500 && isTheClouds)
+  return new CloudError(code, `${NAMES[request.service]}: ${shown} (${place})`, { mayHaveActed, mayStillAct, status })
 }
 
 function codeOf(status: number, isNotFound: boolean): CloudErrorCode {
   if (status === 401) return 'unauthenticated'
   if (status === 403) return 'forbidden'
-  // A 404 of a proxy, or of a wrong address, must not pass for a volume that is gone.
+  // The 404 of a proxy, or of a wrong address, must not pass for a volume that is gone.
   if (status === 404) return isNotFound ? 'not_found' : 'failed'
-  // Of the version that is spoken, and of nothing that was asked for: no volume and no name is at fault.
+  // The microversion is refused: no volume and no name is at fault.
   if (status === 406) return 'failed'
   if (status === 413) return 'over_quota'
-  // In front of the cloud, before its handler: the middleware or a proxy.
+  // From the middleware or a proxy, before the cloud's handler.
   if (status === 429 || status === 503) return 'unavailable'
   return status >= 400 && status < 500 ? 'bad_request' : 'failed'
 }
 
 /** What a request without an answer means. `signal` is the one that it ran under. */
-export function noAnswerFailure(request: Request, error: unknown, signal: StopSignal): CloudError {
+export function noAnswerFailure(request: Request, cause: unknown, signal: AbortSignal): CloudError {
   const name = NAMES[request.service]
   const at = `${request.operation}, ${new URL(request.url).origin}`
   const mayHaveActed = request.method !== 'GET'
   if (signal.aborted)
-    return new CloudError('timeout', `${name}: ${given(signal)} (${at})`, { mayHaveActed, cause: error })
-  if (error instanceof NotConnected) {
-    return new CloudError('unavailable', `${name}: no connection, ${reasonOf(error.cause)} (${at})`, { cause: error })
+    return new CloudError('timeout', `${name}: ${whyGivenUp(signal)} (${at})`, { mayHaveActed, cause })
+  if (cause instanceof NotConnected) {
+    return new CloudError('unavailable', `${name}: no connection, ${reasonOf(cause.cause)} (${at})`, { cause })
   }
-  const code = codeOfError(error) ?? ''
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
-    return new CloudError('timeout', `${name}: no answer in time (${at})`, { mayHaveActed, cause: error })
+  if (/^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(codeOfError(cause) ?? '')) {
+    return new CloudError('timeout', `${name}: no answer in time (${at})`, { mayHaveActed, cause })
   }
-  const message = `${name}: the connection broke before the answer was complete, ${reasonOf(error)} (${at})`
-  return new CloudError('failed', message, { mayHaveActed, cause: error })
+  const message = `${name}: the connection broke before the answer was complete, ${reasonOf(cause)} (${at})`
+  return new CloudError('failed', message, { mayHaveActed, cause })
 }
 
-/** An answer that says yes but makes no sense: what was asked for is probably done. */
+/** A 2xx that makes no sense: Cinder has probably done what was asked. */
 export const shapeFailure = (request: Request, status: number, problem: string): CloudError =>
   new CloudError('failed', `${NAMES[request.service]}: the answer makes no sense, ${problem} (${request.operation})`, {
     mayHaveActed: request.method !== 'GET',
@@ -61,11 +59,11 @@ export const shapeFailure = (request: Request, status: number, problem: string):
     status
   })
 
-/** Given up before anything was sent: while waiting for a token or a connection. */
-export const unsentFailure = (signal: StopSignal): CloudError =>
-  new CloudError('timeout', `The cloud was not asked: ${given(signal)}`, { cause: signal.reason })
+/** Given up before anything was sent, while it waited for a token or a connection. */
+export const unsentFailure = (signal: AbortSignal): CloudError =>
+  new CloudError('timeout', `The cloud was not asked: ${whyGivenUp(signal)}`, { cause: signal.reason })
 
-function given(signal: StopSignal): string {
+function whyGivenUp(signal: AbortSignal): string {
   const reason: unknown = signal.reason
   if (reason instanceof Error && reason.name === 'TimeoutError') return 'no answer in time'
   return `given up, ${reasonOf(reason)}`

@@ -1,13 +1,13 @@
-/** An answer of the cloud that lacks what it should have. Says what, and where. */
+/** An answer of the cloud lacks what it should have. The message says what, and where. */
 export class ShapeError extends Error {}
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** PostgreSQL keeps no NUL, and half a character can be sent nowhere. */
+/** Without what PostgreSQL or UTF-8 cannot hold: NUL and half a character. */
 export const keepable = (text: string): string => text.replaceAll(/[\0\p{Surrogate}]/gu, '\ufffd')
 
-/** Reads one object of an answer, field by field, so that nothing of another shape gets any further. */
+/** Reads one object of an answer, field by field, and refuses another shape. */
 export class Fields {
   readonly #values: Record<string, unknown>
   readonly #path: string
@@ -32,7 +32,7 @@ export class Fields {
     throw this.#not(key, 'text')
   }
 
-  /** Absent: no. Some of Cinder's flags are text. */
+  /** Absent means no. Some of Cinder's flags are text. */
   flag(key: string): boolean {
     const value = this.#values[key]
     return value === true || value === 'true'
@@ -42,7 +42,7 @@ export class Fields {
     return this.has(key) ? this.text(key) : undefined
   }
 
-  /** Undefined also for what is no text: of what is not ours to judge. */
+  /** Undefined also for what is no text. For parts that do not matter to us. */
   textIfAny(key: string): string | undefined {
     return typeof this.#values[key] === 'string' ? this.text(key) : undefined
   }
@@ -81,7 +81,7 @@ export class Fields {
     throw this.#not(key, 'a list')
   }
 
-  /** Those items of a list that are objects; none where there is no list. */
+  /** The items of a list that are objects; none where there is no list. */
   objects(key: string): Fields[] {
     const value = this.#values[key]
     const items: unknown[] = Array.isArray(value) ? value : []

@@ -1,5 +1,4 @@
 import { CloudError } from '../pool/errors.ts'
-import type { Clock } from '../pool/ports.ts'
 import { type CatalogEndpoint, toCatalog } from './catalog.ts'
 import type { Request } from './exchange.ts'
 import { isCloudError } from './failures.ts'
@@ -19,7 +18,7 @@ export interface Token {
 /** What a login is for: the service's own project, or another one by its id. */
 export type Scope = 'own' | { projectId: string }
 
-/** A token, how long it is used, and from when on another one is fetched behind its back, by the clock that only goes forward. */
+/** A token, until when it is used, and from when on another one is fetched ahead of time, by the clock that only goes forward. */
 interface Held {
   readonly scope: Scope
   readonly token: Token
@@ -38,18 +37,16 @@ const keyOf = (scope: Scope): string => (scope === 'own' ? 'own' : `project ${sc
 
 /** The service's logins: one token for each project, fetched once for all who wait, and renewed before it runs out. */
 export class Keystone {
-  readonly #settings: CloudSettings
-  readonly #http: Http
-  readonly #clock: Clock
+  readonly settings: CloudSettings
+  readonly http: Http
   readonly #held = new Map<string, Held>()
   readonly #logins = new Shared<Token>()
   #isRenewing = false
   #renewNotBefore = 0
 
-  constructor(settings: CloudSettings, http: Http, clock: Clock) {
-    this.#settings = settings
-    this.#http = http
-    this.#clock = clock
+  constructor(settings: CloudSettings, http: Http) {
+    this.settings = settings
+    this.http = http
   }
 
   async token(scope: Scope, call: LimitedCall): Promise<Token> {
@@ -58,7 +55,7 @@ export class Keystone {
 
   /** The token that is there and good; undefined: `token` fetches one. */
   held(scope: Scope, requestId: string): Token | undefined {
-    const now = this.#clock.monotonicMs()
+    const now = this.http.clock.monotonicMs()
     const held = this.#held.get(keyOf(scope))
     if (!held || now >= held.goodUntil) return undefined
     held.isUsed = true
@@ -66,53 +63,55 @@ export class Keystone {
     return held.token
   }
 
-  /** Another token in place of one that was refused, after a pause. Of many callers with the same one, only the first logs in. */
-  async replace(scope: Scope, refused: string, call: LimitedCall, pauseMs: number): Promise<Token> {
-    if (pauseMs > 0) await this.#clock.sleep(pauseMs, call.signal)
-    if (this.#held.get(keyOf(scope))?.token.value === refused) this.#held.delete(keyOf(scope))
-    return await this.token(scope, call)
+  /**
+   * Runs work with a token, and again with another one where it is refused: at once, and then after a second. Keystone revokes by the
+   * second, so a token that it issues within the second of a revocation is never valid.
+   */
+  async withToken<T>(scope: Scope, call: LimitedCall, work: (token: Token) => Promise<T>): Promise<T> {
+    let token = await this.token(scope, call)
+    for (const pauseMs of [0, SECOND_OF_A_REVOCATION_MS]) {
+      try {
+        return await work(token)
+      } catch (error) {
+        if (!isCloudError(error, 'unauthenticated')) throw error
+      }
+      if (pauseMs > 0) await this.http.clock.sleep(pauseMs, call.signal)
+      if (this.#held.get(keyOf(scope))?.token.value === token.value) this.#held.delete(keyOf(scope))
+      token = await this.token(scope, call)
+    }
+    return await work(token).catch((error: unknown) => {
+      throw refusalOfFreshToken(error)
+    })
   }
 
   /** The projects in which our user has a role. */
   async projects(call: LimitedCall): Promise<{ id: string; name: string }[]> {
-    return await withRenewal(this, 'own', call, async ({ value }) => {
-      const request: Request = {
-        service: 'keystone',
-        operation: 'project_list',
-        method: 'GET',
-        url: `${this.#settings.authUrl}/auth/projects`,
-        headers: { 'x-auth-token': value },
-        idempotent: true,
-        secrets: [value]
-      }
+    return await this.withToken('own', call, async ({ value }) => {
+      const request = this.#reading('project_list', '/auth/projects', { 'x-auth-token': value })
       const read = (project: Fields) => ({ id: project.id('id'), name: project.text('name') })
-      return await this.#http.ask(request, call, body => body.list('projects').map(read))
+      return await this.http.ask(request, call, body => body.list('projects').map(read))
     })
   }
 
   /** By a token that is issued for this and not used: a proxy in front of Keystone would put its own time into a header. */
   async time(call: LimitedCall): Promise<Date> {
-    return await this.#http.ask(this.#loginRequest('own'), call, body => body.object('token').time('issued_at'))
+    return await this.http.ask(this.#loginRequest('own'), call, body => body.object('token').time('issued_at'))
   }
 
   /** What Keystone says of one token when it is shown another. */
   async describe<T>(shown: string, subject: string, call: LimitedCall, read: (token: Fields) => T): Promise<T> {
-    const request: Request = {
-      service: 'keystone',
-      operation: 'token_validate',
-      method: 'GET',
-      url: `${this.#settings.authUrl}/auth/tokens?nocatalog`,
-      headers: { 'x-auth-token': shown, 'x-subject-token': subject },
-      idempotent: true,
-      secrets: [shown, subject]
-    }
-    return await this.#http.ask(request, call, body => read(body.object('token')))
+    const headers = { 'x-auth-token': shown, 'x-subject-token': subject }
+    const request = this.#reading('token_validate', '/auth/tokens?nocatalog', headers)
+    return await this.http.ask(request, call, body => read(body.object('token')))
   }
 
-  /**
-   * Fetches tokens that are about to run out, one after the other, so that no claim has to wait for a login. Only those
-   * that were used: a project that nobody claims for any more is forgotten.
-   */
+  #reading(operation: string, path: string, headers: Readonly<Record<string, string>>): Request {
+    const url = `${this.settings.authUrl}${path}`
+    const secrets = Object.values(headers)
+    return { service: 'keystone', operation, method: 'GET', url, headers, idempotent: true, secrets }
+  }
+
+  /** Renews used tokens before they run out, one after the other, so that no claim waits for a login. */
   #renewAhead(now: number, requestId: string): void {
     if (this.#isRenewing || now < this.#renewNotBefore) return
     const due = [...this.#held.values()].find(held => held.isUsed && now >= held.renewFrom)
@@ -120,53 +119,44 @@ export class Keystone {
     this.#isRenewing = true
     this.#login(due.scope, requestId)
       .catch(() => {
-        // Whoever needs the token once this one has run out is told; until then it still serves.
-        this.#renewNotBefore = now + PAUSE_AFTER_FAILURE_MS
+        this.#renewNotBefore = now + PAUSE_AFTER_FAILURE_MS // The next caller is told once the token has run out.
       })
       .finally(() => {
         this.#isRenewing = false
       })
   }
 
-  /** Not under the signal of any one caller: the others wait for it as well. */
+  /** Without the signal of the caller who begins it: the others wait for it too. */
   #login(scope: Scope, requestId: string): Promise<Token> {
+    const logIn = async (call: LimitedCall): Promise<Token> => {
+      const askedAt = this.http.clock.monotonicMs()
+      return await this.http.ask(this.#loginRequest(scope), call, (body, answer) => {
+        const token = body.object('token')
+        return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeMsOf(token))
+      })
+    }
     return this.#logins.join(keyOf(scope), () =>
-      this.#http
-        .within({ requestId }, async call => {
-          const request = this.#loginRequest(scope)
-          const askedAt = this.#clock.monotonicMs()
-          return await this.#http.ask(request, call, (body, answer) => {
-            const token = body.object('token')
-            return this.#hold(scope, toToken(answer.headers['x-subject-token'], token), askedAt, lifeOf(token))
-          })
-        })
-        .catch((error: unknown) => {
-          throw refusalOf(scope, error, this.#settings.login)
-        })
+      this.http.within({ requestId }, logIn).catch((error: unknown) => {
+        throw refusalOfLogin(scope, error, this.settings.login)
+      })
     )
   }
 
   #loginRequest(scope: Scope): Request {
-    const { login, authUrl } = this.#settings
+    const { login, authUrl } = this.settings
+    if (scope !== 'own' && login.kind === 'application_credential') throw boundToOneProject(scope.projectId)
     return {
       service: 'keystone',
       operation: 'token_issue',
       method: 'POST',
       url: `${authUrl}/auth/tokens`,
-      body: { auth: this.#credentials(scope) },
+      body: { auth: scope === 'own' ? loginBody(login) : loginBody(login, { project: { id: scope.projectId } }) },
       idempotent: true,
       secrets: [secretOf(login)]
     }
   }
 
-  #credentials(scope: Scope): unknown {
-    const { login } = this.#settings
-    if (scope === 'own') return loginBody(login)
-    if (login.kind === 'application_credential') throw boundToOneProject(scope.projectId)
-    return loginBody(login, { project: { id: scope.projectId } })
-  }
-
-  /** Counts from our own clock, so that it need not agree with Keystone's. */
+  /** Counts from our own clock, which need not agree with Keystone's. */
   #hold(scope: Scope, token: Token, askedAt: number, lifeMs: number): Token {
     const key = keyOf(scope)
     this.#held.delete(key)
@@ -180,10 +170,10 @@ export class Keystone {
 }
 
 /**
- * Of a login, so that nobody takes it for one of a caller's token, or, where Keystone does not find an application credential
- * or a trust that was deleted, for a volume's being gone.
+ * A refused login has codes of its own. Nobody takes it for a caller's bad token or, where Keystone does not find a deleted
+ * application credential or trust, for a volume that is gone.
  */
-function refusalOf(scope: Scope, error: unknown, login: Login): unknown {
+function refusalOfLogin(scope: Scope, error: unknown, login: Login): unknown {
   if (!(error instanceof CloudError && isCloudError(error, 'unauthenticated', 'not_found'))) return error
   const { message, status } = error
   if (scope !== 'own') return new CloudError('project_refused', message, { status, cause: error })
@@ -193,34 +183,12 @@ function refusalOf(scope: Scope, error: unknown, login: Login): unknown {
   return new CloudError('login_refused', words, { status, cause: error })
 }
 
-/**
- * Runs work with a token, and again with another one where it is refused: at once, and then after a second, since Keystone
- * revokes by the second, and a token that was issued within the second of a revocation is dead from the start.
- */
-export async function withRenewal<T>(
-  keystone: Keystone,
-  scope: Scope,
-  call: LimitedCall,
-  work: (token: Token) => Promise<T>
-): Promise<T> {
-  let token = keystone.held(scope, call.requestId) ?? (await keystone.token(scope, call))
-  for (const pauseMs of [0, SECOND_OF_A_REVOCATION_MS]) {
-    try {
-      return await work(token)
-    } catch (error) {
-      if (!isCloudError(error, 'unauthenticated')) throw error
-    }
-    token = await keystone.replace(scope, token.value, call, pauseMs)
-  }
-  return await work(token).catch(freshTokenRefused)
-}
-
-/** No fault of the login, which Keystone has just let pass. */
-function freshTokenRefused(error: unknown): never {
-  if (!(error instanceof CloudError && error.code === 'unauthenticated')) throw error
+/** The login is not at fault: Keystone has just accepted it. */
+function refusalOfFreshToken(error: unknown): unknown {
+  if (!(error instanceof CloudError && error.code === 'unauthenticated')) return error
   const { message, status } = error
   const what = 'The token of the service that was refused had only just been issued'
-  throw new CloudError('unavailable', `${what}. ${message}`, { status, cause: error })
+  return new CloudError('unavailable', `${what}. ${message}`, { status, cause: error })
 }
 
 function boundToOneProject(projectId: string): CloudError {
@@ -229,21 +197,14 @@ function boundToOneProject(projectId: string): CloudError {
   return new CloudError('project_refused', `${what} and cannot reach project ${projectId}: ${advice}.`)
 }
 
-/** In milliseconds. */
-function lifeOf(token: Fields): number {
-  return Math.max(0, token.time('expires_at').getTime() - token.time('issued_at').getTime())
-}
+const lifeMsOf = (token: Fields): number =>
+  Math.max(0, token.time('expires_at').getTime() - token.time('issued_at').getTime())
 
 function toToken(value: string | string[] | undefined, body: Fields): Token {
   if (typeof value !== 'string' || value === '') throw new ShapeError('X-Subject-Token is missing')
   if (!body.has('project')) throw new ShapeError('token.project is missing: the login is not scoped to a project')
-  return {
-    value,
-    projectId: body.object('project').id('id'),
-    roles: rolesOf(body),
-    catalog: toCatalog(body)
-  }
+  return { value, projectId: body.object('project').id('id'), roles: rolesOf(body), catalog: toCatalog(body) }
 }
 
 export const rolesOf = (token: Fields): string[] =>
-  token.has('roles') ? token.list('roles').map(r => r.text('name')) : []
+  token.has('roles') ? token.list('roles').map(role => role.text('name')) : []

@@ -1,20 +1,18 @@
-/** A value, and how the place that it comes from calls it. */
-export interface Told {
-  readonly value: unknown
-  readonly name: string
-}
+/** A value, and how messages call the place that it comes from. */
+export type Entry = readonly [key: string, value: unknown, name: string]
 
-/** Settings from one place, by their keys in clouds.yaml; those under `auth` stand beside the others. */
-export type Layer = ReadonlyMap<string, Told>
+/** Settings from one place, by their keys in clouds.yaml. Those under `auth` stand beside the others. */
+export type Layer = ReadonlyMap<string, Entry>
 
-/** What each place says, the strongest last; null says nothing, and an empty text takes back what a weaker one said. */
-export function layerOf(entries: Iterable<readonly [key: string, told: Told]>): Layer {
-  const layer = new Map<string, Told>()
-  for (const [key, told] of entries) {
-    if (told.value === '') layer.delete(key)
-    else if (told.value !== undefined && told.value !== null) layer.set(key, told)
+/** The strongest entry comes last. Null says nothing, and an empty text takes back what a weaker entry said. */
+export function layerOf(entries: Iterable<Entry>): Layer {
+  const layer = new Map<string, Entry>()
+  for (const entry of entries) {
+    const [key, value] = entry
+    if (value === '') layer.delete(key)
+    else if (value !== undefined && value !== null) layer.set(key, entry)
   }
-  return inTodaysWords(layer)
+  return withCurrentKeys(layer)
 }
 
 const RENAMED = [
@@ -24,27 +22,28 @@ const RENAMED = [
   ['auth_token', 'token']
 ] as const
 
-/** Under which names the clients know block storage, the first of them first. */
-const BLOCK_STORAGE = ['block_storage', 'volumev3', 'volumev2', 'volume', 'block_store'] as const
+/** The names by which the clients know block storage, the strongest first. */
+const BLOCK_STORAGE = ['block_storage', 'volumev3', 'volumev2', 'volume', 'block_store']
 
-/** Old names of keys, as the clients take them: today's name is stronger, but for `endpoint_type`. */
-function inTodaysWords(layer: Map<string, Told>): Layer {
+/** Old keys mean what they mean to the clients: the current key is stronger, but for `endpoint_type`. */
+function withCurrentKeys(layer: Map<string, Entry>): Layer {
   for (const [old, today] of RENAMED) {
-    const told = layer.get(old)
-    if (told && !layer.has(today)) layer.set(today, told)
+    const entry = layer.get(old)
+    if (entry && !layer.has(today)) layer.set(today, entry)
     layer.delete(old)
   }
-  for (const [key, told] of layer) {
-    if (key.endsWith('endpoint_type')) layer.set(key.replace('endpoint_type', 'interface'), told)
+  for (const [key, entry] of layer) {
+    if (key.endsWith('endpoint_type')) layer.set(key.replace('endpoint_type', 'interface'), entry)
   }
   for (const key of ['endpoint_override', 'endpoint', 'interface', 'region_name']) {
-    const told = BLOCK_STORAGE.map(service => layer.get(`${service}_${key}`)).find(one => one !== undefined)
-    if (told) layer.set(`block_storage_${key}`, told)
+    const service = BLOCK_STORAGE.find(name => layer.has(`${name}_${key}`))
+    const entry = layer.get(`${service}_${key}`)
+    if (entry) layer.set(`block_storage_${key}`, entry)
   }
   return layer
 }
 
-/** Two ways to say one thing: a stronger layer that says it in one way takes back what a weaker one said in the other. */
+/** Two ways to say one thing. A stronger layer that says it in one way takes back what a weaker one said in the other. */
 const ALTERNATIVES = [
   ['username', 'user_id'],
   ['user_domain_name', 'user_domain_id'],
@@ -54,31 +53,35 @@ const ALTERNATIVES = [
   ['verify', 'insecure']
 ] as const
 
-/** Never to be put into another value, which a message may show. */
+/** Never put into another value, which a message may show. */
 const SECRETS = ['password', 'token', 'application_credential_secret']
 
-/** What was said by all layers together, the strongest last. */
+/** What all layers say together, the strongest last. */
 export class Said {
   readonly problems: string[]
-  readonly #values = new Map<string, Told>()
+  readonly #entries = new Map<string, Entry>()
 
   constructor(layers: readonly Layer[], problems: string[]) {
     this.problems = problems
     for (const layer of layers) {
       for (const [one, other] of ALTERNATIVES) {
-        if (layer.has(one)) this.#values.delete(other)
-        if (layer.has(other)) this.#values.delete(one)
+        if (layer.has(one)) this.#entries.delete(other)
+        if (layer.has(other)) this.#entries.delete(one)
       }
-      for (const [key, told] of layer) this.#values.set(key, told)
+      for (const [key, entry] of layer) this.#entries.set(key, entry)
     }
   }
 
+  has(key: string): boolean {
+    return this.#entries.has(key)
+  }
+
   value(key: string): unknown {
-    return this.#values.get(key)?.value
+    return this.#entries.get(key)?.[1]
   }
 
   nameOf(key: string): string {
-    return this.#values.get(key)?.name ?? `openstack.auth.${key} (or OS_${key.toUpperCase()})`
+    return this.#entries.get(key)?.[2] ?? `openstack.auth.${key} (or OS_${key.toUpperCase()})`
   }
 
   refuse(key: string, why: string): void {
@@ -93,17 +96,11 @@ export class Said {
   }
 
   needed(key: string, what: string): string {
-    const text = this.text(key)
-    // A value of a wrong kind has been told already.
     if (!this.has(key)) this.refuse(key, `missing, ${what}`)
-    return text ?? ''
+    return this.text(key) ?? ''
   }
 
-  has(key: string): boolean {
-    return this.#values.has(key)
-  }
-
-  /** Where a key may be said for block storage alone: which of the two is. */
+  /** A key may be said for block storage alone: the name of the one that is said. */
   ofBlockStorage(key: string): string {
     return this.has(`block_storage_${key}`) ? `block_storage_${key}` : key
   }

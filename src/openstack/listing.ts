@@ -1,6 +1,6 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
-import type { Cinder, CinderRequest, Query } from './cinder.ts'
+import type { Cinder, Query } from './cinder.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 
@@ -20,7 +20,7 @@ interface Item {
 
 interface Page<T> {
   readonly items: readonly T[]
-  /** Cinder's link to a next page is there. It is not followed: its address may be wrong, and its marker is not always heeded. */
+  /** Cinder links to a next page. The link is not followed: its address may be wrong, and its marker is not always heeded. */
   readonly hasNext: boolean
 }
 
@@ -28,11 +28,11 @@ export const PAGE_SIZE = 1_000
 const PAGES_MAX = 1_000
 const RESTARTS_MAX = 5
 
-/** Page after page in order, nothing twice. Each page has the time limit to itself, and none is kept. */
+/** Page after page in order, nothing twice. Each page has a time limit of its own, and none is kept. */
 export async function* inOrder<T extends Item>(
   cinder: Cinder,
   listing: Listing<T>,
-  /** What the query sorts by, ascending; no two items have the same. */
+  /** What the query sorts by, ascending. No two items have the same. */
   orderOf: (item: T) => string,
   call: Call
 ): AsyncGenerator<T[]> {
@@ -40,7 +40,7 @@ export async function* inOrder<T extends Item>(
   for await (const { items } of pagesByMarker(cinder, listing, call)) {
     const fresh = items.filter(item => orderOf(item) > given)
     const isAscending = fresh.every((item, index) => index === 0 || orderOf(fresh[index - 1] ?? item) < orderOf(item))
-    if (!isAscending) throw notInOrder(listing)
+    if (!isAscending) throw failure(listing, NOT_IN_ORDER)
     const last = fresh.at(-1)
     if (!last) continue
     given = orderOf(last)
@@ -48,7 +48,7 @@ export async function* inOrder<T extends Item>(
   }
 }
 
-/** Those since a time, of a list that is sorted by it, the newest first: read no further than to the first older one. */
+/** The items since a time, of a list that is sorted by it, the newest first. Reads no further than to the first older one. */
 export async function since<T extends Item & { readonly createdAt: Date }>(
   cinder: Cinder,
   listing: Listing<T>,
@@ -58,7 +58,7 @@ export async function since<T extends Item & { readonly createdAt: Date }>(
   const found = new Map<string, T>()
   for await (const { items } of pagesByMarker(cinder, listing, call)) {
     const isDescending = items.every(({ createdAt }, index) => (items[index - 1]?.createdAt ?? createdAt) >= createdAt)
-    if (!isDescending) throw notInOrder(listing)
+    if (!isDescending) throw failure(listing, NOT_IN_ORDER)
     for (const item of items) if (item.createdAt >= time) found.set(item.id, item)
     if (items.some(({ createdAt }) => createdAt < time)) break
   }
@@ -66,8 +66,8 @@ export async function since<T extends Item & { readonly createdAt: Date }>(
 }
 
 /**
- * Each item of a list that is in no order and heeds no marker. What is made or deleted meanwhile may move others past the
- * reader: that one is not in it is no proof that it is not there.
+ * Each item of a list that has no order and heeds no marker. Items that are made or deleted meanwhile may move others past the
+ * reader: an item that the list lacks may exist all the same.
  */
 export async function byOffset<T extends Item>(cinder: Cinder, listing: Listing<T>, call: Call): Promise<T[]> {
   const found = new Map<string, T>()
@@ -77,19 +77,19 @@ export async function byOffset<T extends Item>(cinder: Cinder, listing: Listing<
     const known = found.size
     for (const item of items) found.set(item.id, item)
     read += items.length
-    // The link is there whenever the whole list is as long as a page or longer: at its end too, and for ever after.
+    // Whenever the whole list is as long as a page or longer, the link is there: at its end too, and for ever after.
     if (!hasNext || found.size === known) return [...found.values()]
   }
-  throw tooLong(listing)
+  throw failure(listing, TOO_LONG)
 }
 
-/** In order, and in pages, as if it had come in them. */
+/** Sorts, and cuts in pages. */
 export function* cutInPages<T>(items: readonly T[], orderOf: (item: T) => string): Generator<T[]> {
   const sorted = items.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
   for (let start = 0; start < sorted.length; start += PAGE_SIZE) yield sorted.slice(start, start + PAGE_SIZE)
 }
 
-/** From the beginning again where what a page should start after was deleted meanwhile. */
+/** Begins again where the item that a page should start after was deleted meanwhile. */
 async function* pagesByMarker<T extends Item>(
   cinder: Cinder,
   listing: Listing<T>,
@@ -104,28 +104,23 @@ async function* pagesByMarker<T extends Item>(
       if (!found.hasNext || marker === undefined) return
     } catch (error) {
       if (marker === undefined || !isCloudError(error, 'not_found')) throw error
-      if (++restarts > RESTARTS_MAX) throw listFailure(listing, 'changes faster than it can be read', error)
+      if (++restarts > RESTARTS_MAX) throw failure(listing, 'changes faster than it can be read', error)
       marker = undefined
     }
   }
-  throw tooLong(listing)
+  throw failure(listing, TOO_LONG)
 }
 
 async function onePage<T>(cinder: Cinder, { key, read, ...listing }: Listing<T>, call: Call): Promise<Page<T>> {
-  const request: CinderRequest = { ...listing, method: 'GET' }
-  return await cinder.ask(request, call, body => ({ items: body.list(key).map(read), hasNext: hasNext(body, key) }))
-}
-
-function hasNext(body: Fields, key: string): boolean {
   const links = `${key}_links`
-  return body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
+  return await cinder.ask(listing, call, body => ({
+    items: body.list(key).map(read),
+    hasNext: body.has(links) && body.list(links).some(link => link.optionalText('rel') === 'next')
+  }))
 }
 
-const notInOrder = (listing: Pick<Listing<unknown>, 'operation'>): CloudError =>
-  listFailure(listing, 'is not in the order that was asked for')
+const NOT_IN_ORDER = 'is not in the order that was asked for'
+const TOO_LONG = `has more than ${PAGES_MAX} pages`
 
-const tooLong = (listing: Pick<Listing<unknown>, 'operation'>): CloudError =>
-  listFailure(listing, `has more than ${PAGES_MAX} pages`)
-
-const listFailure = ({ operation }: Pick<Listing<unknown>, 'operation'>, what: string, cause?: unknown): CloudError =>
+const failure = ({ operation }: { operation: string }, what: string, cause?: unknown): CloudError =>
   new CloudError('failed', `Cinder: the list ${what} (${operation})`, { cause })

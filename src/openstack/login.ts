@@ -4,13 +4,13 @@ type Domain = { id: string } | { name: string }
 type Named = { id: string } | { name: string; domain: Domain }
 type Target = { project: Named } | { 'OS-TRUST:trust': { id: string } }
 
-/** Who logs in, and to what; the parts are written as Keystone wants them. */
+/** Who logs in, and to what. The parts are written as Keystone wants them. */
 export type Login =
   | { kind: 'password'; user: Named; password: string; scope: Target }
   | { kind: 'token'; token: string; scope: Target }
   | { kind: 'application_credential'; credential: { id: string } | { name: string; user: Named }; secret: string }
 
-/** What is sent to Keystone for a token of the login's own scope, or of another. */
+/** What Keystone is sent for a token of the login's own scope, or of another. */
 export function loginBody(login: Login, scope?: Target): unknown {
   switch (login.kind) {
     case 'password': {
@@ -27,7 +27,7 @@ export function loginBody(login: Login, scope?: Target): unknown {
   }
 }
 
-/** Never to be quoted in a message. */
+/** Never quoted in a message. */
 export function secretOf(login: Login): string {
   if (login.kind === 'password') return login.password
   return login.kind === 'token' ? login.token : login.secret
@@ -41,89 +41,73 @@ export interface Warning {
   readonly advice: string
 }
 
-/** What is bound to end the login. */
+/** What will end the login. */
 export const endOf = ({ kind }: Login): Warning | undefined =>
   kind === 'token'
     ? { found: 'the service logs in with a token, and stops when that ends', advice: `give it ${LASTING}` }
     : undefined
-
-/** How a login is read: `password` and `token` ask no domain, since the clients would find one out with Keystone. */
-interface Way {
-  readonly said: Said
-  readonly isGeneric: boolean
-}
 
 export function loginOf(said: Said): Login {
   if (/^2(\.|$)/.test(said.text('identity_api_version') ?? '')) {
     said.refuse('identity_api_version', 'version 2 of Keystone is not supported; set it to 3, or leave it out')
   }
   const kind = said.text('auth_type') ?? impliedKind(said)
-  const way = { said, isGeneric: kind === 'password' || kind === 'token' }
-  switch (kind) {
-    case 'v3applicationcredential':
-      return credentialLogin(way)
-    case 'token':
-    case 'v3token': {
-      const token = said.needed('token', 'the token to log in with')
-      return { kind: 'token', token, scope: scopeOf(way) }
-    }
-    default:
-      if (kind !== 'password' && kind !== 'v3password') {
-        const supported = 'use password (v3password), v3applicationcredential or token (v3token)'
-        said.refuse('auth_type', `"${kind}" is not supported; ${supported}: give the service ${LASTING}`)
-      }
-      return passwordLogin(way)
+  // These need no domain: for them the clients would find one out with Keystone.
+  const isGeneric = kind === 'password' || kind === 'token'
+  if (kind === 'v3applicationcredential') return credentialLogin(said, isGeneric)
+  if (kind === 'token' || kind === 'v3token') {
+    const token = said.needed('token', 'the token to log in with')
+    return { kind: 'token', token, scope: scopeOf(said, isGeneric) }
   }
+  if (kind !== 'password' && kind !== 'v3password') {
+    const supported = 'use password (v3password), v3applicationcredential or token (v3token)'
+    said.refuse('auth_type', `"${kind}" is not supported; ${supported}: give the service ${LASTING}`)
+  }
+  const user = userOf(said, isGeneric)
+  const password = said.needed('password', "the user's password")
+  return { kind: 'password', user, password, scope: scopeOf(said, isGeneric) }
 }
 
-/** The clients want the type said; what is meant is plain without it too. */
+/** The clients want to be told the type. What is meant is plain without it. */
 function impliedKind(said: Said): string {
   if (said.has('password')) return 'password'
   const hasCredential = said.has('application_credential_id') || said.has('application_credential_name')
   return hasCredential ? 'v3applicationcredential' : said.has('token') ? 'token' : 'password'
 }
 
-function credentialLogin(way: Way): Login {
-  const { said } = way
+function credentialLogin(said: Said, isGeneric: boolean): Login {
   const secret = said.needed('application_credential_secret', 'the secret of the application credential')
-  const id = said.text('application_credential_id')
   const name = said.text('application_credential_name')
-  if (id !== undefined || name === undefined) {
-    const credential = { id: id ?? said.needed('application_credential_id', 'the id of the application credential') }
-    return { kind: 'application_credential', credential, secret }
+  if (said.has('application_credential_id') || name === undefined) {
+    const id = said.needed('application_credential_id', 'the id of the application credential')
+    return { kind: 'application_credential', credential: { id }, secret }
   }
-  return { kind: 'application_credential', credential: { name, user: userOf(way) }, secret }
+  return { kind: 'application_credential', credential: { name, user: userOf(said, isGeneric) }, secret }
 }
 
-function passwordLogin(way: Way): Login {
-  const user = userOf(way)
-  const password = way.said.needed('password', "the user's password")
-  return { kind: 'password', user, password, scope: scopeOf(way) }
-}
-
-function scopeOf(way: Way): Target {
-  const { said } = way
+function scopeOf(said: Said, isGeneric: boolean): Target {
   const trustId = said.text('trust_id')
-  const id = said.text('project_id')
   if (trustId !== undefined) {
     if (said.has('project_id') || said.has('project_name')) {
       said.refuse('trust_id', 'leads to the project of the trust; leave out project_id and project_name, or the trust')
     }
     return { 'OS-TRUST:trust': { id: trustId } }
   }
+  const id = said.text('project_id')
   if (id !== undefined) return { project: { id } }
   const name = said.needed('project_name', 'the project that holds the spares (or its project_id)')
-  return { project: { name, domain: domainOf(way, 'project') } }
+  return { project: { name, domain: domainOf(said, isGeneric, 'project') } }
 }
 
-function userOf(way: Way): Named {
-  const id = way.said.text('user_id')
+function userOf(said: Said, isGeneric: boolean): Named {
+  const id = said.text('user_id')
   if (id !== undefined) return { id }
-  return { name: way.said.needed('username', 'the user to log in as (or its user_id)'), domain: domainOf(way, 'user') }
+  const name = said.needed('username', 'the user to log in as (or its user_id)')
+  return { name, domain: domainOf(said, isGeneric, 'user') }
 }
 
-/** An id beats a name, wherever each of them stands; `domain_id` and `domain_name` say it for user and project. */
-function domainOf({ said, isGeneric }: Way, of: 'user' | 'project'): Domain {
+/** An id beats a name, wherever each of them stands. `domain_id` and `domain_name` say it for user and project. */
+function domainOf(said: Said, isGeneric: boolean, of: 'user' | 'project'): Domain {
   const first = (end: 'id' | 'name'): string | undefined =>
     said.text(`${of}_domain_${end}`) ??
     said.text(`domain_${end}`) ??

@@ -1,7 +1,6 @@
 import {
   BACKGROUND_CALLS_MAX,
   type Call,
-  type Clock,
   type Cloud,
   type CloudFacts,
   type Identity,
@@ -12,39 +11,35 @@ import { type Release, releaseOf } from '../pool/release.ts'
 import { type Authorised, Cinder } from './cinder.ts'
 import { Endpoints, type Notice } from './endpoint.ts'
 import type { RequestReport } from './exchange.ts'
-import { type Carrier, Http } from './http.ts'
+import { CloudHealth } from './health.ts'
+import { Http, type HttpOptions } from './http.ts'
 import { Identities } from './identities.ts'
-import { Keystone, type Scope, withRenewal } from './keystone.ts'
+import { Keystone, type Scope } from './keystone.ts'
 import type { CloudSettings } from './settings.ts'
-import { CinderSnapshots } from './snapshots.ts'
-import { CinderTransfers } from './transfers.ts'
-import { CinderVolumes } from './volumes.ts'
+import { snapshotsOf } from './snapshots.ts'
+import { transfersOf } from './transfers.ts'
+import { volumesOf } from './volumes.ts'
 import { NextRun } from './waiting.ts'
 
-/** Of which the background has half. */
-const CONNECTIONS_MAX = 2 * BACKGROUND_CALLS_MAX
-
-export interface ConnectOptions {
+export interface ConnectOptions extends Pick<HttpOptions, 'clock' | 'onRequest' | 'carrier'> {
   readonly settings: CloudSettings
-  readonly clock: Clock
-  /** For one call with its logins and repeats; should exceed the 60 s that Cinder itself may take to accept. */
+  /** For one call with its logins and repeats. Should exceed the 60 s that Cinder itself may take to accept. */
   readonly timeoutSeconds?: number | undefined
-  /** Requests under way at once, to Keystone and to Cinder each. */
+  /** Requests under way at once, to Keystone and to Cinder each. The background may have half of them. */
   readonly connectionsMax?: number | undefined
-  /** Told of each request, for metrics. */
-  readonly onRequest?: ((report: RequestReport) => void) | undefined
-  /** Told of what an operator should know though the client got around it, once each. */
+  /** Told once of each fault of the cloud that the client works around. */
   readonly onNotice?: Notice | undefined
-  /** What carries the requests; default: sockets of our own. */
-  readonly carrier?: Carrier | undefined
 }
 
-/** Nothing is asked of the cloud before the first call. */
+/** Asks nothing of the cloud before the first call. */
 export function connect(options: ConnectOptions): OpenStack {
   return new OpenStack(options)
 }
 
 export class OpenStack implements Cloud, CloudFacts {
+  /** What will end the login. */
+  readonly warnings: CloudSettings['warnings']
+  readonly #health = new CloudHealth()
   readonly #http: Http
   readonly #keystone: Keystone
   readonly #endpoints: Endpoints
@@ -54,26 +49,39 @@ export class OpenStack implements Cloud, CloudFacts {
 
   constructor({
     settings,
-    clock,
     timeoutSeconds = 70,
-    connectionsMax = CONNECTIONS_MAX,
-    onRequest,
+    connectionsMax = 2 * BACKGROUND_CALLS_MAX,
     onNotice = () => undefined,
-    carrier
+    ...options
   }: ConnectOptions) {
-    this.#http = new Http({ clock, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest, carrier })
-    this.#keystone = new Keystone(settings, this.#http, clock)
-    this.#endpoints = new Endpoints(settings, this.#keystone, this.#http, onNotice)
-    this.#identities = new Identities(this.#keystone, this.#http, clock)
+    const onRequest = (report: RequestReport): void => {
+      options.onRequest?.(report)
+      this.#health.noteRequest(report)
+    }
+    this.warnings = settings.warnings
+    this.#http = new Http({ ...options, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
+    this.#keystone = new Keystone(settings, this.#http)
+    this.#endpoints = new Endpoints(this.#keystone, onNotice)
+    this.#identities = new Identities(this.#keystone)
+  }
+
+  /** Whether the cloud answers, as its last answers show. */
+  get state(): CloudHealth['state'] {
+    return this.#health.state
   }
 
   async poolProject(call: Call): Promise<Project> {
-    return await this.#own('own', call)
+    try {
+      return await this.#ownUserIn('own', call)
+    } catch (error) {
+      this.#health.noteFailedLogin(error)
+      throw error
+    }
   }
 
   async project(projectId: string, call: Call): Promise<Project> {
-    const pool = await this.#own('own', call)
-    return pool.id === projectId ? pool : await this.#own({ projectId }, call)
+    const poolProject = await this.#ownUserIn('own', call)
+    return poolProject.id === projectId ? poolProject : await this.#ownUserIn({ projectId }, call)
   }
 
   withToken({ token, projectId, roles }: Identity): Project {
@@ -85,9 +93,8 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   async release(call: Call): Promise<Release> {
-    return releaseOf(
-      await this.#http.within(call, async limited => (await this.#endpoints.endpoint(limited)).highestMinor)
-    )
+    const { highestMinor } = await this.#http.within(call, limited => this.#endpoints.endpoint(limited))
+    return releaseOf(highestMinor)
   }
 
   async microversion(call: Call): Promise<string> {
@@ -103,16 +110,17 @@ export class OpenStack implements Cloud, CloudFacts {
     return await this.#http.within(call, limited => this.#keystone.time(limited))
   }
 
-  /** To be called once no operation is under way any more; cuts the connections. */
+  /** Cuts the connections. Call it when no operation is under way any more. */
   async close(): Promise<void> {
     await this.#http.close()
   }
 
-  async #own(scope: Scope, call: Call): Promise<Project> {
+  async #ownUserIn(scope: Scope, call: Call): Promise<Project> {
     const held = this.#keystone.held(scope, call.requestId)
     const { projectId, roles } =
       held ?? (await this.#http.within(call, limited => this.#keystone.token(scope, limited)))
-    const authorised: Authorised = (call, work) => withRenewal(this.#keystone, scope, call, token => work(token.value))
+    const authorised: Authorised = (limited, work) =>
+      this.#keystone.withToken(scope, limited, token => work(token.value))
     return this.#project(projectId, roles, authorised, this.#transferLists)
   }
 
@@ -122,9 +130,9 @@ export class OpenStack implements Cloud, CloudFacts {
       id,
       roles,
       isConfined: cinder.isConfined,
-      volumes: new CinderVolumes(cinder),
-      transfers: new CinderTransfers(cinder, transferLists),
-      snapshots: new CinderSnapshots(cinder)
+      volumes: volumesOf(cinder),
+      transfers: transfersOf(cinder, transferLists),
+      snapshots: snapshotsOf(cinder)
     }
   }
 }

@@ -1,25 +1,26 @@
-import { LineCounter, parseDocument, type ScalarTag, type Tags } from 'yaml'
+import { LineCounter, parseDocument, type ScalarTag } from 'yaml'
 
-/** What a file for Python's OpenStack clients holds; throws an error that says what is wrong and quotes nothing. */
-export function parseFor(path: string, text: string): unknown {
-  return path.endsWith('json') ? parseJson(text) : parseYaml(text)
-}
+/** What a file for Python's OpenStack clients holds. Throws an error that says what is wrong and quotes nothing. */
+export const parseFor = (path: string, text: string): unknown =>
+  path.endsWith('json') ? parseJson(text) : parseYaml(text)
 
 /**
- * YAML as PyYAML reads it: 1.1 without the letters y and n. Numbers become text, as the clients write them out in the end:
- * `0123` is 83 there, octal. The parser's own messages show the lines around a mistake, and with them passwords.
+ * Reads YAML as PyYAML does: 1.1, but neither the letters y and n, nor `08`, nor `1e3` mean anything (the library's own
+ * schema yaml-1.1 takes them for values, and a password is then another one). Numbers become text, as the clients write them
+ * in the end: `0123` is 83 there, octal. The parser's own messages show the lines around a mistake, and with them passwords.
  */
 function parseYaml(text: string): unknown {
   const lineCounter = new LineCounter()
-  const options = {
+  const document = parseDocument(text, {
     schema: 'failsafe',
     merge: true,
     uniqueKeys: false,
     prettyErrors: false,
-    logLevel: 'silent'
-  } as const
-  const document = parseDocument(text, { ...options, customTags: withPythonScalars, lineCounter })
-  const [error] = [...document.errors, ...document.warnings] // Warned of: tags that PyYAML does not know either.
+    logLevel: 'silent',
+    customTags: tags => [...tags, ...PYTHON_SCALARS],
+    lineCounter
+  })
+  const [error] = [...document.errors, ...document.warnings] // Warnings: tags that PyYAML does not know either.
   if (error) throw new Error(`it is not valid YAML (${error.code} in line ${lineCounter.linePos(error.pos[0]).line})`)
   try {
     return document.toJS()
@@ -39,19 +40,17 @@ const WORDS = /^(?:yes|no|true|false|on|off|Yes|No|True|False|On|Off|YES|NO|TRUE
 const INTEGERS = /^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*(?::[0-5]?[0-9])*)$/
 const FRACTIONS = /^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?)$/
 
-const PYTHON_SCALARS: readonly ScalarTag[] = [
+const PYTHON_SCALARS = [
   scalar('null', /^(?:~|null|Null|NULL|)$/, () => null),
   scalar('bool', WORDS, text => /^(?:yes|true|on)$/i.test(text)),
   scalar('int', INTEGERS, integer),
   scalar('float', FRACTIONS, text => fraction(Number(text.replaceAll('_', ''))))
 ]
 
-const withPythonScalars = (tags: Tags): Tags => [...tags, ...PYTHON_SCALARS]
-
 function integer(text: string): string {
   const [, sign, digits = ''] = /^([-+]?)(.*)$/.exec(text.replaceAll('_', '')) ?? []
   const octal = digits.replace(/^0(?=[0-7])/, '0o')
-  const value = octal.split(':').reduce((sum, part) => sum * 60n + BigInt(part), 0n) // 1:30 is 90: sixties.
+  const value = octal.split(':').reduce((sum, part) => sum * 60n + BigInt(part), 0n) // 1:30 is 90: base sixty.
   return String(sign === '-' ? -value : value)
 }
 
@@ -63,17 +62,18 @@ function fraction(value: number): string {
 }
 
 function parseJson(text: string): unknown {
+  let content: unknown
+  const tooLong: number[] = []
   try {
-    return JSON.parse(text, (_key, value: unknown) => (typeof value === 'number' ? numberOfJson(value) : value))
-  } catch (error) {
-    throw error instanceof UnsafeNumber ? error : new Error('it is not valid JSON')
+    content = JSON.parse(text, (_key, value: unknown) => {
+      if (typeof value !== 'number') return value
+      if (!Number.isInteger(value)) return fraction(value)
+      if (!Number.isSafeInteger(value)) tooLong.push(value)
+      return String(value)
+    })
+  } catch {
+    throw new Error('it is not valid JSON')
   }
-}
-
-class UnsafeNumber extends Error {}
-
-function numberOfJson(value: number): string {
-  if (!Number.isInteger(value)) return fraction(value)
-  if (!Number.isSafeInteger(value)) throw new UnsafeNumber('a number in it is too long; put quotes around it')
-  return String(value)
+  if (tooLong.length > 0) throw new Error('a number in it is too long; put quotes around it')
+  return content
 }

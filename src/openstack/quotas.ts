@@ -3,20 +3,23 @@ import type { Call, Quota } from '../pool/ports.ts'
 import type { Cinder } from './cinder.ts'
 import type { Fields } from './fields.ts'
 
-/** The limits tell less, but they are told where quotas are not: by policy, or for a driver that asks Keystone in vain. */
+/**
+ * The limits tell less, but Cinder tells them where it does not tell quotas: where the policy forbids it, or where its quota driver
+ * cannot ask Keystone.
+ */
 export async function quotaOf(cinder: Cinder, call: Call): Promise<Quota> {
   const path = `/os-quota-sets/${cinder.projectId}`
-  const request = { operation: 'quota_show', method: 'GET', path, query: { usage: 'true' } } as const
   try {
+    const request = { operation: 'quota_show', path, query: { usage: 'true' } }
     return await cinder.ask(request, call, body => toQuota(body.object('quota_set')))
   } catch (error) {
     if (!isRefusal(error)) throw error
   }
-  const limits = { operation: 'limits_show', method: 'GET', path: '/limits' } as const
+  const limits = { operation: 'limits_show', path: '/limits' }
   return await cinder.ask(limits, call, body => toQuotaOfLimits(body.object('limits').object('absolute')))
 }
 
-/** Of this one question. A token that is not good, or a cloud that is away, concerns all. */
+/** Of this one question. A bad token, or a cloud that is away, concerns all questions. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof CloudError &&
   (error.status ?? 0) >= 400 &&
@@ -24,25 +27,23 @@ const isRefusal = (error: unknown): boolean =>
 
 function toQuota(body: Fields): Quota {
   const names = body.keys().filter(name => /^(volumes|gigabytes|per_volume_gigabytes)(_|$)/.test(name))
-  const rooms = names.map(name => {
+  const rooms = names.flatMap(name => {
     const resource = body.object(name)
-    return [name, roomOf(resource.number('limit'), resource.number('in_use') + resource.number('reserved'))] as const
+    return roomOf(name, resource.number('limit'), resource.number('in_use') + resource.number('reserved'))
   })
-  return quotaWith(rooms)
+  return new Map(rooms)
 }
 
-/** What is used is left out where a policy hides it: then nobody knows how much room there is. */
+/** Where a policy hides the usage, nobody knows how much room there is. */
 function toQuotaOfLimits(body: Fields): Quota {
   const resources = [
     ['volumes', 'maxTotalVolumes', 'totalVolumesUsed'],
     ['gigabytes', 'maxTotalVolumeGigabytes', 'totalGigabytesUsed']
   ] as const
   const known = resources.filter(([, limit, used]) => body.has(limit) && body.has(used))
-  return quotaWith(known.map(([name, limit, used]) => [name, roomOf(body.number(limit), body.number(used))] as const))
+  return new Map(known.flatMap(([name, limit, used]) => roomOf(name, body.number(limit), body.number(used))))
 }
 
-const roomOf = (limit: number, used: number): number | undefined => (limit < 0 ? undefined : limit - used)
-
-function quotaWith(rooms: readonly (readonly [string, number | undefined])[]): Quota {
-  return new Map(rooms.flatMap(([name, room]) => (room === undefined ? [] : [[name, room] as const])))
-}
+/** None: there is no limit. */
+const roomOf = (name: string, limit: number, used: number): [string, number][] =>
+  limit < 0 ? [] : [[name, limit - used]]

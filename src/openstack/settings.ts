@@ -1,36 +1,26 @@
 import { type Environment, type Files, type Look, realFiles } from './client-files.ts'
-import { AUTH_KEYS, cloudLayer, unknownKey, type Wish } from './clouds-yaml.ts'
-import { type Layer, layerOf, Said, type Told } from './layers.ts'
+import { cloudLayer, unknownKeys, type Wish } from './clouds-yaml.ts'
+import type { Tls } from './connections.ts'
+import { type Entry, type Layer, layerOf, Said } from './layers.ts'
 import { endOf, type Login, loginOf, type Warning } from './login.ts'
-import { pinnedMinorOf, withoutMajorVersion } from './microversion.ts'
-import type { Tls } from './sockets.ts'
 import { tlsOf } from './tls.ts'
 
-/** The section `openstack` of the configuration; its keys mean what they mean in clouds.yaml. */
+/** The section `openstack` of the configuration. Its keys mean what they mean in clouds.yaml. */
 export interface OpenStackConfig {
   readonly cloud?: string | undefined
   readonly auth?: Readonly<Record<string, unknown>> | undefined
-  readonly auth_type?: string | undefined
   readonly region_name?: string | undefined
-  readonly interface?: string | undefined
-  readonly verify?: boolean | undefined
-  readonly cacert?: string | undefined
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-  readonly block_storage_endpoint_override?: string | undefined
-  readonly volume_api_version?: string | undefined
+  readonly [key: string]: unknown
 }
-
-export type Interface = 'public' | 'internal' | 'admin'
 
 export interface CloudSettings {
   /** Ends in /v3. */
   readonly authUrl: string
   readonly login: Login
   readonly regionName: string | undefined
-  readonly interface: Interface
+  readonly interface: string
   readonly blockStorageUrl: string | undefined
-  /** N of the microversion 3.N that Cinder is asked for; undefined: of those that it offers, the one that suits best. */
+  /** N of the microversion 3.N that Cinder is asked for; undefined: the best of those that it offers. */
   readonly pinnedMinor: number | undefined
   readonly tls: Tls
   readonly warnings: readonly Warning[]
@@ -47,8 +37,6 @@ export class SettingsError extends Error {
     this.problems = distinct
   }
 }
-
-const DEFAULTS = layerOf([['interface', { value: 'public', name: 'the default interface' }]])
 
 /** Where the service logs in: `OS_*` beats the configuration, which beats the files of OpenStack's own clients. */
 export function cloudSettings(config: OpenStackConfig, env: Environment, files: Files = realFiles): CloudSettings {
@@ -74,53 +62,58 @@ export function settingsProblems(config: OpenStackConfig, env: Environment): rea
   }
 }
 
+const SELECTORS = ['OS_CLOUD', 'OS_REGION_NAME', 'OS_CLIENT_CONFIG_FILE', 'OS_CLIENT_SECURE_FILE', 'OS_CLOUD_NAME']
+
 /** Which entry of clouds.yaml is meant; undefined: none, the login stands in the variables or in the configuration. */
 function wishOf(config: OpenStackConfig, env: Environment): Wish | undefined {
   const { OS_CLOUD, OS_CLOUD_NAME, OS_REGION_NAME } = env
   const region = OS_REGION_NAME || config.region_name
-  const isOfVariables = saysMore(env)
+  // Variables that do more than choose from files are a cloud of their own.
+  const isCloud = variablesOf(env).some(([name]) => !SELECTORS.includes(name))
   if (OS_CLOUD) {
-    const isVariables = isOfVariables && OS_CLOUD === (OS_CLOUD_NAME || 'envvars')
+    const isVariables = isCloud && OS_CLOUD === (OS_CLOUD_NAME || 'envvars')
     return isVariables ? undefined : { cloud: OS_CLOUD, asked: 'OS_CLOUD', region }
   }
   if (config.cloud) return { cloud: config.cloud, asked: 'openstack.cloud', region }
-  return config.auth || isOfVariables ? undefined : { cloud: undefined, asked: 'openstack.cloud (or OS_CLOUD)', region }
+  return config.auth || isCloud ? undefined : { cloud: undefined, asked: 'openstack.cloud (or OS_CLOUD)', region }
 }
 
-const SELECTORS = ['OS_CLOUD', 'OS_REGION_NAME', 'OS_CLIENT_CONFIG_FILE', 'OS_CLIENT_SECURE_FILE', 'OS_CLOUD_NAME']
-
-/** Whether the variables do more than choose from files, so that they are a cloud of their own. */
-const saysMore = (env: Environment): boolean => variablesOf(env).some(([name]) => !SELECTORS.includes(name))
-
-/** Set but empty is as good as not set. */
+/** A variable that is empty is as good as not set. */
 const variablesOf = (env: Environment): [string, string][] =>
   Object.entries(env).flatMap(([name, value]) =>
     value && name.startsWith('OS_') && !/^OS_(TEST|STD|LOG)/.test(name) ? [[name, value]] : []
   )
 
-function configLayer(config: OpenStackConfig, problems: string[]): Layer {
-  const { cloud: _cloud, auth = {}, ...others } = config
-  for (const key of Object.keys(auth).filter(name => !AUTH_KEYS.includes(name))) {
-    problems.push(`openstack.auth: ${unknownKey(key)}.`)
-  }
-  return layerOf([...toldBy(others, 'openstack.'), ...toldBy(auth, 'openstack.auth.')])
+const DEFAULTS = layerOf([['interface', 'public', 'the default interface']])
+
+function configLayer({ cloud: _cloud, auth = {}, ...others }: OpenStackConfig, problems: string[]): Layer {
+  problems.push(...unknownKeys(auth, 'openstack.auth'))
+  const entriesOf = (section: object, prefix: string): Entry[] =>
+    Object.entries(section).map(([key, value]) => [key, value, `${prefix}.${key}`])
+  return layerOf([...entriesOf(others, 'openstack'), ...entriesOf(auth, 'openstack.auth')])
 }
 
-const toldBy = (section: object, prefix: string): [string, Told][] =>
-  Object.entries(section).map(([key, value]) => [key, { value, name: `${prefix}${key}` }])
-
 const environmentLayer = (env: Environment): Layer =>
-  layerOf(variablesOf(env).map(([name, value]) => [name.slice('OS_'.length).toLowerCase(), { value, name }]))
+  layerOf(variablesOf(env).map(([name, value]) => [name.slice('OS_'.length).toLowerCase(), value, name]))
+
+const VERSION = 'volume_api_version'
+
+/** Other clients are told only the major version, which says nothing here. `auto` asks for the best one. */
+function withoutMajorVersion(layer: Layer): Layer {
+  const [, version] = layer.get(VERSION) ?? []
+  return /^(auto|\d|[12]\.0)$/.test(String(version)) ? new Map([...layer].filter(([key]) => key !== VERSION)) : layer
+}
 
 function read(said: Said, env: Environment, files: Files): CloudSettings {
   const authUrl = authUrlOf(said)
   const login = loginOf(said)
+  const addressKey = ['block_storage_endpoint_override', 'block_storage_endpoint'].find(key => said.has(key))
   return {
     authUrl,
     login,
     regionName: said.text(said.ofBlockStorage('region_name')),
     interface: interfaceOf(said),
-    blockStorageUrl: blockStorageUrlOf(said),
+    blockStorageUrl: addressKey && urlOf(said, addressKey),
     pinnedMinor: pinnedMinorOf(said),
     tls: tlsOf(said, env, files),
     warnings: [endOf(login)].filter(warning => warning !== undefined)
@@ -140,20 +133,26 @@ function authUrlOf(said: Said): string {
 function urlOf(said: Said, key: string): string | undefined {
   const text = said.filled(key)
   if (text === undefined) return undefined
-  if (/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : '')) return text
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
   said.refuse(key, 'must be an address that starts with http:// or https://')
   return undefined
 }
 
-function blockStorageUrlOf(said: Said): string | undefined {
-  const key = ['block_storage_endpoint_override', 'block_storage_endpoint'].find(name => said.has(name))
-  return key && urlOf(said, key)
-}
-
-function interfaceOf(said: Said): Interface {
+function interfaceOf(said: Said): string {
   const key = said.ofBlockStorage('interface')
   const name = (said.text(key) ?? '').replace(/URL$/, '')
-  if (name === 'public' || name === 'internal' || name === 'admin') return name
-  said.refuse(key, `"${name}" is not one of public, internal, admin`)
-  return 'public'
+  if (!/^(public|internal|admin)$/.test(name)) said.refuse(key, `"${name}" is not one of public, internal, admin`)
+  return name
+}
+
+function pinnedMinorOf(said: Said): number | undefined {
+  const version = said.text(VERSION)
+  if (version === undefined) return undefined
+  const minor = /^3\.(\d{1,3})$/.exec(version)?.[1]
+  if (minor === undefined) said.refuse(VERSION, `"${version}" is no microversion, such as 3.50, nor auto`)
+  // Without quotes, clouds.yaml has the number 3.5 for both 3.5 and 3.50.
+  else if (minor.length === 1 && minor !== '0' && said.nameOf(VERSION).startsWith('clouds.')) {
+    said.refuse(VERSION, `${version} may be 3.${minor}0 without its quotes: say it as openstack.${VERSION}`)
+  }
+  return Number(minor)
 }

@@ -1,19 +1,20 @@
-import { type Environment, expanded, type Files } from './client-files.ts'
+import { type Environment, type Files, messageOf } from './client-files.ts'
+import type { Tls } from './connections.ts'
 import type { Said } from './layers.ts'
-import type { Tls } from './sockets.ts'
 
-/** Whom to trust and how to prove who we are, as `requests` takes it: no verification beats a `cacert`. */
+/** Whom to trust and how to prove who we are, as Python's `requests` takes it: no verification beats a `cacert`. */
 export function tlsOf(said: Said, env: Environment, files: Files): Tls {
+  const read = (path: string | undefined, name: string) => path && readPem(path, name, said, files)
+  const pem = (key: string) => read(said.filled(key), said.nameOf(key))
   const verify = verification(said)
   const insecure = isInsecure(said) || verify === false
-  const cert = pem('cert', said, files)
-  return {
-    insecure,
-    ca: insecure ? undefined : authorities(verify, said, env, files),
-    cert,
-    // Without a key of its own it stands in the same file.
-    key: cert === undefined ? undefined : (pem('key', said, files) ?? cert)
-  }
+  const cert = pem('cert')
+  const key = cert === undefined ? undefined : (pem('key') ?? cert) // Without a file of its own it stands in the same one.
+  if (insecure) return { insecure, ca: undefined, cert, key }
+  if (said.has('cacert')) return { insecure, ca: pem('cacert'), cert, key }
+  if (typeof verify === 'string') return { insecure, ca: read(verify, said.nameOf('verify')), cert, key }
+  const bundle = ['REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].find(variable => env[variable])
+  return { insecure, ca: bundle && read(env[bundle], bundle), cert, key }
 }
 
 /** Yes, no, or by which certificates: `verify` may be a file's path. */
@@ -34,25 +35,13 @@ function isInsecure(said: Said): boolean {
   return said.text('insecure')?.toLowerCase() === 'true'
 }
 
-function authorities(verify: boolean | string, said: Said, env: Environment, files: Files): string | undefined {
-  if (said.has('cacert')) return pem('cacert', said, files)
-  if (typeof verify === 'string') return read(verify, said.nameOf('verify'), said, files)
-  const name = ['REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].find(variable => env[variable])
-  return name && read(env[name] ?? '', name, said, files)
-}
-
-function pem(key: string, said: Said, files: Files): string | undefined {
-  const path = said.filled(key)
-  return path === undefined ? undefined : read(path, said.nameOf(key), said, files)
-}
-
-function read(path: string, name: string, { problems }: Said, files: Files): string | undefined {
+function readPem(path: string, name: string, { problems }: Said, files: Files): string | undefined {
   try {
-    const text = files.read(expanded(path, files))
-    if (text !== undefined) return text
-    problems.push(`${name}: there is no file ${path}.`)
+    const text = files.read(path.replace(/^~(?=\/)/, files.home))
+    if (text === undefined) problems.push(`${name}: there is no file ${path}.`)
+    return text
   } catch (error) {
-    problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}.`)
+    problems.push(`${name}: ${messageOf(error)}.`)
+    return undefined
   }
-  return undefined
 }

@@ -5,94 +5,85 @@ import type { Endpoint } from './endpoint.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 import { byOffset, cutInPages, inOrder, type Listing, PAGE_SIZE } from './listing.ts'
-import { requireInProject } from './volumes.ts'
+import { requireInProject } from './volume-body.ts'
 import { type NextRun, orAborted } from './waiting.ts'
 
-/** From that microversion on there is a path of its own for transfers that may leave snapshots behind. */
+/** From this microversion on, transfers have a path of their own and may leave snapshots behind. */
 const NO_SNAPSHOTS_MINOR = 55
 
-export class CinderTransfers implements Transfers {
-  readonly #cinder: Cinder
-  readonly #wholeLists: NextRun<Transfer[]>
-
-  /** Whole lists are read for all at once who ask with tokens of the same user. */
-  constructor(cinder: Cinder, wholeLists: NextRun<Transfer[]>) {
-    this.#cinder = cinder
-    this.#wholeLists = wholeLists
-  }
-
-  /** Where a release knows no `no_snapshots`, they stay behind in any case. */
-  async create(volumeId: string, name: string, call: Call): Promise<ArmedTransfer> {
-    await requireInProject(this.#cinder, volumeId, call)
+/** Callers who ask with tokens of the same user at the same time share one reading of a whole list. */
+export const transfersOf = (cinder: Cinder, wholeLists: NextRun<Transfer[]>): Transfers => ({
+  /** Releases that do not know `no_snapshots` leave them behind in any case. */
+  async create(volumeId, name, call) {
+    await requireInProject(cinder, volumeId, call)
     const request = (endpoint: Endpoint) => {
       const leave = endpoint.minor < NO_SNAPSHOTS_MINOR ? {} : { no_snapshots: true }
       const body = { transfer: { volume_id: volumeId, name, ...leave } }
       return { operation: 'transfer_create', method: 'POST', path: pathAt(endpoint), body } as const
     }
-    return await this.#cinder.ask(request, call, body => toArmedTransfer(body.object('transfer')))
-  }
+    return await cinder.ask(request, call, body => toArmedTransfer(body.object('transfer')))
+  },
 
-  async accept(transferId: string, authKey: string, call: Call): Promise<void> {
+  async accept(transferId, authKey, call) {
     const body = { accept: { auth_key: authKey } }
     const request = (endpoint: Endpoint) => {
       const path = `${pathAt(endpoint, transferId)}/accept`
       return { operation: 'transfer_accept', method: 'POST', path, body, secrets: [authKey] } as const
     }
-    await this.#cinder.order(request, call)
-  }
+    await cinder.order(request, call)
+  },
 
-  async delete(transferId: string, call: Call): Promise<boolean> {
+  async delete(transferId, call) {
     const request = (endpoint: Endpoint) =>
       ({ operation: 'transfer_delete', method: 'DELETE', path: pathAt(endpoint, transferId) }) as const
     try {
-      await this.#cinder.order(request, call)
+      await cinder.order(request, call)
       return true
     } catch (error) {
       if (!isCloudError(error, 'not_found')) throw error
       return false
     }
-  }
+  },
 
-  async find(transferId: string, call: Call): Promise<Transfer | undefined> {
-    const request = (endpoint: Endpoint) =>
-      ({ operation: 'transfer_show', method: 'GET', path: pathAt(endpoint, transferId) }) as const
-    try {
-      return await this.#cinder.ask(request, call, body => toTransfer(body.object('transfer')))
-    } catch (error) {
-      if (isCloudError(error, 'not_found')) return undefined
-      throw error
-    }
-  }
+  async find(transferId, call) {
+    const request = (endpoint: Endpoint) => ({ operation: 'transfer_show', path: pathAt(endpoint, transferId) })
+    return await cinder.find(request, call, body => toTransfer(body.object('transfer')))
+  },
 
-  async ofVolume(volumeId: string, call: Call): Promise<readonly Transfer[]> {
-    const endpoint = await this.#cinder.endpoint(call)
+  async ofVolume(volumeId, call) {
+    const endpoint = await cinder.endpoint(call)
     const transfers = isUnfiltered(endpoint)
-      ? await this.#wholeList(endpoint, call)
-      : await byOffset(this.#cinder, listingAt(endpoint, { volume_id: volumeId }), call)
+      ? await wholeList(cinder, wholeLists, endpoint, call)
+      : await byOffset(cinder, listingAt(endpoint, { volume_id: volumeId }), call)
     return transfers.filter(transfer => transfer.volumeId === volumeId)
-  }
+  },
 
-  async *pages(call: Call): AsyncGenerator<readonly Transfer[]> {
-    const endpoint = await this.#cinder.endpoint(call)
+  async *pages(call) {
+    const endpoint = await cinder.endpoint(call)
     if (transferPaging(endpoint, endpoint.minor) !== 'in_order') {
-      yield* cutInPages(await byOffset(this.#cinder, listingAt(endpoint), call), orderOf)
+      yield* cutInPages(await byOffset(cinder, listingAt(endpoint), call), orderOf)
       return
     }
     const query = { limit: String(PAGE_SIZE), sort: 'volume_id:asc,id:asc' }
-    yield* inOrder(this.#cinder, listingAt(endpoint, query), orderOf, call)
+    yield* inOrder(cinder, listingAt(endpoint, query), orderOf, call)
   }
+})
 
-  /** Under the signal of no one caller: the others wait for it as well. */
-  #wholeList(endpoint: Endpoint, { requestId, priority = 'claim', ...call }: Call): Promise<Transfer[]> {
-    const key = `${this.#cinder.projectId} ${priority}`
-    const read = () => byOffset(this.#cinder, listingAt(endpoint), { requestId, priority })
-    return this.#cinder.within({ requestId, priority, ...call }, limited =>
-      orAborted(this.#wholeLists.join(key, read), limited.signal)
-    )
-  }
+/** Without the signal of the caller who begins it: the others wait for it too. */
+function wholeList(
+  cinder: Cinder,
+  wholeLists: NextRun<Transfer[]>,
+  endpoint: Endpoint,
+  { requestId, priority = 'claim', ...call }: Call
+): Promise<Transfer[]> {
+  const key = `${cinder.projectId} ${priority}`
+  const read = () => byOffset(cinder, listingAt(endpoint), { requestId, priority })
+  return cinder.http.within({ requestId, priority, ...call }, ({ signal }) =>
+    orAborted(wholeLists.join(key, read), signal)
+  )
 }
 
-/** One that speaks /v2 only may be of either kind, and is taken for the one that costs less. */
+/** A Cinder that speaks only /v2 may be of either kind. It is taken for the one that costs less. */
 const isUnfiltered = (endpoint: Endpoint): boolean =>
   endpoint.version === 'v3' && transferPaging(endpoint, endpoint.minor) === 'by_offset'
 

@@ -2,19 +2,16 @@ import type { Call, Volume, VolumeFilter } from '../pool/ports.ts'
 import type { Cinder, Query } from './cinder.ts'
 import { BUILT_IN_FILTERS_MINOR } from './endpoint.ts'
 import { isCloudError } from './failures.ts'
-import type { Fields } from './fields.ts'
 import { cutInPages, inOrder, type Listing, PAGE_SIZE, since } from './listing.ts'
 import { isIn, toVolume } from './volume-body.ts'
 
 /** The first microversion at which everyone may ask for volumes by their time. */
 const TIME_FILTER_MINOR = 60
 
+type Pages = AsyncGenerator<readonly Volume[]>
+
 /** Every volume that matches, in order of their ids. */
-export async function* volumePages(
-  cinder: Cinder,
-  filter: VolumeFilter,
-  call: Call
-): AsyncGenerator<readonly Volume[]> {
+export async function* volumePages(cinder: Cinder, filter: VolumeFilter, call: Call): Pages {
   for await (const page of acceptedPages(cinder, filter, call)) {
     const matching = page.filter(volume => isIn(cinder, volume) && isMatch(volume, filter))
     if (matching.length > 0) yield matching
@@ -22,10 +19,10 @@ export async function* volumePages(
 }
 
 /**
- * Where Cinder refuses conditions that every release knows, it is asked as it was before a file of the operator's said which
- * of them are allowed; if that does, from then on.
+ * Cinder may refuse filters that every release has: since a later microversion, a file of the operator says which ones are allowed.
+ * Then it is asked with the microversion before that. If it accepts this, all later lists ask so too.
  */
-async function* acceptedPages(cinder: Cinder, filter: VolumeFilter, call: Call): AsyncGenerator<readonly Volume[]> {
+async function* acceptedPages(cinder: Cinder, filter: VolumeFilter, call: Call): Pages {
   const endpoint = await cinder.endpoint(call)
   const { minor, filterMinor } = endpoint
   let isAccepted = false
@@ -38,30 +35,32 @@ async function* acceptedPages(cinder: Cinder, filter: VolumeFilter, call: Call):
   } catch (error) {
     const isRefused = isCloudError(error, 'bad_request') && Object.keys(filter).length > 0 && !isAccepted
     if (!isRefused || filterMinor <= BUILT_IN_FILTERS_MINOR) throw error
-    if ((await cinder.endpoint(call)).minor !== minor) throw error // Another Cinder by now, which was asked the wrong way.
+    if ((await cinder.endpoint(call)).minor !== minor) throw error // Another Cinder by now, asked in the wrong way.
   }
   for await (const page of pagesAt(BUILT_IN_FILTERS_MINOR, cinder, filter, call)) {
-    cinder.keepToBuiltInFilters(endpoint)
+    cinder.endpoints.keepToBuiltInFilters(endpoint.root)
     yield page
   }
-  cinder.keepToBuiltInFilters(endpoint)
+  cinder.endpoints.keepToBuiltInFilters(endpoint.root)
 }
 
-/** Where the time cannot be asked for, the newest come first, and the older ones are not read, however many there are. */
-async function* pagesAt(
-  minor: number,
-  cinder: Cinder,
-  filter: VolumeFilter,
-  call: Call
-): AsyncGenerator<readonly Volume[]> {
+/** Where Cinder cannot filter by time, the newest come first and the older ones are not read, however many there are. */
+async function* pagesAt(minor: number, cinder: Cinder, filter: VolumeFilter, call: Call): Pages {
   const { createdSince } = filter
-  const query = queryOf(filter)
-  if (createdSince === undefined) yield* inOrder(cinder, listingOf(cinder, minor, query), orderOf, call)
+  const listing = (query: Query): Listing<Volume> => ({
+    operation: 'volume_list',
+    path: '/volumes/detail',
+    key: 'volumes',
+    query: { ...queryOf(filter), ...query },
+    minor,
+    read: body => toVolume(body, cinder)
+  })
+  if (createdSince === undefined) yield* inOrder(cinder, listing({}), orderOf, call)
   else if (minor >= TIME_FILTER_MINOR) {
-    const timed = { ...query, created_at: `gte:${createdSince.toISOString().slice(0, 19)}` }
-    yield* inOrder(cinder, listingOf(cinder, minor, timed), orderOf, call)
+    const timed = listing({ created_at: `gte:${createdSince.toISOString().slice(0, 19)}` })
+    yield* inOrder(cinder, timed, orderOf, call)
   } else {
-    const newestFirst = listingOf(cinder, minor, { ...query, sort: 'created_at:desc,id:desc' })
+    const newestFirst = listing({ sort: 'created_at:desc,id:desc' })
     yield* cutInPages(await since(cinder, newestFirst, wholeSecond(createdSince), call), orderOf)
   }
 }
@@ -71,17 +70,8 @@ const queryOf = ({ name, status, metadata }: VolumeFilter): Query => ({
   sort: 'id:asc',
   name,
   status,
-  // Read as a Python literal: an object of strings in JSON is one.
+  // Cinder reads a Python literal: an object of strings in JSON is one.
   metadata: metadata && JSON.stringify(metadata)
-})
-
-const listingOf = (cinder: Cinder, minor: number, query: Query): Listing<Volume> => ({
-  operation: 'volume_list',
-  path: '/volumes/detail',
-  key: 'volumes',
-  query,
-  minor,
-  read: (body: Fields) => toVolume(body, cinder)
 })
 
 const orderOf = ({ id }: Volume): string => id

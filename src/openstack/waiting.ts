@@ -1,10 +1,7 @@
 import type { Priority } from '../pool/ports.ts'
-import type { StopSignal } from '../pool/stop.ts'
-
-/** Whoever waits here stops waiting when its signal fires, and leaves the others alone. */
 
 /** Rejects with the signal's reason as soon as it fires, whatever becomes of the promise. */
-export function orAborted<T>(promise: Promise<T>, signal: StopSignal): Promise<T> {
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(signal.reason)
     const ended = (): void => signal.removeEventListener('abort', giveUp)
@@ -14,7 +11,7 @@ export function orAborted<T>(promise: Promise<T>, signal: StopSignal): Promise<T
   })
 }
 
-/** One piece of work for all who ask for it while it is under way. */
+/** Runs a piece of work once for all who ask for it while it is under way. */
 export class Shared<T> {
   readonly #running = new Map<string, Promise<T>>()
 
@@ -36,8 +33,8 @@ export class Shared<T> {
 }
 
 /**
- * One piece of work for all who ask for it before it begins. Whoever asks while it is under way waits for the next run of it:
- * what has begun earlier may not have seen what the asker knows to be there.
+ * Runs a piece of work once for all who ask for it before it begins. Who asks while it is under way waits for the next run:
+ * a run that began earlier may have missed what the asker knows to be there.
  */
 export class NextRun<T> {
   /** Each settles once the run has ended, however it did. */
@@ -65,7 +62,7 @@ export class NextRun<T> {
   }
 }
 
-/** Claims go first, each kind in the order of asking; what is done in the background never has more than half of the places. */
+/** Claims go first, each kind in the order of asking. The background never has more than half of the places. */
 export class Slots {
   readonly #max: Record<Priority, number>
   readonly #taken: Record<Priority, number> = { claim: 0, background: 0 }
@@ -75,14 +72,14 @@ export class Slots {
     this.#max = { claim: places, background: Math.max(1, Math.floor(places / 2)) }
   }
 
-  /** False: the signal fired first. Where a place is free, at once. */
-  take(priority: Priority, signal: StopSignal): boolean | Promise<boolean> {
+  /** False: the signal fired first. */
+  async take(priority: Priority, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
     if (this.#waiting[priority].size === 0 && this.#hasPlace(priority)) {
       this.#taken[priority] += 1
       return true
     }
-    return new Promise<boolean>(resolve => {
+    return await new Promise<boolean>(resolve => {
       const waiting = this.#waiting[priority]
       const giveUp = () => {
         waiting.delete(admit)

@@ -1,5 +1,4 @@
 import type { Release } from './release.ts'
-import type { StopSignal } from './stop.ts'
 
 /** What operations need from outside. `openstack` implements the cloud; tests choose the clock and the ids. */
 
@@ -10,7 +9,7 @@ export interface Clock {
   /** For measuring intervals: it only goes forward, and steadily. */
   monotonicMs(): number
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
-  sleep(ms: number, signal?: StopSignal): Promise<void>
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** A signal that is aborted with a TimeoutError after `ms` milliseconds. */
   timeout(ms: number): AbortSignal
   /** A cheap `timeout`: nothing is left of it once it is taken back. */
@@ -32,7 +31,7 @@ export const BACKGROUND_CALLS_MAX = 32
 export interface Call {
   /** `req-<uuid>`, sent to Keystone and Cinder as `X-Openstack-Request-Id`. */
   readonly requestId: string
-  readonly signal?: StopSignal
+  readonly signal?: AbortSignal
   /** Absent: `claim`, so that nothing holds up work for all who wait, such as a login. */
   readonly priority?: Priority
 }

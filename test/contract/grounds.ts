@@ -6,7 +6,6 @@ import { cloudsYaml, startSandbox } from '../../sandbox/server.ts'
 import { systemClock } from '../../src/clock.ts'
 import { type Environment, type Files, realFiles } from '../../src/openstack/client-files.ts'
 import type { Clock } from '../../src/pool/ports.ts'
-import type { StopSignal } from '../../src/pool/stop.ts'
 import { CLOUDS_YAML, cloudsEntry, ctl } from '../openstack/cloud.ts'
 import type { Body } from '../support/session.ts'
 
@@ -70,7 +69,7 @@ export class RestingClock implements Clock {
     return performance.now()
   }
 
-  async sleep(ms: number, signal?: StopSignal): Promise<void> {
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     await systemClock.sleep(ms, signal)
     await this.#awake
   }

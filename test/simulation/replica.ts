@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { poolLogin } from '../../sandbox/seed.ts'
 import { createMetrics } from '../../src/metrics.ts'
-import type { Carrier } from '../../src/openstack/http.ts'
+import type { Carrier } from '../../src/openstack/connections.ts'
 import { connect } from '../../src/openstack/openstack.ts'
 import { cloudSettings } from '../../src/openstack/settings.ts'
 import { orAborted } from '../../src/openstack/waiting.ts'
@@ -134,11 +134,12 @@ function inTurn<Stores extends Readonly<Record<string, object>>>(stores: Stores,
 
 /** Every request is put into the cloud's hands in its turn; when the answer comes is the cloud's affair. */
 const carrierTo = (cloud: FastifyInstance, turn: InTurn): Carrier => ({
-  send: ({ method, path, headers, body }, signal) => {
+  send: ({ url, method, headers, body }, signal) => {
+    const { pathname, search } = new URL(url)
+    const path = `${pathname}${search}`
     const sent = turn(`${method} ${path}`, async () => {
-      const payload = typeof body === 'string' ? { payload: body } : {}
-      const given = headers as Record<string, string>
-      const answer = await cloud.inject({ method: method as 'GET', url: path, headers: given, ...payload })
+      const payload = body === null ? {} : { payload: body }
+      const answer = await cloud.inject({ method, url: path, headers, ...payload })
       return {
         status: answer.statusCode,
         headers: answer.headers as IncomingHttpHeaders,

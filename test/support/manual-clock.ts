@@ -1,6 +1,5 @@
 import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/pool/ports.ts'
-import type { StopSignal } from '../../src/pool/stop.ts'
 import { limitOf } from './test-clock.ts'
 
 /** Time that moves when the test says so. Whoever sleeps wakes at once, and is written down. */
@@ -26,7 +25,7 @@ export class ManualClock implements Clock {
     this.#beganAt += seconds * 1000
   }
 
-  async sleep(ms: number, signal?: StopSignal): Promise<void> {
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw signal.reason
     this.slept.push(ms)
   }

@@ -1,5 +1,4 @@
 import type { Clock } from '../../src/pool/ports.ts'
-import type { StopSignal } from '../../src/pool/stop.ts'
 
 interface Timer {
   readonly due: number
@@ -31,7 +30,7 @@ export class SimulatedClock implements Clock {
     return this.#timers.length
   }
 
-  async sleep(ms: number, signal?: StopSignal): Promise<void> {
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw signal.reason
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {

@@ -2,7 +2,6 @@ import { ByPool } from '../../pool/by-pool.ts'
 import { CloudError, type CloudErrorCode } from '../../pool/errors.ts'
 import type { Call, Project } from '../../pool/ports.ts'
 import type { Spare } from '../../pool/spare.ts'
-import { anyOf } from '../../pool/stop.ts'
 import type { FinishedSpare } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
 import { eachSpare, type TickRun } from '../tolerant.ts'
@@ -29,7 +28,7 @@ export async function armFinished(
 ): Promise<number> {
   if (toArm.length === 0) return 0
   const poolProject = await deps.cloud.poolProject(run)
-  const signal = anyOf([deps.clock.timeout(armingMs(deps)), ...(run.signal ? [run.signal] : [])])
+  const signal = AbortSignal.any([deps.clock.timeout(armingMs(deps)), ...(run.signal ? [run.signal] : [])])
   const notBegun: string[] = []
   const refused: Refused[] = []
   const armed = await eachSpare(deps, run, toArm, async spare => {

@@ -4,17 +4,16 @@ import type { Clock, Log, TakeBack } from './pool/ports.ts'
 const ALIGNED_FOR_MS = 30_000
 const AGAIN_MS = 5_000
 const LOOK_MS = 1_000
-/** A machine's own clock that moves so much against the one that only goes forward was set, or the machine has slept. */
+/** When the machine's time moves more than this against its monotonic clock, it was set, or the machine has slept. */
 const JUMP_MS = 1_000
 
 /**
- * One time for all replicas: the database's when it was last asked, and since then our own clock that only goes forward. So
- * no two replicas need agree on the time, and nothing happens when the time of one is set. Until the database has been asked
- * for the first time, it is the machine's.
+ * One time for all replicas: the database's when it last answered, carried on by our own clock that only goes forward. So it
+ * does not matter when a machine's time is set. Until the database has answered once, it is the machine's time.
  */
 export class SharedClock implements Clock {
   readonly #own: Clock
-  /** What is to be added to `monotonicMs`. */
+  /** The time less `monotonicMs`. */
   #offsetMs: number
   #isAligned = false
 
@@ -37,8 +36,8 @@ export class SharedClock implements Clock {
   every: Clock['every'] = (ms, act) => this.#own.every(ms, act)
 
   /**
-   * The database read its clock between question and answer, so what we have stays as it is for as long as it fits into that
-   * time, which may be long on a busy day. False: it did not answer, and all stays as it is.
+   * The database read its clock between question and answer, which may be far apart on a busy day. An offset that fits in
+   * between is kept. False: it did not answer, and nothing changes.
    */
   async align(databaseTime: () => Promise<Date>): Promise<boolean> {
     const askedMs = this.#own.monotonicMs()
@@ -51,7 +50,7 @@ export class SharedClock implements Clock {
     return true
   }
 
-  /** Asks now, again every so often, and at once where the machine's own time was set. */
+  /** Asks now, then every 30 s, and at once when the machine's time was set. */
   async keepAligned(databaseTime: () => Promise<Date>, log: Log): Promise<TakeBack> {
     let [dueMs, ownOffsetMs, toldSeconds] = [0, 0, 0]
     const align = async (): Promise<void> => {
@@ -67,13 +66,13 @@ export class SharedClock implements Clock {
     })
   }
 
-  /** Once, and again where it has changed; gives what is told by now. */
+  /** Logs how far the clocks are apart, once and after each change; gives what was logged last. */
   #tell(toldSeconds: number, log: Log): number {
     const seconds = Math.round((this.#ownOffsetMs() - this.#offsetMs) / 1000)
     if (Math.abs(seconds - toldSeconds) <= CLOCKS_APART_SECONDS) return toldSeconds
     const isApart = Math.abs(seconds) > CLOCKS_APART_SECONDS
-    if (isApart) log.warn({ seconds }, "the machine's clock was found apart from the database's, which is used")
-    else log.info({ seconds }, "the machine's clock was found to agree with the database's again")
+    if (isApart) log.warn({ seconds }, "the machine's clock differs from the database's, which is used")
+    else log.info({ seconds }, "the machine's clock agrees with the database's again")
     return seconds
   }
 

@@ -1,21 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { isScalar, parseDocument } from 'yaml'
-import {
-  ConfigError,
-  explain,
-  explainYaml,
-  type IsSound,
-  inconsistencies,
-  isRecord,
-  soundness,
-  withVariable
-} from './config-faults.ts'
+import { ConfigError, explain, explainYaml, type IsSound, soundness, withVariable } from './config-faults.ts'
+import { inconsistencies } from './config-rules.ts'
 import { type Config, ConfigSchema } from './schema.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Finds what is wrong beyond the file itself, such as a login that is incomplete; may look only at sections that are sound. */
+/** Finds what is wrong beyond the file itself, such as an incomplete login. It may look at sound sections only. */
 type FurtherCheck = (config: Config, isSound: IsSound) => readonly string[]
 
 /** Reads a YAML file; environment variables beat it. Throws a ConfigError that names all that is wrong at once. */
@@ -55,19 +47,18 @@ export function parseConfig(document: unknown, env: Environment, source: string,
   if (!isRecord(document)) throw new ConfigError(source, ['must be a mapping of keys, as in config.example.yaml'])
   const config = withoutNulls(document)
   const fromEnvironment = applyEnvironment(config, env)
-  const later = refuseHitRates(config)
   const validate = validator()
-  const isWhole = validate(config)
+  validate(config)
   const errors = validate.errors ?? []
   const isSound = soundness(errors)
-  const filled = config as Config // What is not so is faulty, and not looked at.
-  const problems = [
-    ...errors.map(error => explain(error, fromEnvironment)),
-    ...inconsistencies(filled, isSound),
-    ...later,
-    ...(further?.(filled, isSound) ?? []).map(problem => withVariable(problem, fromEnvironment))
-  ]
-  if (problems.length > 0 || !isWhole) throw new ConfigError(source, problems)
+  const filled = config as Config // Where it is something else, it is not sound, and not looked at.
+  const problems = [...errors.map(explain), ...inconsistencies(filled, isSound), ...(further?.(filled, isSound) ?? [])]
+  if (problems.length > 0) {
+    throw new ConfigError(
+      source,
+      problems.map(problem => withVariable(problem, fromEnvironment))
+    )
+  }
   for (const pool of filled.pools) pool.type = pool.type.toLowerCase()
   return filled
 }
@@ -75,10 +66,13 @@ export function parseConfig(document: unknown, env: Environment, source: string,
 let compiled: ValidateFunction<Config> | undefined
 
 /** Compiled when first needed, which takes a while. */
-const validator = (): ValidateFunction<Config> => {
+function validator(): ValidateFunction<Config> {
   compiled ??= new Ajv({ allErrors: true, useDefaults: true, strictTypes: false, verbose: true }).compile(ConfigSchema)
   return compiled
 }
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A key with nothing after it says nothing: the default holds. */
 function withoutNulls(document: Record<string, unknown>): Record<string, unknown> {
@@ -88,34 +82,24 @@ function withoutNulls(document: Record<string, unknown>): Record<string, unknown
   )
 }
 
-/**
- * Puts in what variables say, and gives their names by the keys that they set. The OS_* variables are read with
- * clouds.yaml, which they belong to.
- */
+/** Those that beat the file. The OS_* variables are read with clouds.yaml, which they belong to. */
+const VARIABLES = [
+  ['DATABASE_URL', 'database', 'url'],
+  ['PORT', 'server', 'port'],
+  ['HOST', 'server', 'host'],
+  ['LOG_LEVEL', 'log', 'level']
+] as const
+
+/** Puts in what variables say; gives their names by the keys that they set. */
 function applyEnvironment(config: Record<string, unknown>, env: Environment): Map<string, string> {
   const names = new Map<string, string>()
-  const set = (variable: string, section: string, key: string, replace = false): void => {
+  for (const [variable, section, key] of VARIABLES) {
     const value = env[variable]
     const before = config[section] ?? {}
-    if (!value || !isRecord(before)) return
-    const said = key === 'port' && /^\d+$/.test(value) ? Number(value) : value
-    config[section] = { ...(replace ? {} : before), [key]: said }
+    if (!value || !isRecord(before)) continue
+    const beside = section === 'database' ? {} : before // An address replaces an embedded database.
+    config[section] = { ...beside, [key]: key === 'port' && /^\d+$/.test(value) ? Number(value) : value }
     names.set(`${section}.${key}`, variable)
   }
-  set('DATABASE_URL', 'database', 'url', true)
-  set('PORT', 'server', 'port')
-  set('HOST', 'server', 'host')
-  set('LOG_LEVEL', 'log', 'level')
   return names
-}
-
-/** Part of the contract, and not there yet. The rest of the file is checked all the same. */
-function refuseHitRates(config: Record<string, unknown>): string[] {
-  const { pools } = config
-  if (!Array.isArray(pools)) return []
-  return pools.flatMap((pool: unknown, index) => {
-    if (!isRecord(pool) || !isRecord(pool['target'])) return []
-    pool['target'] = 0
-    return [`pools[${index}].target: targets by hit rate are not available in this version; give a whole number`]
-  })
 }

@@ -2,11 +2,20 @@ import { type Static, Type } from 'typebox'
 import { PURGES } from '../pool/stores.ts'
 import { oneOf } from './one-of.ts'
 
-/** A name or an address alone, an IPv6 one with brackets or without. */
-export const HOSTNAME = '^([\\w.-]+|\\[[0-9a-fA-F:.]+\\]|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$'
+/** A text that does not match is told that it must be what the description says. */
+const described = (description: string, pattern: string) => ({ description, pattern })
 
-/** Of Cinder's API. */
-export const MICROVERSION = '^(auto|3\\.[0-9]{1,3})$'
+const HOST_NAME = described(
+  'a host name or address alone, such as pool.example: no scheme, port or path, and no wildcard',
+  '^([\\w.-]+|\\[[0-9a-fA-F:.]+\\]|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*)$' // IPv6 with brackets or without.
+)
+const DEPLOYMENT = described('1 to 64 letters, digits, "_", "." and "-"', '^[a-zA-Z0-9_.-]{1,64}$')
+const MICROVERSION = described('auto, or a microversion of Cinder such as 3.50', '^(auto|3\\.[0-9]{1,3})$')
+const DATABASE_URL = described('an address such as postgres://user:password@host/database', '^postgres(ql)?://')
+const SHA256 = described(
+  'the SHA-256 of the token in hex (64 characters): printf %s "$TOKEN" | sha256sum',
+  '^[0-9a-fA-F]{64}$'
+)
 
 const strict = { additionalProperties: false } as const
 const Name = Type.String({ minLength: 1, maxLength: 255 })
@@ -14,12 +23,15 @@ const Seconds = (fallback: number) => Type.Integer({ minimum: 1, maximum: 86_400
 const Words = (fallback: string[]) => Type.Array(Name, { default: fallback })
 const section = { ...strict, default: {} } as const
 
-/** One pool. A target by hit rate is refused before this is looked at. */
 const PoolSchema = Type.Object(
   {
     os: Name,
     type: Name,
-    target: Type.Integer({ minimum: 0, maximum: 100_000 }),
+    target: Type.Integer({
+      minimum: 0,
+      maximum: 100_000,
+      description: 'a whole number; targets by hit rate are not available in this version'
+    }),
     size: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
     max_age_hours: Type.Optional(Type.Integer({ minimum: 1, maximum: 876_000 }))
   },
@@ -33,7 +45,7 @@ export type Role = (typeof ROLES)[number]
 const TokenSchema = Type.Object(
   {
     name: Name,
-    sha256: Type.String({ pattern: '^[0-9a-fA-F]{64}$' }),
+    sha256: Type.String(SHA256),
     role: oneOf(ROLES),
     project_id: Type.Optional(Name)
   },
@@ -52,7 +64,7 @@ const OpenstackSchema = Type.Object(
     key: Type.Optional(Name),
     verify: Type.Optional(Type.Boolean()),
     block_storage_endpoint_override: Type.Optional(Name),
-    volume_api_version: Type.String({ pattern: MICROVERSION, default: 'auto' }),
+    volume_api_version: Type.String({ ...MICROVERSION, default: 'auto' }),
     timeout_seconds: Seconds(70)
   },
   section
@@ -61,14 +73,14 @@ const OpenstackSchema = Type.Object(
 /** Whatever has no default here and is optional may be left out. */
 export const ConfigSchema = Type.Object(
   {
-    deployment: Type.String({ pattern: '^[a-zA-Z0-9_.-]{1,64}$', default: 'default' }),
+    deployment: Type.String({ ...DEPLOYMENT, default: 'default' }),
     server: Type.Object(
       {
         host: Type.String({ minLength: 1, default: '127.0.0.1' }),
         port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8790 }),
         shutdown_seconds: Seconds(20),
         claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 }),
-        allowed_hosts: Type.Array(Type.String({ maxLength: 255, pattern: HOSTNAME }), { default: [] }),
+        allowed_hosts: Type.Array(Type.String({ ...HOST_NAME, maxLength: 255 }), { default: [] }),
         trusted_proxies: Type.Array(Type.String(), { default: [] }),
         keep_alive_seconds: Seconds(72),
         rate_limit: Type.Optional(Type.Object({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict))
@@ -77,7 +89,7 @@ export const ConfigSchema = Type.Object(
     ),
     database: Type.Object(
       {
-        url: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
+        url: Type.Optional(Type.String(DATABASE_URL)),
         embedded: Type.Optional(Type.Object({ data_dir: Type.String({ minLength: 1, default: './data' }) }, strict))
       },
       section

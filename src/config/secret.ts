@@ -21,18 +21,18 @@ export function readSecret(file: string, env: Readonly<Record<string, string | u
   return toKey(readFileSync(file, 'utf8').trim(), file)
 }
 
-/** Where the secret is; undefined: nowhere yet, and the first start makes the file. */
+/** Where the secret is; undefined: nowhere yet. */
 export function findSecret(file: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
   if (env['SPARE_POOL_SECRET'] !== undefined) return 'SPARE_POOL_SECRET'
   return existsSync(file) ? file : undefined
 }
 
-/** Why the secret that is there cannot be used; makes none. */
+/** Why the secret that is there cannot be used. */
 export function secretProblems(file: string, env: Readonly<Record<string, string | undefined>>): string[] {
   const source = findSecret(file, env)
-  if (!source) return []
+  if (!source) return [] // The first start makes it.
   try {
-    toKey(env['SPARE_POOL_SECRET'] ?? readFileSync(file, 'utf8').trim(), source)
+    readSecret(file, env)
     return []
   } catch (error) {
     return [`${source === file ? 'secret_file: ' : ''}${error instanceof Error ? error.message : String(error)}`]
@@ -60,7 +60,7 @@ export const keyring = (key: Buffer): Keyring => ({
     const bytes = Buffer.from(sealed, 'base64')
     const [nonce, tag] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES)]
     try {
-      // Its length is said, or a shorter tag, easier to guess, would do as well.
+      // With the length given, no shorter tag will do, which would be easier to guess.
       const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES }).setAuthTag(tag)
       const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
       return Buffer.concat([text, decipher.final()]).toString('utf8')

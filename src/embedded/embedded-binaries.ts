@@ -1,36 +1,27 @@
 import { spawn } from 'node:child_process'
-import { readFile, stat, symlink } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-/** Under which user PostgreSQL runs. It refuses to run as root. */
+/** The user that PostgreSQL runs as. It refuses to run as root. */
 export interface Identity {
   readonly uid: number
   readonly gid: number
 }
 
-/** How a program that has ended did. */
-export interface Ended {
-  readonly code: number | null
-  readonly output: string
-}
-
-/** The folder of PostgreSQL's programs, ready to be run by `identity`; a copy in `runDir` where they are out of its reach. */
+/** The folder of PostgreSQL's programs; a copy in `runDir` where `identity` cannot reach them. */
 export async function prepareBinaries(runDir: string, identity: Identity | undefined): Promise<string> {
   const native = await findNative()
-  await linkLibraries(native).catch(() => {}) // Not ours to write: they may be linked already, else the copy has them.
+  await linkLibraries(native).catch(() => {}) // The folder may not be ours to write: they may be linked, else the copy has them.
   if (await runs(native, identity)) return join(native, 'bin')
-
-  // Some parent folder is closed to that user, as root's home is.
   const copy = join(runDir, 'native')
-  if (await runs(copy, identity)) return join(copy, 'bin')
-  await runProgram('cp', ['-R', '-P', '-p', native, copy])
-  await linkLibraries(copy)
-  if (identity) await runProgram('chown', ['-R', `${identity.uid}:${identity.gid}`, copy]) // Who removes it when we die.
-  if (await runs(copy, identity)) return join(copy, 'bin')
-  const { output } = await versionOf(copy, identity)
-  throw new Error(
-    `The embedded PostgreSQL does not run here: ${output.trim()}. Set database.url to a PostgreSQL of your own.`
-  )
+  if (!(await runs(copy, identity))) {
+    await runProgram('cp', ['-R', '-P', '-p', native, copy])
+    await linkLibraries(copy)
+    // So that the guard, which runs as that user, can remove it.
+    if (identity) await runProgram('chown', ['-R', `${identity.uid}:${identity.gid}`, copy])
+  }
+  return join(copy, 'bin')
 }
 
 /** The binaries are an optional dependency, so that a production image can do without them. */
@@ -51,37 +42,27 @@ async function findNative(): Promise<string> {
 
 /** npm packages hold no links, so a script makes them on installation, unless --ignore-scripts forbids it. */
 async function linkLibraries(native: string): Promise<void> {
-  const links: { source: string; target: string }[] = JSON.parse(
-    await readFile(join(native, 'pg-symlinks.json'), 'utf8')
-  )
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8')
+  const links: { source: string; target: string }[] = JSON.parse(list)
   for (const { source, target } of links) {
-    const path = join(dirname(native), target.replace(/^native/, basename(native)))
-    const there = await stat(path).catch(() => undefined)
-    if (!there) await symlink(basename(source), path)
+    const path = join(dirname(native), target)
+    if (!existsSync(path)) await symlink(basename(source), path)
   }
 }
 
-const versionOf = (native: string, identity: Identity | undefined): Promise<Ended> =>
-  runProgram(join(native, 'bin', 'postgres'), ['--version'], identity)
+const runs = async (native: string, identity: Identity | undefined): Promise<boolean> =>
+  (await runProgram(join(native, 'bin', 'postgres'), ['--version'], identity)).code === 0
 
-async function runs(native: string, identity: Identity | undefined): Promise<boolean> {
-  return (await versionOf(native, identity)).code === 0
-}
-
-/** Runs a program to its end. `directory` is open to it as its file 3. A program that cannot be started has ended too. */
+/** Runs a program to its end, with `directory` open as its file 3. One that cannot be started ends with code null. */
 export function runProgram(
   command: string,
   args: readonly string[],
   identity?: Identity,
   directory?: number
-): Promise<Ended> {
+): Promise<{ code: number | null; output: string }> {
   return new Promise(resolve => {
-    const program = spawn(command, args, {
-      ...identity,
-      cwd: '/',
-      env: environment(),
-      stdio: ['ignore', 'pipe', 'pipe', directory ?? 'ignore']
-    })
+    const stdio = ['ignore', 'pipe', 'pipe', directory ?? 'ignore'] as const
+    const program = spawn(command, args, { ...identity, cwd: '/', env: environment(), stdio: [...stdio] })
     let output = ''
     const collect = (chunk: Buffer) => {
       output += chunk.toString()
@@ -94,7 +75,4 @@ export function runProgram(
 }
 
 /** Not our own environment: its PG… variables would change what the server does. */
-export function environment(): NodeJS.ProcessEnv {
-  const { PATH } = process.env
-  return { PATH, LC_ALL: 'C' }
-}
+export const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'], LC_ALL: 'C' })

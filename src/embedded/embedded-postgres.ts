@@ -36,9 +36,8 @@ const STARTS_MAX = 10
 const TRIES_MAX = 300
 
 /**
- * Ends PostgreSQL when our own process does, however that dies: the pipe on its standard input ends then. It holds when this
- * shell itself is killed, as the reader is a process of its own. What is in `$run` is of no use to anyone after that; while
- * we live, it is ours to remove.
+ * Ends PostgreSQL when our process does, however that dies: the pipe on its standard input ends then. The reader is a process
+ * of its own, so this holds even when the shell is killed. While we live, `$run` is ours to remove.
  */
 const GUARD = `
   exec 9<&0; run=$1; shift
@@ -49,7 +48,7 @@ const GUARD = `
   if kill $reader 2>/dev/null; then exit $code; fi
   rm -rf "$run"`
 
-/** Another process starts or ends the same server at this moment, or the remains of a killed one are just going. */
+/** Another process starts or ends the same server at this moment, or a killed one is not quite gone. */
 const BUSY = /lock file|shared memory block/
 
 /** Starts the private PostgreSQL of a data directory, or joins the one that runs there already. */
@@ -62,16 +61,18 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   try {
     for (let tries = 1; ; tries++) {
       const socketDir = await lastSocketDir(dataDir)
-      if (socketDir && (await isKept(socketDir))) {
+      const owner = socketDir && (await ownerOf(socketDir))
+      if (owner && isAlive(owner)) {
         await remove(runDir)
         return { socketDir, ...ADDRESS, stop: async () => {} }
       }
-      const server = await start().catch(asError)
-      if (!(server instanceof Error)) {
-        if (socketDir && socketDir !== runDir) await remove(socketDir) // Of one that was killed.
+      try {
+        const server = await start()
+        if (socketDir && socketDir !== runDir) await remove(socketDir) // Of a server that was killed.
         return { socketDir: runDir, ...ADDRESS, stop: keepRunning(server, start, runDir, clock) }
+      } catch (error) {
+        if (!BUSY.test(String(error)) || tries === TRIES_MAX) throw error
       }
-      if (!BUSY.test(server.message) || tries === TRIES_MAX) throw server
       await clock.sleep(100)
     }
   } catch (error) {
@@ -86,12 +87,6 @@ async function lastSocketDir(dataDir: string): Promise<string | undefined> {
   return pidFile.split('\n').find(line => basename(line).startsWith(RUN_PREFIX))
 }
 
-/** Whether a server answers whose owner lives to keep it. */
-async function isKept(socketDir: string): Promise<boolean> {
-  const owner = await ownerOf(socketDir)
-  return owner !== undefined && isAlive(owner)
-}
-
 /** Starts the server again, at the same place, when it ends by itself, such as when the system runs out of memory. */
 function keepRunning(
   first: ChildProcess,
@@ -99,24 +94,25 @@ function keepRunning(
   runDir: string,
   clock: Clock
 ): () => Promise<void> {
-  const stopping = new AbortController()
-  const running = (async () => {
-    let server = first
-    for (let starts = 1; starts <= STARTS_MAX && (await endsBefore(stopping.signal, server)); starts++) {
+  let [server, isStopping] = [first, false]
+  const watching = (async () => {
+    for (let starts = 1; starts <= STARTS_MAX; starts++) {
+      await ended(server)
+      if (isStopping) return
       await clock.sleep(starts * 100)
       server = await start().catch(() => server) // Its log says why, and every query that nobody answers.
+      if (isStopping) await stopServer(server, clock)
     }
-    await aborted(stopping.signal)
-    await stopServer(server, clock)
-    await remove(runDir)
   })()
-  return () => {
-    stopping.abort()
-    return running
+  return async () => {
+    isStopping = true
+    await stopServer(server, clock)
+    await watching
+    await remove(runDir)
   }
 }
 
-/** A server that answers. */
+/** Starts a server and waits until it answers. */
 async function startServer(
   dataDir: string,
   runDir: string,
@@ -150,7 +146,7 @@ function spawnServer(
     unix_socket_directories: runDir,
     unix_socket_permissions: '0700',
     port: String(ADDRESS.port),
-    autovacuum_naptime: '15s', // Of a minute's churn the dead rows would be most of some tables.
+    autovacuum_naptime: '15s', // After a minute's churn most rows of some tables would be dead.
     timezone: 'UTC',
     log_timezone: 'UTC',
     'spare_pool.owner': String(process.pid),
@@ -158,22 +154,18 @@ function spawnServer(
     ...options.settings
   }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const server = spawn(
-    '/bin/sh',
-    ['-c', GUARD, 'sh', runDir, join(cluster.binDir, 'postgres'), '-D', cluster.path, ...args],
-    {
-      ...cluster.identity,
-      cwd: '/',
-      env: environment(),
-      detached: true, // A terminal's Ctrl-C is for us, who stop the server last.
-      stdio: ['pipe', log.fd, log.fd, cluster.folder.fd]
-    }
-  )
-  server.stdin?.on('error', () => {}) // It went first.
+  const command = [join(cluster.binDir, 'postgres'), '-D', cluster.path, ...args]
+  const server = spawn('/bin/sh', ['-c', GUARD, 'sh', runDir, ...command], {
+    ...cluster.identity,
+    cwd: '/',
+    env: environment(),
+    detached: true, // A terminal's Ctrl-C is for us, who stop the server last.
+    stdio: ['pipe', log.fd, log.fd, cluster.folder.fd]
+  })
+  server.stdin?.on('error', () => {}) // The server went first.
   return server
 }
 
-/** Whether the server came to answer. */
 async function untilReady(server: ChildProcess, socketDir: string, clock: Clock): Promise<boolean> {
   const deadline = clock.monotonicMs() + START_SECONDS_MAX * 1_000
   while (!hasEnded(server) && clock.monotonicMs() < deadline) {
@@ -185,29 +177,15 @@ async function untilReady(server: ChildProcess, socketDir: string, clock: Clock)
 
 async function stopServer(server: ChildProcess, clock: Clock): Promise<void> {
   server.stdin?.end() // The same way out as when we die.
-  const patience = new AbortController()
-  const late = clock.sleep(STOP_SECONDS_MAX * 1_000, patience.signal).then(
-    () => server.pid && process.kill(-server.pid, 'SIGKILL'),
-    () => {}
-  )
+  const beInTime = clock.limit(STOP_SECONDS_MAX * 1_000, () => server.pid && process.kill(-server.pid, 'SIGKILL'))
   await ended(server)
-  patience.abort()
-  await late
+  beInTime()
 }
 
 const hasEnded = (server: ChildProcess): boolean => server.exitCode !== null || server.signalCode !== null
 
 async function ended(server: ChildProcess): Promise<void> {
   if (!hasEnded(server)) await once(server, 'exit')
-}
-
-async function endsBefore(signal: AbortSignal, server: ChildProcess): Promise<boolean> {
-  await Promise.race([ended(server), aborted(signal)])
-  return !signal.aborted
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort')
 }
 
 /** The pid of the process that a server belongs to; undefined when it does not answer. */
@@ -236,5 +214,3 @@ async function openLog(path: string): Promise<FileHandle> {
 }
 
 const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true })
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

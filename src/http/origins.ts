@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { isLoopback } from '../config/config-faults.ts'
+import { isLoopback } from '../config/config-rules.ts'
 import type { Config } from '../config/schema.ts'
 import { PoolError } from '../pool/errors.ts'
 

@@ -215,7 +215,7 @@ describe('what is wrong', () => {
     assert.deepEqual(
       new Set(problems({ pools })),
       new Set([
-        'pools[0].target: targets by hit rate are not available in this version; give a whole number',
+        'pools[0].target: must be a whole number; targets by hit rate are not available in this version',
         'pools[1].target: must be 0 or more',
         'pools[1]: debian12 on ssd is there twice (pools[0])'
       ])

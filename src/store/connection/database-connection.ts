@@ -1,52 +1,57 @@
-import { Client, type ClientConfig, DatabaseError } from 'pg'
+import { Client, type ClientConfig, DatabaseError, TypeOverrides, types } from 'pg'
+import { passwordIn } from './client-files.ts'
+import { isReadOnly } from './database-errors.ts'
 import { tlsOptions } from './database-tls.ts'
 import type { DatabaseHost, DatabaseTarget } from './database-url.ts'
-import { passwordIn } from './password-file.ts'
 
 export interface ConnectionSettings {
   readonly applicationName: string
-  /** For one server; beaten by what the address says. */
+  /** For one server, where the address does not say. */
   readonly connectSeconds: number
   readonly statementTimeoutSeconds: number
   readonly idleInTransactionTimeoutSeconds: number
-  readonly types: ClientConfig['types']
 }
 
-/** A connection, and whether it is a session of its own, with the timeouts set. */
 export interface Opened {
   readonly client: Client
-  /** True: a pooler stands in between, which runs each transaction on any connection of its own. */
+  /** A pooler stands in between and runs each transaction on any connection of its own, so the timeouts are not set. */
   readonly isPooled: boolean
 }
 
-/** Opens connections to the first server that serves us; begins with the one that did so last. */
+/** int8 and numeric come as strings, because they may exceed a number. Ours are counts and sizes. */
+const numbers = new TypeOverrides()
+numbers.setTypeParser(types.builtins.INT8, Number)
+numbers.setTypeParser(types.builtins.NUMERIC, Number)
+
+/** Opens connections to the first server that serves us, beginning with the one that did so last. */
 export class Connector {
   readonly #target: DatabaseTarget
   readonly #settings: ConnectionSettings
+  readonly #connectMs: number
   #first = 0
 
   constructor(target: DatabaseTarget, settings: ConnectionSettings) {
     this.#target = target
     this.#settings = settings
+    this.#connectMs = (target.connectSeconds ?? settings.connectSeconds) * 1000
   }
 
   async open(): Promise<Opened> {
-    const { hosts } = this.#target
-    const failures: { host: DatabaseHost; error: Error }[] = []
-    for (let tries = 0; tries < hosts.length; tries++) {
-      const index = (this.#first + tries) % hosts.length
-      const host = hosts[index]
-      if (!host) break
+    const hosts = this.#target.hosts.map((host, index) => ({ host, index }))
+    const [errors, words]: [Error[], string[]] = [[], []]
+    for (const { host, index } of [...hosts.slice(this.#first), ...hosts.slice(0, this.#first)]) {
       try {
         const opened = await this.#openAt(host)
         this.#first = index
         return opened
       } catch (error) {
-        failures.push({ host, error: asError(error) })
+        if (!(error instanceof Error)) throw error
+        errors.push(error)
+        words.push(`${host.host}:${host.port}: ${error.message}`)
         if (!isPassedOver(error)) break
       }
     }
-    throw combined(failures)
+    throw combined(errors, words)
   }
 
   async #openAt(host: DatabaseHost): Promise<Opened> {
@@ -61,11 +66,11 @@ export class Connector {
 
   async #connect(host: DatabaseHost, way: Way): Promise<Opened> {
     const client = new Client(this.#configOf(host, way))
-    client.on('error', () => undefined) // Whatever waits for an answer is told; an idle one is found unsound.
+    client.on('error', () => undefined) // Queries that wait are told; an idle connection is marked by the pool.
     try {
       await client.connect()
       const { isPooled, takesWrites } = await this.#prepare(client)
-      if (this.#target.writable && !takesWrites) throw new ReadOnlyError()
+      if (this.#target.writable && !takesWrites) throw readOnly()
       return { client, isPooled }
     } catch (error) {
       client.end().catch(() => undefined)
@@ -74,102 +79,80 @@ export class Connector {
   }
 
   #configOf({ host, port }: DatabaseHost, way: Way): ClientConfig {
-    const { user, database, password, passwordFile, applicationName, options, tls } = this.#target
-    const { statementTimeoutSeconds, types } = this.#settings
+    const { user, database, parameters } = this.#target
+    const { password, passfile, application_name, options, sslnegotiation } = parameters
     return {
       host,
       port,
       user,
       database,
-      // A function, since pg would otherwise look for one in places of its own, and print what it thinks of them.
-      password: () => password ?? passwordIn(passwordFile, { host, port, user, database }) ?? '',
-      ssl: way === 'tls' ? tlsOptions(tls) : false,
-      sslnegotiation: way === 'tls' && tls.isDirect ? 'direct' : 'postgres',
-      ...(applicationName ? { application_name: applicationName } : {}),
+      // A function, or pg would look for a password in places of its own, and print warnings about them.
+      password: () => password ?? passwordIn(passfile, { host, port, user, database }),
+      ssl: way === 'tls' ? tlsOptions(parameters) : false,
+      sslnegotiation: way === 'tls' && sslnegotiation === 'direct' ? 'direct' : 'postgres',
+      ...(application_name ? { application_name } : {}),
       ...(options ? { options } : {}),
       connectionTimeoutMillis: this.#connectMs,
-      query_timeout: (statementTimeoutSeconds + 5) * 1000, // For a network that swallows everything.
+      query_timeout: (this.#settings.statementTimeoutSeconds + 5) * 1000, // For a network that swallows everything.
       keepAlive: true,
-      ...(types ? { types } : {})
+      types: numbers
     }
   }
 
-  get #connectMs(): number {
-    return (this.#target.connectSeconds ?? this.#settings.connectSeconds) * 1000
-  }
-
   /**
-   * Looks at what answers, and sets what is to hold for the session if it is one: a pooler's clients are told another process
-   * than the one that runs their statements. What were set there would reach whoever has that connection next.
+   * Sets the timeouts if this is a session of our own. A pooler's clients are told another process than the one that runs
+   * their statements; what were set there would reach whoever has that connection next.
    */
-  async #prepare(client: Client): Promise<{ isPooled: boolean; takesWrites: boolean }> {
+  async #prepare(client: Client & { processID?: number | null }): Promise<{ isPooled: boolean; takesWrites: boolean }> {
     const { applicationName, statementTimeoutSeconds, idleInTransactionTimeoutSeconds } = this.#settings
     const question = {
       text: `
-        select pg_backend_pid() <> $1 as is_pooled,
-               not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as takes_writes,
+        select pg_backend_pid() <> $1 as "isPooled",
+               not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as "takesWrites",
                case when pg_backend_pid() = $1 then
                  set_config('application_name', $2, false) || set_config('statement_timeout', $3, false) ||
                  set_config('idle_in_transaction_session_timeout', $4, false)
                end`,
       values: [
-        processOf(client),
-        this.#target.applicationName ?? applicationName,
+        client.processID ?? 0,
+        this.#target.parameters.application_name ?? applicationName,
         `${statementTimeoutSeconds}s`,
         `${idleInTransactionTimeoutSeconds}s`
       ],
       query_timeout: this.#connectMs
     }
-    const { rows } = await client.query<{ is_pooled: boolean; takes_writes: boolean }>(question)
-    return { isPooled: rows[0]?.is_pooled !== false, takesWrites: rows[0]?.takes_writes === true }
+    const { rows } = await client.query<{ isPooled: boolean; takesWrites: boolean }>(question)
+    return rows[0] ?? { isPooled: true, takesWrites: false }
   }
-}
-
-/** What runs the statements, as the server says when it is connected to. */
-function processOf(client: Client & { readonly processID?: number | null }): number {
-  return client.processID ?? 0
 }
 
 type Way = 'plain' | 'tls'
 
 /** One way, and another where that fails, as libpq has them. A Unix socket needs no encryption. */
-function waysTo({ host }: DatabaseHost, { tls }: DatabaseTarget): readonly [Way, Way?] {
-  if (host.startsWith('/') || tls.mode === 'disable') return ['plain']
-  if (tls.mode === 'allow') return ['plain', 'tls']
-  return tls.mode === 'prefer' ? ['tls', 'plain'] : ['tls']
+function waysTo({ host }: DatabaseHost, { parameters: { sslmode } }: DatabaseTarget): readonly [Way, Way?] {
+  if (host.startsWith('/') || sslmode === 'disable') return ['plain']
+  if (sslmode === 'allow') return ['plain', 'tls']
+  return sslmode === 'prefer' ? ['tls', 'plain'] : ['tls']
 }
 
-/** The server does not speak TLS, or its certificate is refused, or it lets us in only over the other way. */
-const mayTryOtherWay = (error: unknown): boolean =>
-  error instanceof DatabaseError ? error.code === '28000' : !isSystemError(error)
-
-/** The host does not answer, or that is not what answers there. */
-function isSystemError(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return /^E(?!RR_|PROTO)[A-Z]/.test(code) || (error instanceof Error && /timeout/.test(error.message))
+/** The server speaks no TLS, its certificate is refused, or it lets us in only over the other way; not: it does not answer. */
+function mayTryOtherWay(error: unknown): boolean {
+  if (error instanceof DatabaseError) return error.code === '28000'
+  if (!(error instanceof Error)) return true
+  const isSystemError = 'code' in error && /^E(?!RR_|PROTO)[A-Z]/.test(String(error.code))
+  return !isSystemError && !/timeout/.test(error.message)
 }
 
-/** The next server is asked, unless this one knows us and refuses us: it would not be right to look for one that does not. */
+/** One that knows us and refuses us is not passed over: it would not be right to look for one that does not refuse. */
 const isPassedOver = (error: unknown): boolean =>
   !(error instanceof DatabaseError) || /^(57P|53)/.test(error.code ?? '')
 
-/** With the code that PostgreSQL gives to a write that comes too late. */
-class ReadOnlyError extends Error {
-  readonly code = '25006'
+/** With the code that PostgreSQL gives to a write that it refuses. */
+const readOnly = (): Error => Object.assign(new Error('it takes no writes, as a standby does'), { code: '25006' })
 
-  constructor() {
-    super('it takes no writes, as a standby does')
-  }
+/** What happened at each server, with the code of the error that says most. */
+function combined(errors: readonly Error[], words: readonly string[]): Error {
+  const telling = errors.find(isReadOnly) ?? errors.at(-1) ?? new Error('no host is named')
+  if (errors.length === 1) return telling
+  return Object.assign(new AggregateError(errors, words.join('; ')), 'code' in telling ? { code: telling.code } : {})
 }
-
-/** What happened at each server; with the code of what says most. */
-function combined(failures: readonly { host: DatabaseHost; error: Error }[]): Error {
-  const errors = failures.map(({ error }) => error)
-  const telling = errors.find(error => error instanceof ReadOnlyError) ?? errors.at(-1) ?? new Error('no host is named')
-  if (errors.length < 2) return telling
-  const words = failures.map(({ host: { host, port }, error }) => `${host}:${port}: ${error.message}`)
-  const code = 'code' in telling ? { code: telling.code } : {}
-  return Object.assign(new AggregateError(errors, words.join('; ')), code)
-}
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

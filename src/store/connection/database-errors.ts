@@ -1,12 +1,5 @@
 import { PoolError } from '../../pool/errors.ts'
 
-/** What PostgreSQL, pg or the socket says of a failure. `code` is an SQLSTATE or a system error such as ECONNREFUSED. */
-interface Failure {
-  readonly code: string
-  readonly message: string
-  readonly routine: string | undefined
-}
-
 /** SQLSTATEs, or the classes that they start with, which say that the database cannot serve us; and what to do. */
 const UNAVAILABLE: readonly (readonly [prefix: string, what: string])[] = [
   ['08', 'The connection to the database was lost'],
@@ -34,87 +27,89 @@ const UNAVAILABLE: readonly (readonly [prefix: string, what: string])[] = [
 /** Failures before which nothing happened, so that the same statement or transaction may be sent again at once. */
 const HARMLESS = ['40001', '40P01', '25006', '26000', '42P05']
 
-/** What pg and Knex report without a code. In a transaction Knex puts the statement in front. */
+/** What pg and Knex report without a code. */
 const LOST =
   /Connection terminated|Connection ended|connection error|Query read timeout|timeout expired|not queryable|^Knex: Timeout/i
 
-/** How a connection is refused before PostgreSQL says a word about it. */
-const REFUSED = /SSL|SASL/
-const CERTIFICATE = /certificate|^ssl(rootcert|cert|key) /
-const WHAT_CERTIFIES = 'check sslmode, sslrootcert, sslcert and the host name in database.url'
+/** What an error says before PostgreSQL comes to speak, and what to do. */
+const REFUSED: readonly (readonly [message: RegExp, what: string])[] = [
+  [
+    /certificate|^ssl(rootcert|cert|key) /,
+    'A certificate is refused on the way to the database: ' +
+      'check sslmode, sslrootcert, sslcert and the host name in database.url'
+  ],
+  [/SSL|SASL/, 'The connection to the database was refused: check the password and sslmode in database.url'],
+  [/unsupported startup parameter/, 'The pooler before the database refuses `options`, which database.url has']
+]
+
+/** `code` is an SQLSTATE or a system error such as ECONNREFUSED. */
+interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly routine: string
+}
+
+/** What PostgreSQL, pg or the socket says of it. */
+function failureOf(error: unknown): Failure {
+  const { code, message, routine }: { [key in keyof Failure]?: unknown } = error instanceof Error ? error : {}
+  return { code: asText(code), message: asText(message), routine: asText(routine) }
+}
+
+const asText = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** A constraint said no. */
-export const isUniqueViolation = (error: unknown): boolean => failureOf(error)?.code === '23505'
+export const isUniqueViolation = (error: unknown): boolean => failureOf(error).code === '23505'
 
-/** Another request has done the same for this claim at the same moment. */
+/** Call where another request may have done the same for this claim at the same moment. */
 export function undefinedIfRival(error: unknown): undefined {
   if (!isUniqueViolation(error)) throw error
 }
 
 /** It failed without effect, and may well succeed when it is sent again. */
-export function isHarmless(error: unknown): boolean {
-  const failure = failureOf(error)
-  return failure !== undefined && (HARMLESS.includes(failure.code) || isOutdatedPlan(error))
-}
+export const isHarmless = (error: unknown): boolean => HARMLESS.includes(failureOf(error).code) || isOutdatedPlan(error)
 
 /** A migration changed what a statement prepared before it returns: it must be prepared anew. */
-export const isOutdatedPlan = (error: unknown): boolean => failureOf(error)?.routine === 'RevalidateCachedQuery'
+export const isOutdatedPlan = (error: unknown): boolean => failureOf(error).routine === 'RevalidateCachedQuery'
 
 /** A pooler gave us a server connection on which another's statements are prepared, or ours are not. */
-export const isUnprepared = (error: unknown): boolean => ['26000', '42P05'].includes(failureOf(error)?.code ?? '')
+export const isUnprepared = (error: unknown): boolean => ['26000', '42P05'].includes(failureOf(error).code)
 
 /** The server is no longer the primary. */
-export const isReadOnly = (error: unknown): boolean => failureOf(error)?.code === '25006'
+export const isReadOnly = (error: unknown): boolean => failureOf(error).code === '25006'
 
 /** The connection that it was sent on is of no use any more. */
 export function isLost(error: unknown): boolean {
-  const failure = failureOf(error)
-  return failure !== undefined && (/^(08|25P03|25P04|57P0|E[A-Z])/.test(failure.code) || LOST.test(failure.message))
+  const { code, message } = failureOf(error)
+  return /^(08|25P03|25P04|57P0|E[A-Z])/.test(code) || LOST.test(message)
 }
 
 /** What callers are told when the database cannot serve us. Errors of our own making, such as a violated check, pass as they are. */
 export function toPoolError(error: unknown): unknown {
-  if (error instanceof PoolError) return error
   const what = whatIsUnavailable(error)
-  return what === undefined ? error : unavailable(what, error)
+  return what === undefined || error instanceof PoolError ? error : unavailable(what, error)
 }
 
 /** Whatever keeps us from a connection, the database is unavailable. */
-export function toConnectError(error: unknown): PoolError {
-  const what = whatIsUnavailable(error) ?? 'No connection to the database can be made'
-  return error instanceof PoolError ? error : unavailable(what, error)
-}
+export const toConnectError = (error: unknown): PoolError =>
+  unavailable(whatIsUnavailable(error) ?? 'No connection to the database can be made', error)
 
 function unavailable(what: string, cause: unknown): PoolError {
-  const code = failureOf(cause)?.code // Its message may name hosts, which callers have no business with.
+  const { code } = failureOf(cause) // Not its message, which may name hosts: callers have no business with them.
   const detail = `${what}${code ? ` (${code})` : ''}. Nothing is lost: repeat the request.`
   return new PoolError('database_unavailable', detail, { cause, retryAfterSeconds: 1 })
 }
 
 function whatIsUnavailable(error: unknown): string | undefined {
-  const failure = failureOf(error)
-  if (!failure) return undefined
-  const { code, message } = failure
-  if (code === '0A000' && isOutdatedPlan(error)) return 'The database was migrated meanwhile'
-  if (CERTIFICATE.test(message)) return `A certificate is refused on the way to the database: ${WHAT_CERTIFIES}`
-  if (REFUSED.test(message))
-    return 'The connection to the database was refused: check the password and sslmode in database.url'
-  if (/unsupported startup parameter/.test(message))
-    return 'The pooler before the database refuses `options`, which database.url has'
+  const { code, message } = failureOf(error)
+  const refused = REFUSED.find(([words]) => words.test(message))
+  if (isOutdatedPlan(error)) return 'The database was migrated meanwhile'
+  if (refused) return refused[1]
   if (/^E[A-Z]/.test(code)) return 'The database does not answer: start it, or correct database.url'
-  if (LOST.test(message)) return lostOr(message)
+  if (message.startsWith('Knex: Timeout')) return 'Every connection to the database was busy for too long'
+  if (LOST.test(message)) {
+    return message.includes('timeout')
+      ? 'The database did not answer in time'
+      : 'The connection to the database was lost'
+  }
   return UNAVAILABLE.find(([prefix]) => code.startsWith(prefix))?.[1]
-}
-
-function lostOr(message: string): string {
-  if (message.startsWith('Knex')) return 'Every connection to the database was busy for too long'
-  if (message.includes('timeout')) return 'The database did not answer in time'
-  return 'The connection to the database was lost'
-}
-
-function failureOf(error: unknown): Failure | undefined {
-  if (!(error instanceof Error)) return undefined
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  const routine = 'routine' in error && typeof error.routine === 'string' ? error.routine : undefined
-  return { code, message: error.message, routine }
 }

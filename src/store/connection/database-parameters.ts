@@ -1,26 +1,20 @@
-/** The parameters of libpq that `database.url` may have, with the variables that stand in for them. */
-
-interface Parameter {
+export interface Parameter {
+  /** The environment variable that stands in for it. */
   readonly variable?: string
-  readonly allowed: RegExp
-  /** What it must be, where it may not be anything. */
-  readonly must: string
+  /** Undefined: anything. */
+  readonly allowed?: RegExp
+  readonly must?: string
 }
 
-const anything = (variable?: string): Parameter => ({
-  ...(variable ? { variable } : {}),
-  allowed: /^/,
-  must: 'may be anything'
-})
-const oneOf = (values: string, variable?: string): Parameter => ({
-  ...(variable ? { variable } : {}),
-  allowed: new RegExp(`^(${values.replaceAll(', ', '|')})$`, 'i'),
-  must: `must be one of ${values}`
+const oneOf = (...values: string[]) => ({
+  allowed: new RegExp(`^(${values.join('|')})$`),
+  must: `must be one of ${values.join(', ')}`
 })
 
-/** A name, an address of either kind, or the folder of a socket, and commas between several. */
+/** A name, an address of either kind, or the folder of a socket. */
 const HOST = String.raw`(/[^,]*|[\w.:%-]*)`
 
+/** The parameters of libpq that `database.url` may have. */
 export const PARAMETERS = {
   host: {
     variable: 'PGHOST',
@@ -28,58 +22,60 @@ export const PARAMETERS = {
     must: 'must be a name, an address or the folder of a Unix socket, or several with commas between them'
   },
   port: { variable: 'PGPORT', allowed: /^\d{0,5}(,\d{0,5})*$/, must: 'must be a number, or one for each host' },
-  dbname: anything('PGDATABASE'),
-  user: anything('PGUSER'),
-  password: anything('PGPASSWORD'),
-  passfile: anything('PGPASSFILE'),
-  application_name: anything('PGAPPNAME'),
-  options: anything('PGOPTIONS'),
+  dbname: { variable: 'PGDATABASE' },
+  user: { variable: 'PGUSER' },
+  password: { variable: 'PGPASSWORD' },
+  passfile: { variable: 'PGPASSFILE' },
+  application_name: { variable: 'PGAPPNAME' },
+  options: { variable: 'PGOPTIONS' },
   connect_timeout: {
     variable: 'PGCONNECT_TIMEOUT',
     allowed: /^\d{1,6}$/,
     must: 'must be a number of seconds; 0 is the default'
   },
   target_session_attrs: {
-    ...oneOf('any, read-write, primary', 'PGTARGETSESSIONATTRS'),
+    variable: 'PGTARGETSESSIONATTRS',
+    allowed: /^(any|read-write|primary)$/,
     must: 'must be one of any, read-write, primary: the service writes'
   },
-  sslmode: oneOf('disable, allow, prefer, require, verify-ca, verify-full', 'PGSSLMODE'),
-  sslrootcert: anything('PGSSLROOTCERT'),
-  sslcert: anything('PGSSLCERT'),
-  sslkey: anything('PGSSLKEY'),
-  sslpassword: anything(),
-  sslnegotiation: oneOf('postgres, direct', 'PGSSLNEGOTIATION'),
-  // What comes next changes nothing: these are the values that the service goes by.
-  client_encoding: oneOf('utf8, utf-8, auto'),
+  sslmode: { variable: 'PGSSLMODE', ...oneOf('disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full') },
+  sslrootcert: { variable: 'PGSSLROOTCERT' },
+  sslcert: { variable: 'PGSSLCERT' },
+  sslkey: { variable: 'PGSSLKEY' },
+  sslpassword: {},
+  sslnegotiation: { variable: 'PGSSLNEGOTIATION', ...oneOf('postgres', 'direct') },
+  // The rest changes nothing: these are the values that the service always uses.
+  client_encoding: { allowed: /^(utf-?8|auto)$/i, must: 'must be one of utf8, auto' },
   channel_binding: {
-    ...oneOf('disable, prefer'),
+    allowed: /^(disable|prefer)$/,
     must: 'must be disable or prefer; sslmode=verify-full is what keeps others from standing in between here'
   },
-  gssencmode: oneOf('disable, prefer'),
+  gssencmode: oneOf('disable', 'prefer'),
   keepalives: oneOf('1'),
   load_balance_hosts: oneOf('disable')
 } as const satisfies Record<string, Parameter>
 
 export type ParameterName = keyof typeof PARAMETERS
+export type Parameters = Readonly<Partial<Record<ParameterName, string>>>
 
-const UNSUPPORTED = 'is not supported here: take it out'
-
-/** Those that libpq, or another client, knows besides. */
-export const KNOWN_UNUSED: Readonly<Record<string, string>> = {
+/** What to do about parameters that libpq or another client knows. */
+const INSTEAD: Readonly<Record<string, string>> = {
   ssl: 'must be true; else use sslmode',
   database: 'is called dbname',
   hostaddr: 'is not supported here: put the address in place of the host',
   schema: 'is not supported here: give the role a search_path',
-  pgbouncer: 'is not needed: a pooler is found by itself',
-  ...Object.fromEntries(
-    [
-      'service servicefile require_auth requirepeer sslcompression sslcertmode sslcrl sslcrldir sslsni sslkeylogfile',
-      'ssl_min_protocol_version ssl_max_protocol_version min_protocol_version max_protocol_version krbsrvname gsslib',
-      'gssdelegation scram_client_key scram_server_key keepalives_idle keepalives_interval keepalives_count',
-      'tcp_user_timeout replication fallback_application_name uselibpqcompat'
-    ]
-      .join(' ')
-      .split(' ')
-      .map(name => [name, UNSUPPORTED])
-  )
+  pgbouncer: 'is not needed: a pooler is found by itself'
 }
+
+/** A value is never shown, nor an odd name: where an address is put together wrongly, it may be half a password. */
+export function parameterProblems(name: string, value: string): string[] {
+  if (isParameter(name)) {
+    const { allowed, must = '' }: Parameter = PARAMETERS[name]
+    return allowed?.test(value) === false ? [`${name} ${must}`] : []
+  }
+  if (Object.hasOwn(INSTEAD, name)) return [`${name} ${INSTEAD[name]}`]
+  const unknown = /^[a-z_]{1,40}$/.test(name) ? name : 'a parameter'
+  return [`${unknown} is not supported here: take it out; supported are ${Object.keys(PARAMETERS).join(', ')}`]
+}
+
+const isParameter = (name: string): name is ParameterName => Object.hasOwn(PARAMETERS, name)

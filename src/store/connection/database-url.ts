@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
-import { KNOWN_UNUSED, PARAMETERS, type ParameterName } from './database-parameters.ts'
-import { SSL_MODES, type TlsSettings, tlsProblems } from './database-tls.ts'
-import { passwordFileProblem } from './password-file.ts'
+import { readPasswordFile } from './client-files.ts'
+import { PARAMETERS, type Parameter, type Parameters, parameterProblems } from './database-parameters.ts'
+import { tlsProblems } from './database-tls.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -17,25 +17,21 @@ export interface DatabaseTarget {
   readonly hosts: readonly DatabaseHost[]
   readonly user: string
   readonly database: string
-  readonly password: string | undefined
-  /** Undefined: that of the user, if there is one. */
-  readonly passwordFile: string | undefined
-  readonly applicationName: string | undefined
-  readonly options: string | undefined
   readonly connectSeconds: number | undefined
   /** Whether a server that takes no writes is passed over. */
   readonly writable: boolean
-  readonly tls: TlsSettings
+  /** Those that are given, and `sslmode`. */
+  readonly parameters: Parameters
 }
 
-/** What is wrong with an address, each with its parameter. Nothing of the address itself is in it but parameters' names. */
-export class DatabaseUrlError extends Error {
+class DatabaseUrlError extends Error {
   readonly problems: readonly string[]
 
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'))
-    this.name = 'DatabaseUrlError'
-    this.problems = problems
+  /** A problem begins with its parameter, and shows nothing else of the address. */
+  constructor(...problems: readonly string[]) {
+    const named = problems.map(problem => `database.url: ${problem}`)
+    super(named.join('\n'))
+    this.problems = named
   }
 }
 
@@ -43,88 +39,92 @@ export class DatabaseUrlError extends Error {
 export function databaseUrlProblems(url: string | undefined, env: Environment): readonly string[] {
   if (url === undefined) return []
   try {
-    const { tls, password, passwordFile } = readDatabaseUrl(url, env)
-    const isAsked = password === undefined && passwordFile !== undefined
-    const problem = isAsked ? passwordFileProblem(passwordFile) : undefined
-    return [...(problem ? [problem] : []), ...tlsProblems(tls)].map(named)
+    const { parameters } = readDatabaseUrl(url, env)
+    return new DatabaseUrlError(...passwordFileProblems(parameters), ...tlsProblems(parameters)).problems
   } catch (error) {
     if (error instanceof DatabaseUrlError) return error.problems
     throw error
   }
 }
 
-const named = (problem: string): string => `database.url: ${problem}`
-const refuse = (...problems: readonly string[]): never => {
-  throw new DatabaseUrlError(problems.map(named))
+function passwordFileProblems({ password, passfile }: Parameters): string[] {
+  try {
+    if (password === undefined && passfile !== undefined) readPasswordFile(passfile)
+    return []
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)]
+  }
 }
 
 /** Reads an address as libpq does, which every other client of PostgreSQL uses; the PG* variables fill in what it leaves out. */
 export function readDatabaseUrl(url: string, env: Environment): DatabaseTarget {
-  const given = split(url)
-  const problems = [...given].flatMap(([name, value]) => parameterProblems(name, value))
-  if (problems.length > 0) return refuse(...problems)
-  const said = (name: ParameterName): string | undefined => given.get(name) || variable(name, env)
-  const user = said('user') ?? ownName()
-  const hosts = hostsOf(said('host'), said('port') ?? '')
-  const session = said('target_session_attrs') ?? (said('host')?.includes(',') ? 'read-write' : 'any')
-  const connectSeconds = Number(said('connect_timeout') ?? 0)
+  const given = allThatIsGiven(url, env)
+  const { sslrootcert, sslmode = sslrootcert === 'system' ? 'verify-full' : 'prefer', sslnegotiation } = given
+  if (sslnegotiation === 'direct' && ['disable', 'allow', 'prefer'].includes(sslmode)) {
+    throw new DatabaseUrlError('sslnegotiation=direct needs sslmode require, verify-ca or verify-full')
+  }
+  const { user = ownName(), dbname: database = user, host, port, connect_timeout } = given
+  const { target_session_attrs = host?.includes(',') ? 'read-write' : 'any' } = given
   return {
-    hosts,
+    hosts: hostsOf(host, port),
     user,
-    database: said('dbname') ?? user,
-    password: said('password'),
-    passwordFile: said('passfile'),
-    applicationName: said('application_name'),
-    options: said('options'),
-    connectSeconds: connectSeconds > 0 ? connectSeconds : undefined,
-    writable: session !== 'any',
-    tls: tlsOf(said)
+    database,
+    connectSeconds: Number(connect_timeout) || undefined,
+    writable: target_session_attrs !== 'any',
+    parameters: { ...given, sslmode }
   }
 }
 
-type Said = (name: ParameterName) => string | undefined
-
-/** Also of variables, which may hold anything. */
-function variable(name: ParameterName, env: Environment): string | undefined {
-  const { variable: key } = PARAMETERS[name]
-  const value = key === undefined ? undefined : env[key]
-  if (key === undefined || !value) return undefined
-  const problems = parameterProblems(name, value)
-  if (problems.length > 0) return refuse(...problems.map(problem => `${problem} (from ${key})`))
-  return value
+function allThatIsGiven(url: string, env: Environment): Parameters {
+  const given = split(url)
+  if (given.get('ssl') === 'true') {
+    // How other clients say it; libpq takes it too.
+    given.delete('ssl')
+    if (!given.has('sslmode')) given.set('sslmode', 'require')
+  }
+  const problems = [...given].flatMap(([name, value]) => parameterProblems(name, value))
+  for (const [name, { variable = '' }] of Object.entries<Parameter>(PARAMETERS)) {
+    const value = env[variable]
+    if (!value || given.has(name)) continue
+    given.set(name, value)
+    problems.push(...parameterProblems(name, value).map(problem => `${problem} (from ${variable})`))
+  }
+  if (problems.length > 0) throw new DatabaseUrlError(...problems)
+  return Object.fromEntries(given)
 }
 
-const UNENCODED =
-  'is no address of a database: write postgres://user:password@host:5432/database?parameter=value, and in a user or password ' +
-  '@ as %40, : as %3A, / as %2F, ? as %3F and % as %25'
+const malformed = (): DatabaseUrlError =>
+  new DatabaseUrlError(
+    'is no address of a database: write postgres://user:password@host:5432/database?parameter=value, ' +
+      'and in a user or password @ as %40, : as %3A, / as %2F, ? as %3F and % as %25'
+  )
 
-/** All that an address says, by the names of libpq's parameters. */
+function match(pattern: RegExp, text: string): RegExpExecArray {
+  const found = pattern.exec(text)
+  if (!found) throw malformed()
+  return found
+}
+
+/** `new URL` is no help: it takes one host only, and reads passwords otherwise than libpq. */
 function split(url: string): Map<string, string> {
-  const rest = url.replace(/^postgres(ql)?:\/\//, '')
-  const [, userInfo, authority = '', path, query = ''] =
-    /^(?:([^@/]*)@)?([^/?@]*)(?:\/([^?@]*))?(?:\?([^@]*))?$/.exec(rest) ?? refuse(UNENCODED)
-  const given = new Map<string, string>()
-  const give = (name: string, encoded: string | undefined): void => {
-    if (encoded) given.set(name, decode(encoded))
-  }
-  const [user, ...password] = (userInfo ?? '').split(':')
-  give('user', user)
-  give('password', password.join(':'))
-  const hosts = authority.split(',').map(splitHost)
-  give('host', hosts.map(({ host }) => host).join(','))
-  give('port', hosts.some(({ port }) => port) ? hosts.map(({ port }) => port).join(',') : undefined)
-  give('dbname', path)
-  for (const pair of query.split('&').filter(Boolean)) {
-    const [name = '', ...value] = pair.split('=')
-    give(decode(name), value.join('='))
-  }
-  return withAlias(given)
-}
-
-function splitHost(text: string): { host: string; port: string } {
-  const [, bracketed, plain = '', port = ''] =
-    /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/.exec(text) ?? refuse(UNENCODED)
-  return { host: bracketed ?? plain, port }
+  const [, userInfo = '', authority = '', path, query = ''] = match(
+    /^postgres(?:ql)?:\/\/(?:([^@/]*)@)?([^/?@]*)(?:\/([^?@]*))?(?:\?([^@]*))?$/,
+    url
+  )
+  const [user, ...password] = userInfo.split(':')
+  const hosts = authority.split(',').map(text => match(/^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/, text))
+  const ports = hosts.map(([, , , port = '']) => port)
+  const pairs = query.split('&').map(pair => /^([^=]*)=?(.*)$/s.exec(pair)?.slice(1) ?? [])
+  const parts: readonly (readonly (string | undefined)[])[] = [
+    ['user', user],
+    ['password', password.join(':')],
+    ['host', hosts.map(([, bracketed, plain = '']) => bracketed ?? plain).join(',')],
+    ['port', ports.some(Boolean) ? ports.join(',') : ''],
+    ['dbname', path],
+    ...pairs
+  ]
+  const given = parts.filter(([, value]) => value)
+  return new Map(given.map(([name = '', value = '']) => [decode(name), decode(value)]))
 }
 
 function decode(text: string): string {
@@ -132,46 +132,23 @@ function decode(text: string): string {
     const decoded = decodeURIComponent(text)
     if (!decoded.includes('\0')) return decoded
   } catch {
-    // A % that is none of an encoding.
+    // A % that encodes nothing.
   }
-  return refuse(UNENCODED)
+  throw malformed()
 }
 
-/** `ssl=true` is how other clients say `sslmode=require`, and libpq takes it too. */
-function withAlias(given: Map<string, string>): Map<string, string> {
-  if (given.get('ssl') !== 'true') return given
-  given.delete('ssl')
-  if (!given.has('sslmode')) given.set('sslmode', 'require')
-  return given
-}
-
-const isParameter = (name: string): name is ParameterName => Object.hasOwn(PARAMETERS, name)
-
-/** A parameter's value is never shown: where an address is put together wrongly, it may be half a password. */
-function parameterProblems(name: string, value: string): string[] {
-  if (isParameter(name)) {
-    const { allowed, must } = PARAMETERS[name]
-    return allowed.test(value) ? [] : [`${name} ${must}`]
-  }
-  const known = Object.keys(PARAMETERS).join(', ')
-  if (Object.hasOwn(KNOWN_UNUSED, name)) return [`${name} ${KNOWN_UNUSED[name]}`]
-  const what = /^[a-z_]{1,40}$/.test(name) ? `${name} is no parameter` : 'has a parameter'
-  return [`${what} that this service knows; known here: ${known}`]
-}
-
-const DEFAULT_PORT = 5432
-/** Where no host is named: where libpq of most systems looks for the server of the same machine, and where else it may be. */
+/** Where libpq of most systems looks for the server of the same machine, and where else it may be. */
 const OWN_MACHINE = '/var/run/postgresql,localhost'
+const DEFAULT_PORT = 5432
 
-function hostsOf(hostList: string | undefined, portList: string): DatabaseHost[] {
-  const hosts = (hostList ?? OWN_MACHINE).split(',')
-  const ports = portList.split(',')
+function hostsOf(host = OWN_MACHINE, port = ''): DatabaseHost[] {
+  const [hosts, ports] = [host.split(','), port.split(',')]
   if (ports.length !== 1 && ports.length !== hosts.length) {
-    return refuse('port must be one for all hosts, or one for each')
+    throw new DatabaseUrlError('port must be one for all hosts, or one for each')
   }
   return hosts.map((host, index) => ({
     host: host || 'localhost',
-    port: Number((ports.length === 1 ? ports[0] : ports[index]) || DEFAULT_PORT)
+    port: Number(ports[ports.length === 1 ? 0 : index]) || DEFAULT_PORT
   }))
 }
 
@@ -179,24 +156,6 @@ function ownName(): string {
   try {
     return userInfo().username
   } catch {
-    return refuse('user is missing, and the user that the service runs as has no name')
-  }
-}
-
-function tlsOf(said: Said): TlsSettings {
-  const rootCertificate = said('sslrootcert')
-  const fallback = rootCertificate === 'system' ? 'verify-full' : 'prefer'
-  const given = said('sslmode') ?? fallback
-  const mode = SSL_MODES.find(one => one === given) ?? fallback
-  if (said('sslnegotiation') === 'direct' && ['disable', 'allow', 'prefer'].includes(mode)) {
-    return refuse('sslnegotiation=direct needs sslmode require, verify-ca or verify-full')
-  }
-  return {
-    mode,
-    isDirect: said('sslnegotiation') === 'direct',
-    rootCertificate,
-    certificate: said('sslcert'),
-    key: said('sslkey'),
-    passphrase: said('sslpassword')
+    throw new DatabaseUrlError('user is missing, and the user that the service runs as has no name')
   }
 }

@@ -1,5 +1,5 @@
 import knex, { type Knex } from 'knex'
-import { type Client, type QueryResultRow, TypeOverrides, types } from 'pg'
+import type { Client, QueryResultRow } from 'pg'
 import { Connector } from './database-connection.ts'
 import {
   isHarmless,
@@ -11,7 +11,7 @@ import {
   toPoolError
 } from './database-errors.ts'
 import { type DatabaseTarget, type Environment, readDatabaseUrl } from './database-url.ts'
-import { toStatement, valuesOf } from './named-bindings.ts'
+import { toStatement } from './named-bindings.ts'
 
 /** A pool of connections, or one transaction. */
 export type Database = Knex
@@ -28,75 +28,68 @@ export interface DatabaseSettings {
   readonly acquireTimeoutSeconds?: number
   readonly statementTimeoutSeconds?: number
   readonly idleInTransactionTimeoutSeconds?: number
-  /**
-   * False behind a pooler in transaction mode that does not keep track of prepared statements (pgbouncer before 1.21, or
-   * with `max_prepared_statements = 0`). Left true there, the first refusal turns it off for good.
-   */
-  readonly preparedStatements?: boolean
 }
 
 /** What all queries of one pool share. It travels in Knex's `userParams`, which its transactions inherit. */
 interface PoolState {
+  /** Turned off for good by the first refusal, as of a pgbouncer before 1.21 or with `max_prepared_statements = 0`. */
   preparedStatements: boolean
   /** The connections worth keeping. One that was cut may not know it yet; those to a former primary never find out. */
   sound: WeakSet<Client>
-  /**
-   * Sets the timeouts for one transaction, where a pooler keeps them from a connection. Whatever is set for longer reaches
-   * others there: only the transaction is ours.
-   */
+  /** Sets the timeouts for one transaction, behind a pooler: whatever is set for longer reaches others there. */
   timeouts: string | undefined
 }
 
-interface ConnectionPool {
-  acquireConnection(): Promise<Client>
-  releaseConnection(connection: Client): Promise<void>
-}
-
 const TRIES_MAX = 3
+
+/** Knex's client of PostgreSQL, to be extended. Its file, `knex/lib/dialects/postgres`, has no types. */
+const PostgresClient: typeof Knex.Client = knex({ client: 'pg' }).client.constructor
 
 /** Transactions in which a statement failed: PostgreSQL answers their COMMIT with a silent ROLLBACK. */
 const failed = new WeakMap<Database, unknown>()
 
 /** Opens a pool. Nothing is connected before the first query. */
 export function openDatabase({
+  applicationName = 'spare-volume-pool',
   connectionsMin = 0,
   connectionsMax = 10,
-  ...rest
+  acquireTimeoutSeconds = 5,
+  statementTimeoutSeconds = 10,
+  idleInTransactionTimeoutSeconds = 10,
+  ...address
 }: DatabaseAddress & DatabaseSettings): Database {
-  const { preparedStatements = true, statementTimeoutSeconds = 10, acquireTimeoutSeconds = 5, ...settings } = rest
-  const { idleInTransactionTimeoutSeconds = 10, applicationName = 'spare-volume-pool' } = settings
-  const state: PoolState = { preparedStatements, sound: new WeakSet(), timeouts: undefined }
-  const connector = new Connector(targetOf(settings), {
-    applicationName,
-    connectSeconds: Math.min(acquireTimeoutSeconds, 3),
-    statementTimeoutSeconds,
-    idleInTransactionTimeoutSeconds,
-    types: { getTypeParser: (oid: number) => numbers.getTypeParser(oid) }
-  })
+  const state: PoolState = { preparedStatements: true, sound: new WeakSet(), timeouts: undefined }
+  const connectSeconds = Math.min(acquireTimeoutSeconds, 3)
+  const settings = { applicationName, connectSeconds, statementTimeoutSeconds, idleInTransactionTimeoutSeconds }
+  const connector = new Connector(targetOf(address), settings)
+
+  /** Knex itself knows one address only. */
+  class ManyHostsClient extends PostgresClient {
+    override async acquireRawConnection(): Promise<Client> {
+      const { client, isPooled } = await connector.open()
+      if (isPooled) {
+        state.timeouts = `
+          set local statement_timeout = '${statementTimeoutSeconds}s';
+          set local idle_in_transaction_session_timeout = '${idleInTransactionTimeoutSeconds}s'`
+      }
+      const unsound = (): unknown => state.sound.delete(client)
+      state.sound.add(client.on('error', unsound).on('end', unsound))
+      return client
+    }
+  }
+
   const silent = () => {}
   const pool = knex({
-    client: 'pg',
-    connection: {}, // Connections are made below.
+    client: ManyHostsClient,
+    connection: {},
     acquireConnectionTimeout: acquireTimeoutSeconds * 1_000,
     pool: {
       min: connectionsMin,
       max: connectionsMax,
       validate: (connection: Client) => state.sound.has(connection)
     },
-    log: { warn: silent, error: silent, deprecate: silent, debug: silent } // What fails is thrown, and logged once there.
+    log: { warn: silent, error: silent, deprecate: silent, debug: silent } // Failures are thrown, and logged by the caller.
   })
-  const acquireRawConnection = async (): Promise<Client> => {
-    const { client, isPooled } = await connector.open()
-    if (isPooled) {
-      state.timeouts = `
-        set local statement_timeout = '${statementTimeoutSeconds}s';
-        set local idle_in_transaction_session_timeout = '${idleInTransactionTimeoutSeconds}s'`
-    }
-    const unsound = (): unknown => state.sound.delete(client)
-    state.sound.add(client.on('error', unsound).on('end', unsound))
-    return client
-  }
-  Object.assign(pool.client, { acquireRawConnection }) // Knex itself knows no address but one.
   return pool.withUserParams({ state })
 }
 
@@ -108,17 +101,15 @@ function targetOf(address: DatabaseAddress): DatabaseTarget {
 
 /** Opens `count` connections at once and leaves them open for what comes, so that rivals start level. */
 export async function warmUp(db: Database, count: number): Promise<void> {
-  const pool: ConnectionPool = db.client
-  const connections = await Promise.all(Array.from({ length: count }, () => acquire(pool)))
-  for (const connection of connections) await pool.releaseConnection(connection)
+  const connections = await Promise.all(Array.from({ length: count }, () => acquire(db)))
+  for (const connection of connections) await db.client.releaseConnection(connection)
 }
 
 /**
- * Sends one statement, with `:name` for each binding. The one way to the database.
- * It is prepared under a name once a connection, which doubles the rate of the short statements on a claim's path: planning
- * costs more than running them. Knex cannot name statements, so this borrows its connection. An object becomes jsonb, an
- * array an array (`= any(:ids)`); a jsonb array must be stringified by the caller. `plan: 'anew'` is for what reads whole tables:
- * a plan that was made when they were empty would be kept for as long as the connection.
+ * Sends one statement, with `:name` for each binding. An object becomes jsonb, an array an array (`= any(:ids)`); a jsonb
+ * array must be stringified by the caller. Each connection prepares it once, under a name, which doubles the rate of the short
+ * statements on a claim's path. Knex cannot name statements, so this borrows its connection. Use `plan: 'anew'` for what reads
+ * whole tables: a plan made when they were empty would be kept for as long as the connection.
  */
 export async function query<Row extends QueryResultRow>(
   db: Database,
@@ -126,14 +117,11 @@ export async function query<Row extends QueryResultRow>(
   bindings: object = {},
   { plan = 'once' }: { readonly plan?: 'once' | 'anew' } = {}
 ): Promise<Row[]> {
-  const statement = toStatement(sql)
-  const values = valuesOf(statement, bindings)
+  const { name, ...unnamed } = toStatement(sql, bindings)
   const state = stateOf(db)
   return await attempt(db, async () => {
-    const named = state.preparedStatements && plan === 'once' ? { name: statement.name } : {}
-    const { rows } = await onConnection(db, connection =>
-      connection.query<Row>({ ...named, text: statement.text, values })
-    )
+    const statement = state.preparedStatements && plan === 'once' ? { name, ...unnamed } : unnamed
+    const { rows } = await onConnection(db, connection => connection.query<Row>(statement))
     return rows
   })
 }
@@ -168,20 +156,16 @@ async function attempt<R>(db: Database, send: () => Promise<R>): Promise<R> {
     try {
       return await send()
     } catch (error) {
-      learnFrom(error, stateOf(db))
+      const state = stateOf(db)
+      if (isUnprepared(error)) state.preparedStatements = false
+      if (isReadOnly(error) || isOutdatedPlan(error)) state.sound = new WeakSet()
       if (tries >= TRIES_MAX || !isHarmless(error)) throw toPoolError(error)
     }
   }
 }
 
-function learnFrom(error: unknown, state: PoolState): void {
-  if (isUnprepared(error)) state.preparedStatements = false
-  if (isReadOnly(error) || isOutdatedPlan(error)) state.sound = new WeakSet()
-}
-
 async function onConnection<R>(db: Database, send: (connection: Client) => Promise<R>): Promise<R> {
-  const pool: ConnectionPool = db.client
-  const connection = await acquire(pool)
+  const connection = await acquire(db)
   try {
     return await send(connection)
   } catch (error) {
@@ -189,24 +173,16 @@ async function onConnection<R>(db: Database, send: (connection: Client) => Promi
     if (db.isTransaction && !failed.has(db)) failed.set(db, error)
     throw error
   } finally {
-    await pool.releaseConnection(connection)
+    await db.client.releaseConnection(connection)
   }
 }
 
-async function acquire(pool: ConnectionPool): Promise<Client> {
+async function acquire(db: Database): Promise<Client> {
   try {
-    return await pool.acquireConnection()
+    return await db.client.acquireConnection()
   } catch (error) {
     throw toConnectError(error)
   }
 }
 
-function stateOf(db: Database): PoolState {
-  const { state } = db.userParams
-  return state
-}
-
-/** int8 and numeric come as strings, because they may exceed a number. Ours are counts and sizes. */
-const numbers = new TypeOverrides()
-numbers.setTypeParser(types.builtins.INT8, Number)
-numbers.setTypeParser(types.builtins.NUMERIC, Number)
+const stateOf = (db: Database): PoolState => db.userParams['state']

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** An SQL text as PostgreSQL takes it: `:name` turned into `$1`, `$2`, … */
-export interface Statement {
+interface Translation {
   /** The same for the same text in every process, so that a pooler may share what was prepared under it. */
   readonly name: string
   readonly text: string
@@ -9,49 +8,31 @@ export interface Statement {
   readonly bindings: readonly string[]
 }
 
-/** What may hold a colon that starts no binding comes first: strings, quoted names, comments, casts. */
-const TOKEN = new RegExp(
-  [
-    String.raw`\b[eE]'(?:[^'\\]|\\.|'')*'`,
-    "'(?:[^']|'')*'",
-    '"(?:[^"]|"")*"',
-    String.raw`\$([A-Za-z_]\w*)?\$[\s\S]*?\$\1\$`,
-    String.raw`--[^\n]*`,
-    String.raw`\/\*[\s\S]*?\*\/`,
-    '::',
-    String.raw`:([A-Za-z]\w*)`
-  ].join('|'),
-  'g'
-)
+/** Strings, quoted names, comments and casts come first: a colon in them starts no binding. */
+const TOKEN = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|::|:([A-Za-z]\w*)/g
 
 /** Every text comes from our own source, so there are a few dozen and the cache needs no limit. */
-const statements = new Map<string, Statement>()
+const translations = new Map<string, Translation>()
 
-/** Translates an SQL text, once. */
-export function toStatement(sql: string): Statement {
-  let statement = statements.get(sql)
-  if (!statement) {
-    statement = translate(sql)
-    statements.set(sql, statement)
-  }
-  return statement
+/** An SQL text as PostgreSQL takes it, with `$1` for `:name`. A binding may be undefined, which is null, but must be given. */
+export function toStatement(sql: string, bindings: object): { name: string; text: string; values: unknown[] } {
+  const translation = translations.get(sql) ?? translate(sql)
+  translations.set(sql, translation)
+  const { name, text } = translation
+  const given = bindings as Readonly<Record<string, unknown>>
+  const values = translation.bindings.map(binding => {
+    if (!(binding in given)) throw new Error(`No value for :${binding} in: ${text}`)
+    return given[binding]
+  })
+  return { name, text, values }
 }
 
-function translate(sql: string): Statement {
+function translate(sql: string): Translation {
   const bindings: string[] = []
-  const text = sql.replace(TOKEN, (token: string, _tag: unknown, binding: string | undefined) => {
+  const text = sql.replace(TOKEN, (token: string, binding: string | undefined) => {
     if (binding === undefined) return token
     if (!bindings.includes(binding)) bindings.push(binding)
     return `$${bindings.indexOf(binding) + 1}`
   })
   return { name: createHash('sha256').update(text).digest('hex').slice(0, 32), text, bindings }
-}
-
-/** A statement's values in their order. A binding may be undefined, which is null, but must be named. */
-export function valuesOf(statement: Statement, bindings: object): unknown[] {
-  const given = bindings as Readonly<Record<string, unknown>>
-  return statement.bindings.map(name => {
-    if (!(name in given)) throw new Error(`No value for :${name} in: ${statement.text}`)
-    return given[name]
-  })
 }

@@ -34,17 +34,19 @@ describe('database.url', () => {
       PGPASSWORD: 'a',
       PGAPPNAME: 'b'
     }
-    const { user, database, password, applicationName } = readDatabaseUrl('postgres://', env)
-    assert.deepEqual([user, database, password, applicationName], ['pool', 'spares', 'a', 'b'])
+    const { user, database, parameters } = readDatabaseUrl('postgres://', env)
+    assert.deepEqual([user, database], ['pool', 'spares'])
+    assert.deepEqual([parameters.password, parameters.application_name], ['a', 'b'])
     assert.deepEqual(hostsOf('postgres://', env), ['db-1 6432', 'db-2 6432'])
     const said = readDatabaseUrl('postgres://me:p@db-3:1/mine?application_name=c', env)
-    assert.deepEqual([said.user, said.database, said.password, said.applicationName], ['me', 'mine', 'p', 'c'])
+    assert.deepEqual([said.user, said.database], ['me', 'mine'])
+    assert.deepEqual([said.parameters.password, said.parameters.application_name], ['p', 'c'])
     assert.deepEqual(said.hosts, [{ host: 'db-3', port: 1 }])
   })
 
   it('means by default what libpq means: our own name for user and database', () => {
-    const { user, database, password } = readDatabaseUrl('postgres://db.example', {})
-    assert.deepEqual([user, database, password], [userInfo().username, userInfo().username, undefined])
+    const { user, database, parameters } = readDatabaseUrl('postgres://db.example', {})
+    assert.deepEqual([user, database, parameters.password], [userInfo().username, userInfo().username, undefined])
     assert.equal(readDatabaseUrl('postgres://pool@db.example', {}).database, 'pool')
   })
 
@@ -54,7 +56,7 @@ describe('database.url', () => {
     ['postgres://pool@db/pool?password=a%26b', 'a&b'],
     ['postgres://pool:%C3%A9t%C3%A9@db/pool', 'été']
   ] as const)('reads a password as libpq does: %s', ([url, password]) => {
-    assert.equal(readDatabaseUrl(url, {}).password, password)
+    assert.equal(readDatabaseUrl(url, {}).parameters.password, password)
     assert.deepEqual(hostsOf(url), ['db 5432'])
   })
 
@@ -74,8 +76,8 @@ describe('database.url', () => {
       'postgres://db/pool?options=-c%20search_path%3Dpool&connect_timeout=7&client_encoding=UTF8&gssencmode=disable' +
       '&channel_binding=prefer&keepalives=1&load_balance_hosts=disable'
     assert.deepEqual(databaseUrlProblems(url, {}), [])
-    const { options, connectSeconds } = readDatabaseUrl(url, {})
-    assert.deepEqual([options, connectSeconds], ['-c search_path=pool', 7])
+    const { parameters, connectSeconds } = readDatabaseUrl(url, {})
+    assert.deepEqual([parameters.options, connectSeconds], ['-c search_path=pool', 7])
     assert.equal(readDatabaseUrl('postgres://db/pool?connect_timeout=0', {}).connectSeconds, undefined)
   })
 })
@@ -84,6 +86,7 @@ describe('what is wrong with database.url', () => {
   it.for([
     ['sslmode=on', /^database\.url: sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full$/],
     ['sslmode=no-verify', /^database\.url: sslmode must be one of/],
+    ['sslmode=VERIFY-FULL', /^database\.url: sslmode must be one of/], // Not `prefer` in silence.
     ['ssl=false', /^database\.url: ssl must be true; else use sslmode$/],
     ['target_session_attrs=standby', /^database\.url: target_session_attrs must be .*: the service writes$/],
     ['target_session_attrs=prefer-standby', /^database\.url: target_session_attrs must be/],
@@ -96,10 +99,10 @@ describe('what is wrong with database.url', () => {
     ['client_encoding=latin1', /^database\.url: client_encoding must be/],
     ['load_balance_hosts=random', /^database\.url: load_balance_hosts must be/],
     ['hostaddr=10.0.0.1', /^database\.url: hostaddr is not supported here: put the address in place of the host$/],
-    ['service=pool', /^database\.url: service is not supported here: take it out$/],
+    ['service=pool', /^database\.url: service is not supported here: take it out; supported are host, port, /],
     ['tcp_user_timeout=5', /^database\.url: tcp_user_timeout is not supported here/],
     ['pgbouncer=true', /^database\.url: pgbouncer is not needed/],
-    ['sslmod=require', /^database\.url: sslmod is no parameter that this service knows; known here: host, port, /]
+    ['sslmod=require', /^database\.url: sslmod is not supported here: take it out; supported are host, port, /]
   ] as const)('is named by its parameter: %s', ([parameter, problem]) => {
     const [found = '', ...more] = databaseUrlProblems(`postgres://pool:hunter2@db.example/pool?${parameter}`, {})
     assert.match(found, problem)

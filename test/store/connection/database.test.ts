@@ -75,11 +75,6 @@ describe('a query', () => {
     assert.equal(await one(db, sql), 1)
   })
 
-  it('is not prepared where that is turned off', async t => {
-    const db = await aDatabase(t, { connections: 1, connectionsMax: 1, preparedStatements: false })
-    assert.equal(await one(db, 'select count(*) as value from pg_prepared_statements'), 0)
-  })
-
   it('goes on unnamed when a pooler loses its prepared statements', async t => {
     const db = await aDatabase(t, { connections: 1, connectionsMax: 1 })
     assert.equal(await one(db, 'select 1 as value'), 1)

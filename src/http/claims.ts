@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { claimDisk } from '../operations/claim/claim-disk.ts'
-import { unsettled } from '../operations/claim/hand-over.ts'
+import { outcomeUnknown } from '../operations/claim/refusals.ts'
 import { type ClaimRequest, volumeName } from '../pool/claim.ts'
 import { PoolError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
@@ -83,7 +83,7 @@ const claiming = ({ openstack }: AppOptions['config']) => ({
   priority: 'claim' as const,
   seconds: (body: unknown) =>
     openstack.timeout_seconds + ((body as ClaimBody).wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS,
-  whenLate: () => unsettled('the database did not answer in time')
+  whenLate: () => outcomeUnknown('the database did not answer in time')
 })
 
 export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config }) => {

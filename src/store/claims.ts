@@ -233,7 +233,7 @@ export async function list(db: Database, filter: ClaimFilter): Promise<Listing<C
   return { rows: page, nextMarker: rows.length > filter.limit ? page.at(-1)?.id : undefined }
 }
 
-export async function unsettled(db: Database, at: Date, limit: number, after?: Claim): Promise<Claim[]> {
+export async function toSettle(db: Database, at: Date, limit: number, after?: Claim): Promise<Claim[]> {
   const latest = new Date(at.getTime() + LEASE_SECONDS * 1000)
   const rows = await query<ClaimRow>(
     db,

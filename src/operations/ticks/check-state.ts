@@ -2,6 +2,7 @@ import type { Call, Project, Volume } from '../../pool/ports.ts'
 import { DEPLOYMENT_KEY, type Spare, samePool, spareMetadata } from '../../pool/spare.ts'
 import type { FinishedSpare } from '../../pool/stores.ts'
 import { cannotMove, isOurs, patienceSeconds, spareIdOf, verdictOnCreating } from '../../pool/verdict.ts'
+import { settleClaim } from '../claim/claim-disk.ts'
 import { allEnded, collect, concurrently } from '../concurrently.ts'
 import type { Deps } from '../deps.ts'
 import { arms } from '../spare/arm.ts'
@@ -13,7 +14,6 @@ import { endOfArming, noteFinished } from '../spare/note-finished.ts'
 import { EncryptedDisk } from '../spare/request-volume.ts'
 import { runOf, type TickRun, tolerant } from '../tolerant.ts'
 import { nextLookMs } from './next-look.ts'
-import { settleClaim } from './settle-claims.ts'
 
 export interface CheckResult {
   readonly checked: number

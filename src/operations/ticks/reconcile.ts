@@ -1,7 +1,7 @@
 import { compareVersions, isCurrent, isGone } from '../../pool/image.ts'
 import type { Call } from '../../pool/ports.ts'
 import { samePool } from '../../pool/spare.ts'
-import { refusedBefore } from '../claim/refuse-empty.ts'
+import { refusedBefore } from '../claim/refusals.ts'
 import type { Deps } from '../deps.ts'
 import { goneAmong } from '../images/gone-snapshots.ts'
 import { readImages, replaceGone } from '../images/read-images.ts'

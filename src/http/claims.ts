@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Config } from '../config/schema.ts'
 import { claimDisk } from '../operations/claim/claim-disk.ts'
-import { unsettled } from '../operations/claim/hand-over.ts'
+import { outcomeUnknown } from '../operations/claim/refusals.ts'
 import { volumeName } from '../pool/claim.ts'
 import { PoolError } from '../pool/errors.ts'
 import { projectFor } from './access.ts'
@@ -73,7 +73,7 @@ export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { 
     priority: 'claim',
     seconds: (body: unknown) =>
       config.openstack.timeout_seconds + ((body as ClaimBody).wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS,
-    whenLate: () => unsettled('the database did not answer in time')
+    whenLate: () => outcomeUnknown('the database did not answer in time')
   } as const
   const { claims_in_flight_max: max } = config.server
   const [ofAll, ofProject] = [places(max, overloaded), places(Math.max(1, Math.floor(max / 2)), tooManyOfProject)]

@@ -53,7 +53,7 @@ export interface Claims {
   find(id: string): Promise<Claim | undefined>
   list(filter: ClaimFilter): Promise<Listing<Claim>>
   /** A page of the claims that nobody works on: the open ones first, then those whose disk is being made. */
-  unsettled(at: Date, limit: number, after?: Claim): Promise<Claim[]>
+  toSettle(at: Date, limit: number, after?: Claim): Promise<Claim[]>
   /** Whether any claim, living or past, was given this volume. */
   knowsVolume(volumeId: string): Promise<boolean>
   /** What a volume was made as, from the newest claim that knows it. */

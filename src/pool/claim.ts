@@ -12,7 +12,7 @@ export type MissReason = (typeof MISS_REASONS)[number]
 
 /**
  * A claim's statuses. `open`: under way, or its outcome in Cinder is not known yet. `creating`: a disk is being made for
- * it. `available`: it has its disk. `gone`: that disk is no more in Cinder, so the name is free for a new claim.
+ * it. `available`: it has its disk. `gone`: that disk is gone in Cinder, so the name is free for a new claim.
  */
 export const CLAIM_STATUSES = ['open', 'creating', 'available', 'gone'] as const
 export type ClaimStatus = (typeof CLAIM_STATUSES)[number]
@@ -56,7 +56,7 @@ export interface Lease {
   readonly until: Date
 }
 
-/** What a disk was made as. Undefined: nobody here made it, so nobody here knows. */
+/** What a disk was made as. Undefined: this service did not make it, so it does not know. */
 export interface Origin {
   readonly os: string | undefined
   readonly type: string | undefined
@@ -93,7 +93,7 @@ export const fingerprintOf = (request: ClaimRequest): string =>
     request.onEmpty
   ])
 
-/** As it is recorded at first. */
+/** A claim as it is first recorded. */
 export const newClaim = (request: ClaimRequest, id: string, at: Date): Claim => ({
   id,
   idempotencyKey: request.idempotencyKey,
@@ -148,7 +148,7 @@ export function volumeName(template: string, parts: NameParts): string {
 
 const lengthOf = (text: string): number => Array.from(text).length
 
-/** Whether a repeat asks for another disk than its claim's. Of one that is not ours nobody says what it is. */
+/** Whether a repeat asks for another disk than its claim's. An existing disk may be of any image. */
 export const differsFrom = ({ os, type, source }: Claim, request: PoolName): boolean =>
   source !== 'existing' && !(os === request.os && type === request.type)
 
@@ -165,13 +165,13 @@ export function usabilityOf(volumeStatus: string): Usability {
   return 'in_use' // `in-use` itself, and what comes and goes around it: attaching, detaching, backing-up, retyping, …
 }
 
-/** Of a volume that somebody else made: no system disk unless it can be booted from, which shows once it is finished. */
+/** For a volume that somebody else made. It is a system disk only if it boots, which Cinder tells once it is finished. */
 export function usabilityOfExisting({ status, bootable }: Pick<Volume, 'status' | 'bootable'>): Usability {
   const usability = usabilityOf(status)
   return bootable || usability === 'on_its_way' ? usability : 'unusable'
 }
 
-/** Of several volumes of one name: first an available one, then one in use, then one on its way, the oldest of them. */
+/** The best of several volumes with one name: an available one, else one in use, else one on its way; the oldest first. */
 export function preferredVolume(volumes: readonly Volume[]): Volume | undefined {
   const rank = (volume: Volume): number => USABILITIES.indexOf(usabilityOfExisting(volume))
   const age = (volume: Volume): number => volume.createdAt.getTime()

@@ -5,7 +5,7 @@ import { type Database, query, transaction } from './connection/database.ts'
 import { isFree } from './leases.ts'
 import { changesRow, pageOf } from './rows.ts'
 
-type Leases = Pick<Claims, 'resume' | 'renew' | 'release' | 'forget' | 'unsettled'>
+type Leases = Pick<Claims, 'resume' | 'renew' | 'release' | 'forget' | 'toSettle'>
 type Disks = Pick<Claims, 'beginCreating' | 'noteCreating' | 'noteGone'>
 type Records = Pick<Claims, 'find' | 'living' | 'byKey' | 'list' | 'knowsVolume' | 'originOf' | 'prune'>
 
@@ -54,7 +54,7 @@ export const claimLeasesOf = (db: Database): Leases => ({
         returning id`,
       lease
     ),
-  unsettled: (at, limit, after) =>
+  toSettle: (at, limit, after) =>
     queryClaims(
       db,
       `select * from claims

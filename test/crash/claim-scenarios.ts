@@ -53,7 +53,7 @@ export const FROM_STOCK: readonly Scenario[] = [
     },
     steps: stepsOf(`
       claims.open volumes.pages volumes.find volumes.quota volumes.types transfers.ofVolume transfers.delete
-      spares.noteTransfer volumes.extend volumes.find claims.renew volumes.update transfers.create spares.noteTransfer
+      spares.noteTransfer volumes.extend volumes.find volumes.update transfers.create spares.noteTransfer
       transfers.accept claims.settle
     `),
     afterwards: oneDisk(2), // One that has grown is not put back: it is retired, and the repeat starts afresh.
@@ -80,7 +80,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find volumes.find claims.renew volumes.update
+      claims.open volumes.pages volumes.find volumes.find volumes.update
       spares.retire spares.reserveOldest volumes.find volumes.update transfers.accept claims.settle
     `),
     afterwards: oneDisk(2)
@@ -93,7 +93,7 @@ export const FROM_STOCK: readonly Scenario[] = [
       return { claim: stage.request() }
     },
     steps: stepsOf(`
-      claims.open volumes.pages volumes.find volumes.update spares.ofClaim volumes.find claims.renew volumes.update
+      claims.open volumes.pages volumes.find volumes.update spares.ofClaim volumes.find volumes.update
       spares.putBack claims.originOf claims.settle
     `),
     afterwards: async (stage, act, stock) => {
@@ -111,7 +111,7 @@ export const FROM_STOCK: readonly Scenario[] = [
     },
     steps: stepsOf(`
       claims.open volumes.pages volumes.find volumes.update transfers.accept claims.find spares.ofClaim volumes.find
-      claims.renew volumes.update spares.putBack claims.forget claims.release
+      volumes.update spares.putBack claims.forget claims.release
     `),
     afterwards: refused,
     whenRepeated: refused

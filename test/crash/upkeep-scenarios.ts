@@ -59,9 +59,9 @@ export const UPKEEP: readonly Scenario[] = [
     },
     given: muchToMend,
     steps: stepsOf(`
-      claims.unsettled claims.resume claims.resume claims.resume
+      claims.toSettle claims.resume claims.resume claims.resume
       claims.resume claims.resume claims.resume spares.ofClaim spares.ofClaim
-      spares.ofClaim images.find volumes.find volumes.find claims.renew claims.noteCreating transfers.ofVolume
+      spares.ofClaim images.find volumes.find volumes.find claims.noteCreating transfers.ofVolume
       volumes.find volumes.find transfers.delete volumes.find spares.noteFinished volumes.update claims.settle
       volumes.find transfers.create claims.release volumes.update transfers.create spares.noteTransfer
       claims.find spares.noteTransfer spares.putBack transfers.accept claims.forget claims.settle claims.release

@@ -156,25 +156,25 @@ describe('a claim under way', () => {
     const { claim: young } = await openOne({ hostname: 'young' })
     await claims.noteCreating(young.id, 'empty', undefined, noon(5))
     const { claim: old } = await openOne({ hostname: 'old' })
-    const found = await claims.unsettled(noon(14), 10)
+    const found = await claims.toSettle(noon(14), 10)
     assert.deepEqual(
       found.map(({ id }) => id),
       [old.id, young.id]
     )
-    assert.deepEqual(await claims.unsettled(noon(14), 1), found.slice(0, 1))
-    assert.deepEqual(await claims.unsettled(noon(14), 1, found[0]), found.slice(1))
-    assert.deepEqual(await claims.unsettled(noon(14), 1, found[1]), [])
-    assert.deepEqual(await claims.unsettled(NOON, 10), [])
+    assert.deepEqual(await claims.toSettle(noon(14), 1), found.slice(0, 1))
+    assert.deepEqual(await claims.toSettle(noon(14), 1, found[0]), found.slice(1))
+    assert.deepEqual(await claims.toSettle(noon(14), 1, found[1]), [])
+    assert.deepEqual(await claims.toSettle(NOON, 10), [])
   })
 
   it('is free of a lease that no clock could have given, as when the database’s was set back since', async () => {
     const { claim } = await openOne()
     await claims.renew(claim.id, { ...held(claim.id), until: noon(3610) })
     assert.deepEqual(
-      (await claims.unsettled(NOON, 10)).map(({ id }) => id),
+      (await claims.toSettle(NOON, 10)).map(({ id }) => id),
       [claim.id]
     )
-    assert.deepEqual(await claims.unsettled(noon(3599), 10), [])
+    assert.deepEqual(await claims.toSettle(noon(3599), 10), [])
     assert.ok(await takeOver(claim.id, aLease(10), NOON))
   })
 
@@ -183,7 +183,7 @@ describe('a claim under way', () => {
     const ids = opened.map(({ claim }) => claim.id).toSorted()
     const seen: string[] = []
     for (let last: Claim | undefined, page = 0; page < 3; page += 1) {
-      const found = await claims.unsettled(noon(60), 2, last)
+      const found = await claims.toSettle(noon(60), 2, last)
       seen.push(...found.map(({ id }) => id))
       for (const { id } of found) await claims.forget(held(id))
       last = found.at(-1)

@@ -1,4 +1,4 @@
-import { type Claim, type ClaimResult, type Disk, type MissReason, usabilityOf } from '../../pool/claim.ts'
+import { type Claim, type ClaimResult, type Disk, usabilityOf } from '../../pool/claim.ts'
 import { CloudError, PoolError } from '../../pool/errors.ts'
 import { type Image, usableSnapshotIds } from '../../pool/image.ts'
 import type { Project, Volume } from '../../pool/ports.ts'
@@ -6,238 +6,221 @@ import { snapshotInTurn } from '../../pool/replenishment.ts'
 import { type Spare, samePool } from '../../pool/spare.ts'
 import { verdictOnCreating } from '../../pool/verdict.ts'
 import { collect } from '../concurrently.ts'
-import type { Deps } from '../deps.ts'
 import { isOfGoneSnapshot, requireSnapshot } from '../images/gone-snapshots.ts'
 import { findImage } from '../images/read-images.ts'
 import { giveUp } from '../spare/give-up.ts'
 import { noteFinished } from '../spare/note-finished.ts'
 import { EncryptedDisk, requestVolume } from '../spare/request-volume.ts'
-import { serviceIn } from './destination.ts'
+import { handOver, whereIs } from './hand-over.ts'
 import {
+  asService,
+  destinationOf,
   diskOfSpare,
   diskOfVolume,
-  give,
-  giveSpare,
-  handOver,
-  handoverOf,
+  type HeldClaim,
+  isTimeUp,
+  leaseOf,
+  pause,
   resultOf,
+  Superseded,
+  settle,
   stillCreating,
-  type Work
-} from './give-disk.ts'
-import { pause, unsettled, whereIs } from './hand-over.ts'
-import { leaseOf, Superseded } from './lease.ts'
+  volumeIdOf
+} from './held-claim.ts'
+import { outcomeUnknown, overQuota, poolOverQuota, tooManyUnderWay } from './refusals.ts'
 import { requireRoom } from './require-room.ts'
-
-export type Miss = Work & { readonly image: Image; readonly missReason: MissReason }
-
-const ADMIN = 'admin'
 
 /** A snapshot may go as its replacement does; more in a row is no chance. */
 const SNAPSHOTS_TRIED = 3
 
-/** Refused, since what it was to be made from is gone. Another may have taken its place. */
+/** Refused, since the snapshot is gone. Another may have taken its place. */
 class SnapshotGone extends Error {}
 
 /**
- * Makes a disk for a claim that found no spare. In the claim's project itself where the service's user is admin there,
- * since only an admin sees the pool's snapshots from another project; else in the pool's, to be handed over when it is ready.
+ * Makes a disk for a claim that found no spare. In the claim's project itself if the service's user is admin there, since only
+ * an admin sees the pool's snapshots from another project; else in the pool's, to be handed over when it is ready.
  */
-export async function createDisk(deps: Deps, miss: Miss): Promise<ClaimResult> {
-  const project = await projectAsAdmin(deps, miss)
-  let { image } = miss
+export async function createDisk(held: HeldClaim, first: Image): Promise<ClaimResult> {
+  const project = await projectAsAdmin(held)
+  let image = first
   for (let tries = 1; ; tries += 1) {
     try {
-      return await createFrom(deps, { ...miss, image }, project)
+      return project ? await createInProject(held, image, project) : await createInPool(held, image)
     } catch (error) {
       if (!(error instanceof SnapshotGone)) throw error
-      if (tries >= SNAPSHOTS_TRIED) throw unsettled('the snapshots that its disk is to be made from go one by one')
+      if (tries >= SNAPSHOTS_TRIED) throw outcomeUnknown('the snapshots that its disk is to be made from go one by one')
     }
-    image = (await findImage(deps, miss.claim, miss.call)) ?? image
+    image = (await findImage(held.deps, held.claim, held.call)) ?? image
     requireSnapshot(image)
   }
 }
 
-const createFrom = async (deps: Deps, miss: Miss, project: Project | undefined): Promise<ClaimResult> =>
-  project ? await createInProject(deps, miss, project) : await createInPool(deps, miss)
-
-async function projectAsAdmin(deps: Deps, { claim, pool, call }: Miss): Promise<Project | undefined> {
-  if (claim.projectId === pool.id) return undefined
+async function projectAsAdmin(held: HeldClaim): Promise<Project | undefined> {
+  if (held.claim.projectId === held.poolProject.id) return undefined
   try {
-    const project = await serviceIn(deps, claim.projectId, call)
-    return project.roles.includes(ADMIN) ? project : undefined
+    const project = await asService(held, held.claim.projectId)
+    return project.roles.includes('admin') ? project : undefined
   } catch (error) {
     if (error instanceof PoolError) return undefined // Only the caller's token reaches it.
     throw error
   }
 }
 
-function sizeOf({ settings }: Deps, { claim, image }: Miss): number {
+function sizeOf({ deps: { settings }, claim }: HeldClaim, image: Image): number {
   const pooled = settings.targets.find(target => samePool(target, claim))?.sizeGib
   return Math.max(claim.wantedSizeGib ?? pooled ?? 0, image.sizeGib)
 }
 
-/** Before anything is asked of Cinder, since it may be made from then on. Throws where the project has enough on their way. */
-async function begin(deps: Deps, { claim, missReason }: Miss): Promise<void> {
+/** Before Cinder is asked, since the disk may be made from then on. Throws if the project has enough on their way. */
+async function begin({ deps, claim }: HeldClaim): Promise<void> {
   const max = deps.settings.creatingMaxPerProject
-  const outcome = await deps.claims.beginCreating(claim, missReason, max, deps.clock.now())
-  if (outcome === 'over') throw new Superseded('it was settled by another request')
-  if (outcome === 'too_many') throw tooMany(claim, max)
+  const outcome = await deps.claims.beginCreating(claim, claim.missReason ?? 'empty', max, deps.clock.now())
+  if (outcome === 'over') throw new Superseded()
+  if (outcome === 'too_many') throw tooManyUnderWay(claim, max)
 }
 
-const tooMany = ({ projectId, os, type }: Claim, max: number): PoolError =>
-  new PoolError(
-    'rate_limited',
-    `No spare of ${os} on ${type} is left, and ${max} disks are on their way for project ${projectId} already, as many as ` +
-      'limits.creating_max_per_project allows. Nothing was done: repeat the claim later.',
-    { retryAfterSeconds: 10 }
-  )
+async function noteDisk({ deps, claim }: HeldClaim, disk: Disk | undefined): Promise<Claim> {
+  const noted = await deps.claims.noteCreating(claim.id, claim.missReason ?? 'empty', disk, deps.clock.now())
+  if (!noted) throw new Superseded()
+  return noted
+}
 
-async function createInPool(deps: Deps, miss: Miss): Promise<ClaimResult> {
-  const { claim, image, missReason, call } = miss
-  const { os, type } = claim
-  const sizeGib = sizeOf(deps, miss)
-  await requireRoom(miss, { volumeType: image.volumeType, sizeGib, madeGib: 0 })
-  await begin(deps, miss)
-  const snapshotId =
-    image.replicaSnapshotIds.length > 0 ? snapshotInTurn(image, (await deps.spares.stock()).holdings) : image.snapshotId
+// ---- In the pool's project ------------------------------------------------------------------------------------------
+
+async function createInPool(held: HeldClaim, image: Image): Promise<ClaimResult> {
+  const { deps, claim, call } = held
+  const { os, type, missReason } = claim
+  const sizeGib = sizeOf(held, image)
+  await requireRoom(held, image.volumeType, sizeGib)
+  await begin(held)
+  const isReplicated = image.replicaSnapshotIds.length > 0
+  const snapshotId = isReplicated ? snapshotInTurn(image, (await deps.spares.stock()).holdings) : image.snapshotId
   const creation = { os, type, image, snapshotId, sizeGib }
-  const takesSpare = missReason !== 'handover_failed' // It has been given its share of them.
+  const takesSpare = missReason !== 'handover_failed' // Else it has been given enough of them.
   const recorded = await deps.spares.requestFor(claim.id, creation, deps.newId(), deps.clock.now(), takesSpare)
   if (!recorded) throw new Superseded('another request has begun to make its disk')
   if (recorded.availableAt) throw new Superseded(SPARE_HAS_COME)
   const asking = requestVolume(deps, recorded, call).finally(() => deps.wake('replenish')) // First those who wait.
   const spare = await asking.catch(async (error: unknown) => {
-    throw await refusedInPool(deps, miss, snapshotId, error)
+    throw await refusedInPool(held, snapshotId, error)
   })
-  if (!spare) throw new Superseded('its disk was settled by another request')
-  return await awaitDisk(deps, miss, spare, true)
+  if (!spare) throw new Superseded()
+  return await awaitDisk(held, spare, true)
 }
 
 const SPARE_HAS_COME = 'a spare has come into stock for it'
 
-/** The pool's own quota is the operator's matter, not the caller's: no `quota_exceeded`. */
-async function refusedInPool(deps: Deps, miss: Miss, snapshotId: string, error: unknown): Promise<unknown> {
+async function refusedInPool(held: HeldClaim, snapshotId: string, error: unknown): Promise<unknown> {
+  const { deps, call } = held
   if (!(error instanceof CloudError)) return error
-  if (error.mayHaveActed) return unsettled(error.message)
-  if (await isOfGoneSnapshot(deps, snapshotId, error, miss.call)) return new SnapshotGone()
-  if (!(await deps.claims.forget(leaseOf(miss)))) return new Superseded(SPARE_HAS_COME)
+  if (error.mayHaveActed) return outcomeUnknown(error.message)
+  if (await isOfGoneSnapshot(deps, snapshotId, error, call)) return new SnapshotGone()
+  if (!(await deps.claims.forget(leaseOf(held)))) return new Superseded(SPARE_HAS_COME)
   if (error instanceof EncryptedDisk) return new PoolError('image_not_found', error.message, { cause: error })
-  if (error.code !== 'over_quota') return error
-  const detail = `No spare is left, and the pool's project has no quota to make a disk. ${error.message}`
-  return new PoolError('cloud_error', detail, { cause: error, retryAfterSeconds: 30 })
-}
-
-const noteSpare = async (deps: Deps, claim: Claim, spare: Spare): Promise<Claim> =>
-  await noteDisk(deps, claim, claim.missReason ?? 'empty', diskOfSpare(deps, { ...claim, status: 'creating' }, spare))
-
-async function noteDisk(deps: Deps, claim: Claim, missReason: MissReason, disk: Disk): Promise<Claim> {
-  const noted = await deps.claims.noteCreating(claim.id, missReason, disk, deps.clock.now())
-  if (!noted) throw new Superseded('it was settled by another request')
-  return noted
+  return error.code === 'over_quota' ? poolOverQuota(error) : error
 }
 
 const DISK_POLL_MS = 500
 
 /** Waits for a disk in the pool's project for as long as the caller does, and hands it over when it is ready. */
-export async function awaitDisk(deps: Deps, given: Work, spare: Spare, justAsked = false): Promise<ClaimResult> {
-  const claim = given.claim.disk ? given.claim : await noteSpare(deps, given.claim, spare)
-  const work = { ...given, claim }
-  const { pool, call, request } = work
-  const volumeId = spare.volumeId ?? ''
-  const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
-  for (let asked = justAsked; ; asked = false) {
-    const volume = asked ? undefined : await pool.volumes.find(volumeId, call)
-    const verdict = asked ? 'keep' : verdictOnCreating(spare, volume)
-    if (verdict === 'stock' || verdict === 'rearm') return await handOverFinished(deps, work, spare)
-    if (!asked && !volume && (await whereIs(handoverOf(work, spare))) === 'destination') {
-      await requireItsOwn(deps, claim, spare)
-      return await giveSpare(deps, work, spare) // Handed over by a request whose lease had run out.
-    }
-    if (verdict !== 'keep') throw await replaceFailed(deps, work, spare, volume)
-    if (deps.clock.monotonicMs() >= until) return stillCreating(claim)
-    await pause(deps, DISK_POLL_MS, call)
-    await requireItsOwn(deps, claim, spare)
+export async function awaitDisk(before: HeldClaim, spare: Spare, isJustAsked = false): Promise<ClaimResult> {
+  const creating = { ...before.claim, status: 'creating' } as const
+  const disk = diskOfSpare({ ...before, claim: creating }, spare)
+  const held = { ...before, claim: before.claim.disk ? before.claim : await noteDisk(before, disk) }
+  for (let isLooking = !isJustAsked; ; isLooking = true) {
+    const ready = isLooking && (await look(held, spare))
+    const result = ready && (await handOver(held, ready))
+    if (result) return result
+    if (ready) throw failed('cannot be handed over')
+    if (isTimeUp(held)) return stillCreating(held.claim)
+    await pause(held, DISK_POLL_MS)
+    await requireItsOwn(held, spare)
   }
 }
 
+/** Gives the spare once Cinder has finished it. One that failed goes; the claim's next repeat, or reconcile, makes another. */
+async function look(held: HeldClaim, spare: Spare): Promise<Spare | undefined> {
+  const { deps, poolProject, claim, call } = held
+  const volume = await poolProject.volumes.find(volumeIdOf(spare), call)
+  const verdict = verdictOnCreating(spare, volume)
+  if (verdict === 'keep') return undefined
+  if (verdict === 'stock' || verdict === 'rearm') {
+    const [ready] = await noteFinished(deps, [{ id: spare.id, toArm: false, claimId: claim.id }])
+    return ready ?? (await requireItsOwn(held, spare))
+  }
+  const isMoved = !volume && (await whereIs(held, spare)) === 'destination'
+  if (isMoved) throw new Superseded() // By a request whose lease had run out.
+  await giveUp(deps, poolProject, spare, volume, call)
+  throw failed(`failed (${volume?.status ?? 'gone'})`)
+}
+
+const failed = (how: string): PoolError => outcomeUnknown(`the disk that was being made for it ${how}; another is made`)
+
 /** It may have been left to the stock, for one that came first; then it may be anybody's by now. */
-async function requireItsOwn(deps: Deps, claim: Claim, spare: Spare): Promise<Spare> {
+async function requireItsOwn({ deps, claim }: HeldClaim, spare: Spare): Promise<Spare> {
   const current = await deps.spares.ofClaim(claim.id)
   if (current?.id === spare.id) return current
   throw new Superseded(current ? SPARE_HAS_COME : 'its disk was given up, or handed over by another request')
 }
 
-async function handOverFinished(deps: Deps, work: Work, spare: Spare): Promise<ClaimResult> {
-  const [ready] = await noteFinished(deps, [{ id: spare.id, toArm: false, claimId: work.claim.id }])
-  return await handOver(deps, work, ready ?? (await requireItsOwn(deps, work.claim, spare)))
-}
-
-/** A disk that failed goes; the claim stays without one, and its next repeat, or reconcile, has another made. */
-async function replaceFailed(deps: Deps, work: Work, spare: Spare, volume: Volume | undefined): Promise<PoolError> {
-  await giveUp(deps, work.pool, spare, volume, work.call)
-  return unsettled(`the disk that was being made for it failed (${volume?.status ?? 'gone'}); another is made`)
-}
+// ---- In the claim's project -----------------------------------------------------------------------------------------
 
 /** A create without an answer may still be carried out for so long. */
 const UNCLEAR_SECONDS = 60
 
 /** The volume is the project's from birth, under its final name and without our metadata: a repeat finds it by name. */
-async function createInProject(deps: Deps, miss: Miss, project: Project): Promise<ClaimResult> {
-  const { claim, image, missReason, call } = miss
-  if (claim.status === 'creating' && !claim.disk) await requireSettled(deps, miss)
-  await begin(deps, miss)
+async function createInProject(held: HeldClaim, image: Image, project: Project): Promise<ClaimResult> {
+  const { deps, claim, call } = held
+  if (claim.status === 'creating' && !claim.disk) await requireNoneOnItsWay(held)
+  await begin(held)
   const [snapshotId = image.snapshotId] = usableSnapshotIds(image)
-  const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(deps, miss), volumeType: image.volumeType }
+  const wish = { name: claim.name, snapshotId, sizeGib: sizeOf(held, image), volumeType: image.volumeType }
   const asking = project.volumes.create(wish, call).finally(() => deps.wake('replenish'))
   const volume = await asking.catch(async (error: unknown) => {
     if (!(error instanceof CloudError)) throw error
-    if (!error.mayHaveActed) throw await refusedInProject(deps, miss, snapshotId, error)
+    if (!error.mayHaveActed) throw await refusedInProject(held, snapshotId, error)
     const made = await collect(project.volumes.pages({ name: claim.name }, call))
     const found = made.find(volume => volume.snapshotId === snapshotId)
-    if (!found) throw unsettled(error.message)
+    if (!found) throw outcomeUnknown(error.message)
     return found
   })
-  const noted = await noteDisk(deps, claim, missReason, diskOfVolume(volume, { ...image, imageVersion: image.version }))
-  return await awaitInProject(deps, { ...miss, claim: noted }, volume)
+  const noted = await noteDisk(held, diskOfVolume(volume, { ...image, imageVersion: image.version }))
+  return await awaitInProject({ ...held, claim: noted }, volume)
 }
 
-/** Noted later than now, the clock has been set back since, and the time begins anew. */
-async function requireSettled({ clock, settings, claims }: Deps, { claim, missReason }: Miss): Promise<void> {
-  const now = clock.now()
-  const seconds = (now.getTime() - claim.updatedAt.getTime()) / 1000
-  if (seconds >= settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) return
-  if (seconds < 0) await claims.noteCreating(claim.id, missReason, undefined, now)
-  throw unsettled('Cinder may still be making its disk')
+/** If it was noted later than now, the clock has been set back since, and the time begins anew. */
+async function requireNoneOnItsWay(held: HeldClaim): Promise<void> {
+  const { deps, claim } = held
+  const seconds = (deps.clock.now().getTime() - claim.updatedAt.getTime()) / 1000
+  if (seconds >= deps.settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) return
+  if (seconds < 0) await noteDisk(held, undefined)
+  throw outcomeUnknown('Cinder may still be making its disk')
 }
 
-async function refusedInProject(deps: Deps, miss: Miss, snapshotId: string, error: CloudError): Promise<Error> {
-  if (await isOfGoneSnapshot(deps, snapshotId, error, miss.call)) return new SnapshotGone()
-  const { projectId } = miss.claim
-  await deps.claims.forget(leaseOf(miss))
-  if (error.code !== 'over_quota') return error
-  return new PoolError('quota_exceeded', `Project ${projectId} has no quota left for this disk. ${error.message}`)
+async function refusedInProject(held: HeldClaim, snapshotId: string, error: CloudError): Promise<Error> {
+  const { deps, claim, call } = held
+  if (await isOfGoneSnapshot(deps, snapshotId, error, call)) return new SnapshotGone()
+  await deps.claims.forget(leaseOf(held))
+  return error.code === 'over_quota' ? overQuota(claim, `. ${error.message}`) : error
 }
 
 /** Waits for a disk that is in its project already, for as long as the caller does. */
-export async function awaitInProject(deps: Deps, work: Work, first: Volume): Promise<ClaimResult> {
-  const { claim, request, destination, call } = work
-  const until = deps.clock.monotonicMs() + request.waitSeconds * 1000
+export async function awaitInProject(held: HeldClaim, first: Volume): Promise<ClaimResult> {
+  const { deps, claim, call } = held
+  const destination = await destinationOf(held)
   for (let volume = first; ; ) {
+    const { id, status } = volume
+    if (usabilityOf(status) === 'unusable') {
+      deps.log.error({ claim_id: claim.id, volume_id: id, status }, 'disk failed in its project')
+      throw outcomeUnknown(`the disk that was being made for it is in status ${status}; the next repeat makes another`)
+    }
     const disk = diskOfVolume(volume, { ...claim, imageVersion: claim.disk?.imageVersion })
-    if (usabilityOf(volume.status) === 'unusable') {
-      deps.log.error({ claim_id: claim.id, volume_id: volume.id, status: volume.status }, 'disk failed in its project')
-      throw unsettled(
-        `the disk that was being made for it is in status ${volume.status}; the next repeat makes another`
-      )
-    }
-    const result = resultOf({ ...claim, disk }, volume.status)
-    if (result.usable) {
-      return await give(deps, work, { source: 'created', missReason: claim.missReason, disk }, volume.status)
-    }
-    if (deps.clock.monotonicMs() >= until) return stillCreating(result.claim)
-    await pause(deps, DISK_POLL_MS, call)
-    const found = await destination.volumes.find(volume.id, call)
-    if (!found) throw unsettled('the disk that was being made for it is gone')
+    const result = resultOf({ ...claim, disk }, status)
+    if (result.usable) return await settle(held, { source: 'created', missReason: claim.missReason, disk }, status)
+    if (isTimeUp(held)) return stillCreating(result.claim)
+    await pause(held, DISK_POLL_MS)
+    const found = await destination.volumes.find(id, call)
+    if (!found) throw outcomeUnknown('the disk that was being made for it is gone')
     volume = found
   }
 }

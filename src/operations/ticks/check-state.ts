@@ -1,6 +1,7 @@
 import type { Call } from '../../pool/ports.ts'
 import type { Spare } from '../../pool/spare.ts'
 import type { FinishedSpare } from '../../pool/stores.ts'
+import { settleClaim } from '../claim/claim-disk.ts'
 import { allEnded, concurrently } from '../concurrently.ts'
 import type { Deps } from '../deps.ts'
 import { arms } from '../spare/arm.ts'
@@ -9,7 +10,6 @@ import { deleteRetired } from '../spare/delete-retired.ts'
 import { noteFinished } from '../spare/note-finished.ts'
 import { idsOf, runOf, type TickRun, tolerant } from '../tolerant.ts'
 import { type Finished, type Found, lookAtVolumes } from './look-at-volumes.ts'
-import { settleClaim } from './settle-claims.ts'
 
 export interface CheckResult {
   readonly checked: number

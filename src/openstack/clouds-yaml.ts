@@ -25,12 +25,6 @@ interface Part {
   readonly nameOf: (key: string) => string
 }
 
-/** What is said of a key, and where. */
-interface Told {
-  readonly value: unknown
-  readonly name: string
-}
-
 /**
  * What the files of Python's OpenStack clients say of a cloud, the strongest last: its profile in clouds-public.yaml, its
  * entry in clouds.yaml, what secure.yaml lays over it, and the values of its region.
@@ -74,7 +68,7 @@ function partOf({ path, content }: ClientFile, list: 'clouds' | 'public-clouds',
 }
 
 /** What the strongest part says of a key. */
-function told(parts: readonly Part[], key: string): Told | undefined {
+function told(parts: readonly Part[], key: string): { value: unknown; name: string } | undefined {
   const part = parts.findLast(({ values }) => values[key] !== undefined && values[key] !== null)
   return part && { value: part.values[key], name: part.nameOf(key) }
 }

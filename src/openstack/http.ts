@@ -98,24 +98,14 @@ export class Http {
     const slots = this.#slots[service]
     if (!(await slots.take(call.priority, call.signal))) return { error: unsentFailure(call.signal) }
     const startedMs = this.clock.monotonicMs()
-    try {
-      const result = await this.#exchange(request, call)
-      const seconds = (this.clock.monotonicMs() - startedMs) / 1000
-      this.#options.onRequest?.({ service, operation, outcome: 'error' in result ? result.error.code : 'ok', seconds })
-      return result
-    } finally {
-      slots.give(call.priority)
-    }
-  }
-
-  async #exchange(request: Request, call: LimitedCall): Promise<Answer | Failure> {
-    try {
-      const answer = await this.#carry(request, call)
-      if (answer.status >= 200 && answer.status < 300) return answer
-      return { error: answerFailure(request, answer), retryAfter: header(answer, 'retry-after') }
-    } catch (error) {
-      return { error: error instanceof CloudError ? error : noAnswerFailure(request, error, call.signal) }
-    }
+    const result = await this.#carry(request, call).then(
+      answer => (answer.status >= 200 && answer.status < 300 ? answer : refusal(request, answer)),
+      error => ({ error: error instanceof CloudError ? error : noAnswerFailure(request, error, call.signal) })
+    )
+    slots.give(call.priority)
+    const seconds = (this.clock.monotonicMs() - startedMs) / 1000
+    this.#options.onRequest?.({ service, operation, outcome: 'error' in result ? result.error.code : 'ok', seconds })
+    return result
   }
 
   /** Follows redirects: a server sends one before it does anything. */
@@ -147,6 +137,11 @@ export class Http {
     )
   }
 }
+
+const refusal = (request: Request, answer: Answer): Failure => ({
+  error: answerFailure(request, answer),
+  retryAfter: header(answer, 'retry-after')
+})
 
 /** How long to wait before the next attempt; undefined: there must be none. */
 function pauseMs(request: Request, { error, retryAfter = '' }: Failure, attempt: number): number | undefined {

@@ -20,6 +20,9 @@ const ASKED = `
     from span join claims on created_at >= span.since and created_at < span.until
    where source is distinct from 'existing'`
 
+/** Planned while the tables were small, these would read all of them later. */
+const ANEW = { plan: 'anew' } as const
+
 const BUCKETS = "coalesce(jsonb_object_agg(bucket, count) filter (where bucket is not null), '{}')"
 
 interface CountRow extends PoolName {
@@ -33,7 +36,7 @@ export async function read(db: Database, since: Date, pools: readonly PoolName[]
   const recorded = (await recordedUntil(db)) ?? since
   const direct = recorded > since ? recorded : since
   const spans = [...spansOf(since, recorded), { minutes: 0, from: direct, to: END }]
-  const unrecorded = { minutes: 5, from: startOfBin(direct, 5), to: END } // Refused claims are there at once.
+  const unrecorded = { minutes: 5, from: startOfBin(direct, 5), to: END } // Of refused claims, which are there at once.
   const bins = [...spans.filter(({ minutes }) => minutes > 0), unrecorded]
   const edges = spans.filter(({ minutes }) => minutes === 0)
   const rows = await query<CountRow>(
@@ -43,7 +46,8 @@ export async function read(db: Database, since: Date, pools: readonly PoolName[]
      ), span as (
        select * from unnest(:edgeSince::timestamptz[], :edgeUntil::timestamptz[]) as span (since, until)
      )
-     select os, type, what, sum(count + refused)::int as count, json_agg(times) filter (where times <> '{}') as times
+     select os, type, what, sum(refused + case when at < :recorded then count else 0 end)::int as count,
+            json_agg(times) filter (where times <> '{}' and at < :recorded) as times -- Else they were recorded just now.
        from bin join history on history.minutes = bin.minutes and at >= bin.since and at < bin.until
       where what not in ('asked', 'stock')
       group by os, type, what
@@ -57,8 +61,10 @@ export async function read(db: Database, since: Date, pools: readonly PoolName[]
       since: bins.map(({ from }) => from),
       until: bins.map(({ to }) => to),
       edgeSince: edges.map(({ from }) => from),
-      edgeUntil: edges.map(({ to }) => to)
-    }
+      edgeUntil: edges.map(({ to }) => to),
+      recorded: unrecorded.from
+    },
+    ANEW
   )
   const rowsOf = new ByPool(rows)
   return pools.map(({ os, type }) => toStatistics({ os, type }, rowsOf.all({ os, type })))
@@ -132,7 +138,8 @@ async function recordFine(tx: Database, from: Date, to: Date): Promise<boolean> 
        returning at
      )
      select from written limit 1`,
-    { from, to }
+    { from, to },
+    ANEW
   )
   return rows.length > 0
 }
@@ -156,7 +163,8 @@ async function rollUp(tx: Database, minutes: number, finer: number, from: Date, 
      on conflict (os, type, what, minutes, at) do update
         set count = excluded.count, refused = excluded.refused, seconds = excluded.seconds, times = excluded.times,
             lowest = excluded.lowest, last = excluded.last`,
-    { minutes, finer, from, to }
+    { minutes, finer, from, to },
+    ANEW
   )
 }
 
@@ -174,7 +182,8 @@ export async function noteLevels(db: Database, levels: readonly Level[], at: Dat
       order by os, type
      on conflict (os, type, what, minutes, at) do update
         set lowest = least(history.lowest, excluded.lowest), last = excluded.last`,
-    { levels: JSON.stringify(levels.map(({ os, type, held }) => ({ os, type, held }))), bin: startOfBin(at, 5) }
+    { levels: JSON.stringify(levels.map(({ os, type, held }) => ({ os, type, held }))), bin: startOfBin(at, 5) },
+    ANEW
   )
 }
 

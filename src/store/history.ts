@@ -48,8 +48,11 @@ export async function read(db: Database, since: Date, pools: readonly PoolName[]
      )
      select os, type, what, sum(refused + case when at < :recorded then count else 0 end)::int as count,
             json_agg(times) filter (where times <> '{}' and at < :recorded) as times -- Else they were recorded just now.
-       from bin join history on history.minutes = bin.minutes and at >= bin.since and at < bin.until
-      where what not in ('asked', 'stock')
+       from bin cross join lateral (
+              select * from history
+               where history.minutes = bin.minutes and at >= bin.since and at < bin.until and what not in ('asked', 'stock')
+              offset 0 -- One look into the index for each span. Joined, PostgreSQL would read the whole table.
+            ) history
       group by os, type, what
       union all
      select os, type, what, sum(count)::int, json_build_array(${BUCKETS})

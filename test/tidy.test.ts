@@ -21,8 +21,8 @@ import {
   timeIsPassedIn
 } from './support/tidy.ts'
 
-/** What there is. The house aims at 5,000 for the whole of `src`: whoever raises this should rather find what can go. */
-const LINES_MAX = { service: 17_000, sandbox: 4_150 }
+/** Lower this whenever something goes. Raise it only for something that users get, and say so in the commit. */
+const LINES_MAX = { service: 15_220, sandbox: 4_140 }
 
 const service = filesBelow('src', '.ts')
 const sandbox = filesBelow('sandbox', '.ts')

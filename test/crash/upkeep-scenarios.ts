@@ -59,16 +59,15 @@ export const UPKEEP: readonly Scenario[] = [
     },
     given: muchToMend,
     steps: stepsOf(`
-      claims.toSettle claims.resume claims.resume claims.resume
-      claims.resume claims.resume claims.resume spares.ofClaim spares.ofClaim
-      spares.ofClaim images.find volumes.find volumes.find claims.noteCreating transfers.ofVolume
-      volumes.find volumes.find transfers.delete volumes.find spares.noteFinished volumes.update claims.settle
-      volumes.find transfers.create claims.release volumes.update transfers.create spares.noteTransfer
-      claims.find spares.noteTransfer spares.putBack transfers.accept claims.forget claims.settle claims.release
-      claims.find claims.find volumes.pages spares.ofVolumes spares.unlisted volumes.find
-      spares.byVolume spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt
-      transfers.pages spares.ofVolumes spares.unlisted orphans.note spares.retireStale snapshots.list volumes.find
-      volumes.find volumes.find images.list images.setGone pools.noteNewer spares.nextRetired volumes.find spares.drop
+      claims.toSettle claims.resume claims.resume claims.resume claims.resume claims.resume claims.resume
+      spares.ofClaim spares.ofClaim spares.ofClaim images.find volumes.find volumes.find transfers.ofVolume
+      claims.noteCreating transfers.delete volumes.find volumes.find volumes.update volumes.find spares.noteFinished
+      transfers.create claims.settle volumes.find spares.noteTransfer claims.release volumes.update transfers.create
+      spares.putBack claims.find spares.noteTransfer claims.forget claims.release transfers.accept claims.find
+      claims.settle claims.find volumes.pages spares.ofVolumes spares.unlisted volumes.find spares.byVolume
+      spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt transfers.pages
+      spares.ofVolumes spares.unlisted orphans.note spares.retireStale snapshots.list volumes.find volumes.find
+      volumes.find images.list images.setGone pools.noteNewer spares.nextRetired volumes.find spares.drop
       history.record spares.stock history.noteLevels claims.prune history.prune history.forgetRefusals history.thin
     `),
     afterwards: async (stage, _act, stock) => {

@@ -12,6 +12,8 @@ const CLOUDS = {
   chinese: { SANDBOX_LOCALE: 'zh_CN' }
 }
 
+const { KILLS = 'all', SIMULATION_SEEDS = '200' } = process.env
+
 /** The suites of claims, of kills at each step, and of simulated faults. `npm test` runs them at the newest release, in English. */
 export default defineConfig({
   test: {
@@ -28,7 +30,7 @@ export default defineConfig({
           'test/crash/**/*.test.ts',
           'test/simulation/**/*.test.ts'
         ],
-        env: { KILLS: 'all', SIMULATION_SEEDS: '200', ...env }
+        env: { KILLS, SIMULATION_SEEDS, ...env }
       }
     }))
   }

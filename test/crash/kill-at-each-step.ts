@@ -9,7 +9,9 @@ import { aHome, type Home } from './home.ts'
 import type { Scenario } from './scenario.ts'
 import { aStage } from './stage.ts'
 
-/** `all` of a scenario's steps, as both roles; else one of them as each role, drawn by the seed. */
+const ROLES = ['member', 'admin'] as const
+
+/** `all` of a scenario's steps, as both roles; else one of them, as one role, drawn by the seed. */
 const KILLS = process.env['KILLS'] ?? 'some'
 
 const drawn = (steps: readonly string[], turn: number): readonly string[] =>
@@ -28,8 +30,8 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
   })
 
   const ours = scenarios.filter(({ notOn }) => !notOn?.(traitsOf(CLOUD_SETTING.release)))
-  const settings = ours.flatMap(scenario =>
-    (scenario.options?.user ? [undefined] : (['member', 'admin'] as const)).map(
+  const settings = ours.flatMap((scenario, turn) =>
+    (scenario.options?.user ? [undefined] : KILLS === 'all' ? ROLES : [ROLES[(seed + turn) % 2]]).map(
       role => [scenario.name, role ?? scenario.options?.user, scenario, role] as const
     )
   )

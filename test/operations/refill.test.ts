@@ -378,7 +378,7 @@ describe('what hangs in Cinder', () => {
 
   it('keeps nothing else from being made', async t => {
     const pools = [{ os: 'debian12', type: 'ssd', target: 2 }]
-    const service = await aService(t, { filled: false, config: { pools } })
+    const service = await aService(t, { filled: false, config: { pools }, cloudSeconds: 2 })
     service.sandbox.cloud.addFault({ operation: 'volume_create', kind: 'hang', count: 1 })
     const hanging = replenish(service)
     await until(async () => (await asked(service, 'creating')) === 1)
@@ -394,7 +394,7 @@ describe('what hangs in Cinder', () => {
   it('while a volume is armed, keeps none from being seen as finished, nor the next from being made', async t => {
     const pools = [{ os: 'debian12', type: 'ssd', target: 2 }]
     const limits = { creating_max: 1, creating_max_per_snapshot: 1 }
-    const service = await aService(t, { filled: false, config: { pools, limits } })
+    const service = await aService(t, { filled: false, config: { pools, limits }, cloudSeconds: 2 })
     await replenish(service)
     service.sandbox.cloud.addFault({ operation: 'transfer_create', kind: 'hang', count: 1 })
     const hanging = check(service)

@@ -46,7 +46,16 @@ async function failure(copy: string, { caughtBy }: Bug): Promise<string | undefi
   utimesSync(join(copy, 'dist/main.js'), later, later)
   const report = join(copy, 'report.json')
   rmSync(report, { force: true })
-  const args = ['vitest', 'run', ...caughtBy, '--bail=1', '--reporter=json', `--outputFile=${report}`]
+  const args = [
+    'vitest',
+    'run',
+    '--config',
+    'test/mutants/vitest.config.ts',
+    ...caughtBy,
+    '--bail=1',
+    '--reporter=json',
+    `--outputFile=${report}`
+  ]
   await run(copy, 'npx', args)
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults)

@@ -50,7 +50,7 @@ async function failure(copy: string, { caughtBy }: Bug): Promise<string | undefi
     'vitest',
     'run',
     '--config',
-    'test/mutants/vitest.config.ts',
+    'test/mutants/vitest-config.ts',
     ...caughtBy,
     '--bail=1',
     '--reporter=json',

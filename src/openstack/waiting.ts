@@ -4,10 +4,9 @@ import type { Priority } from '../pool/ports.ts'
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(signal.reason)
-    const ended = (): void => signal.removeEventListener('abort', giveUp)
-    promise.then(resolve, reject).finally(ended)
     if (signal.aborted) giveUp()
     else signal.addEventListener('abort', giveUp)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
   })
 }
 

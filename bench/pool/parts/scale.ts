@@ -26,8 +26,13 @@ interface Scale {
   /** In each round. */
   readonly legs: number
   readonly ticks: number
+  /** Of each of `READS`. */
+  readonly reads: number
   readonly creating: number
 }
+
+/** What operators and Prometheus read of all pools. */
+const READS = ['/pool/stats?window=24h', '/pool/plan', '/metrics'] as const
 
 const FULL: Scale = {
   large: { pools: 500, perPool: 200 },
@@ -36,6 +41,7 @@ const FULL: Scale = {
   first: 100,
   legs: 12,
   ticks: 50,
+  reads: 20,
   creating: 5_000
 }
 const QUICK: Scale = {
@@ -45,6 +51,7 @@ const QUICK: Scale = {
   first: 10,
   legs: 2,
   ticks: 5,
+  reads: 2,
   creating: 500
 }
 
@@ -86,6 +93,8 @@ export async function measureScale(t: Lifetime, stage: Stage): Promise<Findings>
   say(`scale: ${rounds} rounds of ${scale.ticks} replenish ticks`)
   for (const { service } of sides) await service.call('POST', '/pool/resume', {})
   const ticks = await inTurn(rounds, sides, ({ service }) => measureTicks(service, scale.ticks))
+  say(`scale: ${rounds} rounds of what operators read`)
+  const reads = await inTurn(rounds, sides, ({ service }) => measureReads(service, scale.reads))
   const check = await measureCheck(stage, checking, scale)
   return {
     figures: [
@@ -111,8 +120,8 @@ export async function measureScale(t: Lifetime, stage: Stage): Promise<Findings>
       },
       { name: '… and how long it takes', unit: 's', values: [check.seconds] }
     ],
-    tables: [tableFor(scale, claims, ticks)],
-    readings: { claims, ticks, check }
+    tables: [tableFor(scale, claims, ticks), readsTable(scale, reads)],
+    readings: { claims, ticks, reads, check }
   }
 }
 
@@ -161,6 +170,21 @@ async function measureTicks(service: ServiceProcess, count: number): Promise<num
   for (let run = 0; run < count; run += 1) await service.call('POST', '/pool/replenish')
   const after = await tickTimes(service, 'replenish')
   return (1_000 * (after.seconds - before.seconds)) / (after.count - before.count)
+}
+
+/** Median milliseconds of each. */
+async function measureReads(service: ServiceProcess, count: number): Promise<number[]> {
+  const medians: number[] = []
+  for (const path of READS) {
+    const times: number[] = []
+    for (let read = 0; read < count; read += 1) {
+      const askedMs = performance.now()
+      await service.call('GET', path)
+      times.push(performance.now() - askedMs)
+    }
+    medians.push(medianOf(times))
+  }
+  return medians
 }
 
 async function tickTimes(service: ServiceProcess, tick: string): Promise<{ seconds: number; count: number }> {
@@ -222,3 +246,12 @@ function tableFor(
     rows: [row(large, 0), row(small, 1)]
   }
 }
+
+const readsTable = ({ large, small }: Scale, rounds: readonly (readonly [number[], number[]])[]): Table => ({
+  title: 'What operators read, ms',
+  titles: ['', ...READS],
+  rows: [large, small].map((size, side) => [
+    nameOf(size),
+    ...READS.map((_, read) => spread(rounds.map(round => round[side]?.[read] ?? 0)))
+  ])
+})

@@ -61,9 +61,6 @@ export const SPARE_ID_KEY = 'spare_id'
 /** The name of a spare's volume in Cinder until a claim renames it. */
 export const spareName = (id: string): string => `spare-${id}`
 
-export const isSpareName = (name: string): boolean =>
-  name.startsWith('spare-') && isSpareId(name.slice('spare-'.length))
-
 const CANONICAL_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** In our spelling. A UUID in another spelling was written by somebody else. */

@@ -1,5 +1,5 @@
 import type { Volume } from './ports.ts'
-import { DEPLOYMENT_KEY, isSize, isSpareId, isSpareName, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
+import { DEPLOYMENT_KEY, isSize, isSpareId, SPARE_ID_KEY, type Spare, spareName } from './spare.ts'
 
 /**
  * What a look at a spare's volume means for the spare.
@@ -40,13 +40,6 @@ export function verdictOnAvailable({ transfer }: Spare, volume: Volume | undefin
 }
 
 const isFault = (volumeStatus: string): boolean => volumeStatus.startsWith('error') || volumeStatus === 'deleting'
-
-/**
- * A volume that was handed over and not renamed, or only half: Cinder writes the metadata before the name, and up to Newton
- * loses the second step if the volume is accepted in between.
- */
-export const lacksItsName = ({ name, metadata }: Volume, deployment: string): boolean =>
-  metadata[DEPLOYMENT_KEY] === deployment || (metadata[DEPLOYMENT_KEY] === undefined && isSpareName(name))
 
 /**
  * Whether a claim still has the volume in hand: as a spare, or renamed for the claim by an earlier try. If not, it was given

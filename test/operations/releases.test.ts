@@ -242,21 +242,6 @@ describe('an accept whose answer is lost', () => {
   })
 })
 
-describe('a rename in two writes with an accept between them', () => {
-  it('is completed: the disk has its claim’s name, and no mark of ours (case 14)', async t => {
-    const config = { ...pool(2), claims: { check_existing: 'claims' } }
-    const service = await aService(t, { cloud: { release: 'newton' }, config })
-    service.sandbox.cloud.delays = { ...service.sandbox.cloud.delays, renaming: 200, transfer_accept: 50 }
-    const { status, body } = await service.claim()
-    assert.deepEqual([status, body.source], [200, 'pool'])
-    const halves = service.sandbox.cloud.journal.after(0).filter(({ change }) => change === 'volume.metadata')
-    assert.ok(halves.some(({ volume_id }) => volume_id === body.volume_id))
-    assert.equal((await cloudRequests(service)).get('volume_update'), 2)
-    const { name, metadata } = volumeIn(service, body.volume_id)
-    assert.deepEqual([name, metadata], ['web-01_sys', {}])
-  })
-})
-
 describe('a creation', () => {
   it('that stays on its way since cinder-volume is down is given up after a while, and goes when it is made (case 22)', async t => {
     const service = await aService(t, { cloud: { release: 'ocata' }, config: pool(1), filled: false })

@@ -9,7 +9,7 @@ import type { ServiceRole } from '../support/service-role.ts'
 const MODES = [
   { how: 'in a transfer made ahead of time', project: 'tenant-a', claims: {} },
   { how: 'in a transfer made by the claim', project: 'tenant-a', claims: { prearm: false } },
-  { how: 'renamed and accepted at once', project: 'tenant-a', claims: { check_existing: 'claims' } },
+  { how: 'without a look for the name', project: 'tenant-a', claims: { check_existing: 'claims' } },
   { how: "into the pool's own project", project: 'pool', claims: {} },
   { how: "into the pool's own project, not armed", project: 'pool', claims: { prearm: false } },
   { how: 'by a rename only', project: 'pool', claims: { handover: 'rename' } }

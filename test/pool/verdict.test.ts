@@ -3,7 +3,6 @@ import { describe, it } from 'vitest'
 import {
   cannotMove,
   isOurs,
-  lacksItsName,
   patienceSeconds,
   spareIdOf,
   verdictOnAvailable,
@@ -136,22 +135,6 @@ describe('the spare of a volume', () => {
     ['no id', { name: 'spare-', metadata: { spare_pool: 'default' } }]
   ] as const)('is nobody’s with %s', ([, differs]) => {
     assert.equal(spareIdOf(aVolume('available', { ...asMade, ...differs }), 'default', 'pool'), undefined)
-  })
-})
-
-describe('a volume that was handed over', () => {
-  const id = 'abcdef00-0000-4000-8000-00000000000a'
-
-  it.for([
-    ['under the spare’s name, with its mark', `spare-${id}`, { spare_pool: 'blue', spare_id: id }, true],
-    ['under the spare’s name, its mark off', `spare-${id}`, {}, true],
-    ['under the spare’s name, with metadata of its owner', `spare-${id}`, { owner: 'me' }, true],
-    ['under the claim’s name, with its mark', 'web-01_sys', { spare_pool: 'blue', spare_id: id }, true],
-    ['under the claim’s name', 'web-01_sys', {}, false],
-    ['under a name of its owner’s own', 'spare-disk', {}, false],
-    ['with the mark of another deployment', `spare-${id}`, { spare_pool: 'green', spare_id: id }, false]
-  ] as const)('%s lacks its name: %s', ([, name, metadata, expected]) => {
-    assert.equal(lacksItsName(aVolume('available', { name, metadata }), 'blue'), expected)
   })
 })
 

@@ -69,16 +69,12 @@ export class Watch {
     const { change, to } = entry
     const moved = this.#moved.get(id)
     if (this.#isAnswered(id)) assert.fail(`rule 2: ${change} of ${id} after its claim was answered`)
-    if (moved && moved.requestId !== entry.request_id) {
-      // Its name is completed, and with that our mark goes.
-      const isCompleted = change === 'volume.metadata' || (change === 'volume.renamed' && to === moved.name)
-      assert.ok(isCompleted, `rule 2: ${change} of ${id} in its project`)
-    }
+    if (moved && moved.requestId !== entry.request_id) assert.fail(`rule 2: ${change} of ${id} in its project`)
     const volume = this.#it.cloud.volumes.get(id)
     if (change === 'volume.moved' && volume) {
-      // It may be moved before it is renamed: then its name is completed.
       const claimId = after.spares.find(({ volume_id }) => volume_id === id)?.claim_id
       const name = after.claims.find(claim => claim.id === claimId)?.name ?? volume.name ?? ''
+      assert.equal(volume.name, name, `rule 1: ${id} was moved before it was renamed`)
       this.#moved.set(id, { projectId: volume.projectId, name, requestId: entry.request_id })
     }
     if (change === 'volume.status' && to === 'deleting') this.#checkDeletion(id, volume, after)

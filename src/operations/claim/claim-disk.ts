@@ -1,9 +1,7 @@
 import { type Claim, type ClaimRequest, type ClaimResult, fingerprintOf } from '../../pool/claim.ts'
 import { CloudError, PoolError } from '../../pool/errors.ts'
 import type { Call } from '../../pool/ports.ts'
-import { lacksItsName } from '../../pool/verdict.ts'
 import type { Deps } from '../deps.ts'
-import { completeName } from './complete-name.ts'
 import {
   destinationOf,
   type Errand,
@@ -91,10 +89,6 @@ async function answerAgain(errand: Errand, request: ClaimRequest, claim: Claim):
   }
   requireSameDisk(request, claim)
   if (claim.source === 'existing') refuseUnusable(claim, volume)
-  // Settled by a reconcile that could not see it, after it was moved and before it was renamed.
-  if (claim.source === 'pool' && lacksItsName(volume, deps.settings.deployment)) {
-    await completeName({ deps, claim, call }, destination, volumeId)
-  }
   return resultOf(claim, volume.status)
 }
 

@@ -1,12 +1,11 @@
 import type { ClaimResult } from '../../pool/claim.ts'
-import { CloudError, PoolError } from '../../pool/errors.ts'
+import { CloudError, type PoolError } from '../../pool/errors.ts'
 import type { Volume } from '../../pool/ports.ts'
 import { mayAcceptTwice } from '../../pool/release.ts'
 import type { Spare } from '../../pool/spare.ts'
 import { isInHand, isOurs, verdictOnAvailable } from '../../pool/verdict.ts'
 import { allEnded } from '../concurrently.ts'
 import { disarm } from '../spare/arm.ts'
-import { completeName } from './complete-name.ts'
 import {
   destinationOf,
   drop,
@@ -22,7 +21,6 @@ import {
   extensionFailed,
   finalRefusal,
   isRefusal,
-  mayStillAct,
   nameRefused,
   outcomeUnknown,
   typeHidden,
@@ -53,8 +51,7 @@ export async function handOver(
   for (let tries = 0; spare; ) {
     try {
       const preparing = spare === first ? ahead : undefined
-      const isTaken = preparing === undefined && (await takeAtOnce(held, spare))
-      if (!isTaken) await accept(held, spare, await (preparing ?? prepare(held, spare)))
+      await accept(held, spare, await (preparing ?? prepare(held, spare)))
       return await settleWithSpare(held, spare)
     } catch (error) {
       if (!(error instanceof UnfitSpare)) throw error
@@ -230,28 +227,6 @@ async function accept(held: HeldClaim, spare: Spare, waiting: Waiting | undefine
 /** With `check_existing: claims` only for a claim that was resumed. */
 export const looksInCinder = ({ deps, isResumed }: HeldClaim): boolean =>
   deps.settings.checkExisting === 'cinder' || isResumed
-
-/**
- * With `check_existing: claims`: renames and accepts at the same time, which saves a round of calls. False: that cannot be done
- * with this spare, and nothing was done. Throws as `accept` does.
- */
-async function takeAtOnce(held: HeldClaim, spare: Spare): Promise<boolean> {
-  const { poolProject, claim } = held
-  // An admin's rename that is late would be carried out in the tenant's project.
-  const mayTry = !looksInCinder(held) && poolProject.isConfined && spare.transfer && claim.projectId !== poolProject.id
-  if (!mayTry || needsExtension(held, spare)) return false
-  const waiting = waitingTransfer(held, spare, await lookAt(held, spare))
-  if (!waiting) return false
-  await requireHeld(held)
-  const [renamed, accepted] = await Promise.allSettled([rename(held, spare), accept(held, spare, waiting)])
-  if (accepted.status === 'rejected') {
-    // A volume that may have moved leaves its claim open. One that may still be renamed must not go back into stock.
-    const isUnclear = accepted.reason instanceof PoolError && accepted.reason.code === 'claim_unsettled'
-    throw !isUnclear && renamed.status === 'rejected' && mayStillAct(renamed.reason) ? renamed.reason : accepted.reason
-  }
-  if (renamed.status === 'rejected') await completeName(held, await destinationOf(held), volumeIdOf(spare))
-  return true
-}
 
 /**
  * Not found, though the transfer still waits: Cinder did not find the volume's type, which is hidden from the project. Told by

@@ -4,7 +4,6 @@ import { DEPLOYMENT_KEY, type SealedTransfer, type Spare, samePool, spareMetadat
 import { isInHand, verdictOnAvailable } from '../../pool/verdict.ts'
 import { arm, arms, disarm } from '../spare/arm.ts'
 import { notePoolFailure } from '../spare/give-up.ts'
-import { completeName } from './complete-name.ts'
 import {
   destinationOf,
   drop,
@@ -72,7 +71,6 @@ async function finishMoved(held: HeldClaim, spare: Spare): Promise<void> {
     await deps.claims.forget(leaseOf(held))
     return
   }
-  if (destination) await completeName(held, destination, volumeIdOf(spare))
   await settleWithSpare(held, spare)
 }
 

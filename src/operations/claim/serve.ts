@@ -5,7 +5,6 @@ import { type Spare, samePool } from '../../pool/spare.ts'
 import { collect } from '../concurrently.ts'
 import { requireSnapshot } from '../images/gone-snapshots.ts'
 import { findImage } from '../images/read-images.ts'
-import { completeName } from './complete-name.ts'
 import { awaitDisk, awaitInProject, createDisk } from './create-disk.ts'
 import { handOver, looksInCinder, needsExtension, prepare, whereIs } from './hand-over.ts'
 import {
@@ -17,8 +16,7 @@ import {
   pause,
   Superseded,
   settle,
-  settleWithSpare,
-  volumeIdOf
+  settleWithSpare
 } from './held-claim.ts'
 import { returnSpare, undoIfOver } from './put-back.ts'
 import { imageNotFound, mayStillAct, outcomeUnknown, refuseEmpty, refuseUnusable } from './refusals.ts'
@@ -32,10 +30,8 @@ export async function serve(held: HeldClaim): Promise<ClaimResult> {
       if (!spare.volumeId) throw outcomeUnknown('the answer to the creation of its disk has not come yet')
       return await awaitDisk(held, spare)
     }
-    if (spare && held.isResumed && (await whereIs(held, spare)) === 'destination') {
-      await completeName(held, destination, volumeIdOf(spare))
-      return await settleWithSpare(held, spare)
-    }
+    const isMoved = spare && held.isResumed && (await whereIs(held, spare)) === 'destination'
+    if (isMoved) return await settleWithSpare(held, spare)
     return await serveInTurn(held, destination)
   } catch (error) {
     if (!(error instanceof Superseded)) await undoIfOver(held, error)

@@ -37,7 +37,7 @@ export function doctorCommand(): Command {
       const examination = await examineFile(options)
       if (options.json) printAsJson(examination)
       else printAsTable(examination)
-      if (!isOk(examination)) process.exitCode = examination.findings.some(isWrongFile) ? 2 : 1
+      if (!isOk(examination.findings)) process.exitCode = examination.findings.some(isWrongFile) ? 2 : 1
     })
 }
 
@@ -58,25 +58,19 @@ async function examineFile({ config: file, projectId: projectIds, json }: Option
 
 const isWrongFile = ({ id, result }: Finding): boolean => id === 'configuration.file' && result === 'failed'
 
-const isOk = ({ findings }: Examination): boolean => findings.every(({ result }) => result !== 'failed')
+const isOk = (findings: Examination['findings']): boolean => findings.every(({ result }) => result !== 'failed')
 
 /** The names are public, as the ids are: docs/operations.md. */
-function printAsJson(examination: Examination): void {
-  const { cinder, findings } = examination
-  const checks = findings.map(({ id, os, type, projectId, snapshotId, result, found, advice }) => {
-    return {
-      id,
-      group: groupOf(id),
-      os,
-      type,
-      project_id: projectId,
-      snapshot_id: snapshotId,
-      verdict: result,
-      found,
-      advice
-    }
-  })
-  printJson({ ok: isOk(examination), release: releaseView(cinder), checks })
+function printAsJson({ cinder, findings }: Examination): void {
+  const checks = findings.map(({ id, result, projectId, snapshotId, ...finding }) => ({
+    id,
+    group: groupOf(id),
+    verdict: result,
+    project_id: projectId,
+    snapshot_id: snapshotId,
+    ...finding
+  }))
+  printJson({ ok: isOk(findings), release: releaseView(cinder), checks })
 }
 
 function releaseView(cinder: Examination['cinder']) {

@@ -8,8 +8,7 @@ import { addressOf, type Stops } from '../service.ts'
 import { openDatabase } from '../store/connection/database.ts'
 import { inspectDatabase } from '../store/inspect.ts'
 import { judgeDatabaseClock, readClock } from './clocks.ts'
-import { check, read, type Unread } from './facts.ts'
-import { type Finding, failed, few, type Outcome, ok, skipped, warning } from './finding.ts'
+import { failed, few, type Outcome, ok, skipped, warning } from './finding.ts'
 
 /** Undefined: the embedded database does not exist yet. */
 type DatabaseFacts = Awaited<ReturnType<typeof inspectDatabase>> | undefined
@@ -22,31 +21,20 @@ export async function readDatabase({ database }: Config, stops: Stops): Promise<
   return await inspectDatabase(db)
 }
 
-export async function examineDatabase(database: DatabaseFacts | Unread, clock: Clock): Promise<Finding[]> {
-  const time = await read(
-    'database.clock',
-    '',
-    [database],
-    async facts => facts && (await readClock(clock, facts.time))
-  )
-  return [
-    check('database.connection', [database], judgeServer),
-    check('database.migrations', [database], judgeMigrations),
-    check('database.clock', [time], reading => (reading ? judgeDatabaseClock(reading) : NOT_YET))
-  ]
-}
-
 const NOT_YET = skipped('it does not exist yet')
 
-function judgeServer(facts: DatabaseFacts): Outcome {
+export function judgeServer(facts: DatabaseFacts): Outcome {
   if (!facts) return ok('the embedded database does not exist yet: the first start makes it')
   const server = `PostgreSQL ${facts.version}`
   return facts.isStandby ? failed(`${server}, a read-only standby`, 'point database.url to the primary') : ok(server)
 }
 
-function judgeMigrations(facts: DatabaseFacts): Outcome {
+export function judgeMigrations(facts: DatabaseFacts): Outcome {
   if (!facts) return NOT_YET
   if (facts.refused) return failed(facts.refused, 'do as it says')
   if (facts.pending.length === 0) return ok('all have run')
   return warning(`to run: ${few(facts.pending)}`, 'run `spare-pool migrate`, or start the service, which does the same')
 }
+
+export const examineTime = async (facts: DatabaseFacts, clock: Clock): Promise<Outcome> =>
+  facts ? judgeDatabaseClock(await readClock(clock, facts.time)) : NOT_YET

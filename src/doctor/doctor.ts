@@ -1,15 +1,21 @@
 import { newId, systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { findSecret } from '../config/secret.ts'
+import type { Project } from '../pool/ports.ts'
+import type { StoredStock } from '../pool/stores.ts'
 import { connectCloud, type ServiceOptions, type Stops } from '../service.ts'
 import { settingsOf } from '../settings.ts'
-import { examineDatabase, readDatabase } from './database.ts'
-import { orUndefined, read } from './facts.ts'
+import { check, type Fact, fact, ifKnown, type Site } from './check.ts'
+import { judgeKeystoneClock, readClock } from './clocks.ts'
+import { examineTime, judgeMigrations, judgeServer, readDatabase } from './database.ts'
 import { type Finding, ok, warning } from './finding.ts'
 import { examineHandover } from './hand-over.ts'
-import { examineLogin } from './login.ts'
-import { examinePools } from './pools.ts'
-import { askCinder, type CinderFacts } from './release.ts'
+import { imageOf, judgeImage, judgeSnapshots, judgeUnused, readImages } from './images.ts'
+import { judgePoolRoles } from './login.ts'
+import { judgeBudget, judgeQuota, type Wanted } from './quotas.ts'
+import { askCinder, type CinderFacts, RELEASE_CHECKS } from './release.ts'
+import { judgeTransferList, readTransfers } from './transfers.ts'
+import { judgeVolumes, listOurs } from './volumes.ts'
 
 export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env' | 'clock'> {
   /** Projects that disks are to go to. */
@@ -29,23 +35,81 @@ export async function examineConfig(options: ExamineOptions): Promise<Examinatio
   const cloud = connectCloud(config, env, clock, () => undefined)
   stops.push(() => cloud.close())
   const site = { cloud, clock, newId, settings: settingsOf(config), call: { requestId: `req-${newId()}` } }
+  const facts = factsOf(site, config, stops)
   try {
-    const database = await read('database.connection', 'the database cannot be used', [], () =>
-      readDatabase(config, stops)
-    )
-    const pool = await read('login.keystone', 'the login failed', [], () => cloud.poolProject(site.call))
-    const cinder = await read('cloud.release', 'Cinder cannot be used', [pool], () => askCinder(site))
     const findings = [
       ...examineFile(config, env, cloud.warnings),
-      ...(await examineDatabase(database, clock)),
-      ...(await examineLogin(site, pool, cinder)),
-      ...(await examinePools(site, pool, cinder, orUndefined(database)?.stock)),
-      ...(await examineHandover(site, pool, cinder, config.access, projectIds))
+      ...(await examineDatabaseAndLogin(site, facts)),
+      ...(await examineCinder(site, facts)),
+      ...(await examineHandover(site, facts.pool, (await ifKnown(facts.cinder))?.release, config.access, projectIds))
     ]
-    return { cinder: orUndefined(cinder), findings }
+    return { cinder: await ifKnown(facts.cinder), findings }
   } finally {
     for (const end of stops.toReversed()) await end()
   }
+}
+
+type Facts = ReturnType<typeof factsOf>
+
+function factsOf(site: Site, config: Config, stops: Stops) {
+  const database = fact('database.connection', 'the database cannot be used', () => readDatabase(config, stops))
+  const pool = fact('login.keystone', 'the login failed', () => site.cloud.poolProject(site.call))
+  const cinder = fact('cloud.release', 'Cinder cannot be used', async () => {
+    await pool()
+    return await askCinder(site)
+  })
+  const poolInCinder: Fact<Project> = () => cinder().then(pool)
+  const stock = async (): Promise<StoredStock | undefined> => (await ifKnown(database))?.stock
+  const images = fact('pools.snapshots', 'snapshots could not be read', async () =>
+    readImages(site, await poolInCinder(), (await stock())?.images)
+  )
+  const ours = fact('pools.volumes', 'volumes could not be read', async () => listOurs(site, await poolInCinder()))
+  return { database, pool, cinder, poolInCinder, stock, images, ours }
+}
+
+const examineDatabaseAndLogin = async ({ cloud, clock, call }: Site, { database, pool, cinder }: Facts) => [
+  await check('database.connection', async () => judgeServer(await database())),
+  await check('database.migrations', async () => judgeMigrations(await database())),
+  await check('database.clock', async () => examineTime(await database(), clock)),
+  await check('login.keystone', async () => ok(`project ${(await pool()).id}`)),
+  await check('login.roles', async () => judgePoolRoles((await pool()).roles, (await ifKnown(cinder))?.release)),
+  await check('login.clock', async () => {
+    await pool()
+    return judgeKeystoneClock(await readClock(clock, () => cloud.keystoneTime(call)))
+  })
+]
+
+/** What Cinder's release, and what is in the pool's project, mean for the pools. */
+async function examineCinder(site: Site, { cinder, poolInCinder, stock, images, ours }: Facts): Promise<Finding[]> {
+  const { settings, call } = site
+  const { targets, snapshotName, handover, deployment, limits } = settings
+  const wanted = async (): Promise<Wanted> => {
+    const known = await images()
+    return { targets, imageOf: pool => imageOf(pool, known, settings) }
+  }
+  return [
+    ...(await Promise.all(
+      RELEASE_CHECKS.map(([id, judge]) => check(id, async () => judge(await cinder(), handover, await ifKnown(images))))
+    )),
+    await check('cloud.transfer-list', async () => {
+      const facts = await readTransfers(site, await poolInCinder(), await cinder(), await ours())
+      return judgeTransferList(await cinder(), facts)
+    }),
+    await check('pools.snapshots', async () => judgeSnapshots(await images(), snapshotName)),
+    ...judgeUnused(await ifKnown(images), snapshotName),
+    ...(await Promise.all(
+      targets.map(target => {
+        const { os, type } = target
+        return check({ id: 'pools.image', os, type }, async () => judgeImage(target, await images(), settings))
+      })
+    )),
+    await check('pools.quota', async () => {
+      const quota = await (await poolInCinder()).volumes.quota(call)
+      return judgeQuota(await wanted(), await ours(), quota)
+    }),
+    await check('pools.budget', async () => judgeBudget(await wanted(), limits.budgetGib)),
+    await check('pools.volumes', async () => judgeVolumes(deployment, await ours(), (await stock())?.holdings.length))
+  ]
 }
 
 type LoginWarnings = ReturnType<typeof connectCloud>['warnings']

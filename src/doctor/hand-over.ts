@@ -2,35 +2,37 @@ import type { Config } from '../config/schema.ts'
 import { CloudError } from '../pool/errors.ts'
 import type { Project } from '../pool/ports.ts'
 import type { Release } from '../pool/release.ts'
-import { orUndefined, type Site, Unread } from './facts.ts'
-import { type Finding, failed, few, type Outcome, ok, skipped, warning } from './finding.ts'
+import { check, type Fact, ifKnown, type Site } from './check.ts'
+import { type Finding, failed, few, type Outcome, ok, warning } from './finding.ts'
 import { judgeRoles } from './login.ts'
-import type { CinderFacts } from './release.ts'
 
 /** Whether a transfer could be accepted, as far as logins and roles tell: none is made. */
 export async function examineHandover(
   site: Site,
-  pool: Project | Unread,
-  cinder: CinderFacts | Unread,
+  poolProject: Fact<Project>,
+  release: Release | undefined,
   { mode, tokens }: Config['access'],
   given: readonly string[]
 ): Promise<Finding[]> {
   const { handover, prearm } = site.settings
-  const reach = { id: 'hand-over.reach' } as const
-  if (pool instanceof Unread) return [{ ...reach, ...skipped(pool.why) }]
-  if (handover === 'rename') {
-    const found = "a claim only renames: pool and callers share the pool's project"
-    return [{ ...reach, ...ok(found, prearm ? 'claims.prearm has no effect with it' : '') }]
-  }
-  const how = prearm ? 'each transfer is made ahead of time' : 'a claim makes its transfer itself'
   const callersAccept = mode === 'keystone'
   const ofTokens = mode === 'token' ? tokens.flatMap(({ project_id: id }) => id ?? []) : []
-  const projectIds = new Set([...given, ...ofTokens])
-  if (projectIds.size === 0) return [{ ...reach, ...(await examineReach(site, pool, how, callersAccept)) }]
-  const findings: Finding[] = [{ ...reach, ...ok(how) }]
+  const projectIds = handover === 'rename' ? [] : [...new Set([...given, ...ofTokens])]
+  const reach = await check('hand-over.reach', async () => {
+    const pool = await poolProject()
+    if (handover === 'rename') {
+      const found = "a claim only renames: pool and callers share the pool's project"
+      return ok(found, prearm ? 'claims.prearm has no effect with it' : '')
+    }
+    const how = prearm ? 'each transfer is made ahead of time' : 'a claim makes its transfer itself'
+    return projectIds.length > 0 ? ok(how) : await examineReach(site, pool, how, callersAccept)
+  })
+  const pool = await ifKnown(poolProject)
+  if (!pool) return [reach]
+  const findings = [reach]
   for (const projectId of projectIds) {
-    const outcome = await examineProject(site, pool, orUndefined(cinder)?.release, projectId, callersAccept)
-    findings.push({ id: 'hand-over.project', projectId, ...outcome })
+    const judge = () => examineProject(site, pool, release, projectId, callersAccept)
+    findings.push(await check({ id: 'hand-over.project', projectId }, judge))
   }
   return findings
 }

@@ -5,7 +5,7 @@ import type { Project } from '../pool/ports.ts'
 import type { PoolTarget } from '../pool/replenishment.ts'
 import { type PoolName, samePool } from '../pool/spare.ts'
 import { cannotMove } from '../pool/verdict.ts'
-import type { Site } from './facts.ts'
+import type { Site } from './check.ts'
 import { type Finding, failed, few, type Outcome, ok, plural, skipped, warning } from './finding.ts'
 
 export interface KnownImages extends ImagesInCinder {

@@ -1,23 +1,5 @@
-import type { Project } from '../pool/ports.ts'
 import { anyRoleWrites, type Release } from '../pool/release.ts'
-import { judgeKeystoneClock, readClock } from './clocks.ts'
-import { check, orUndefined, read, type Site, type Unread } from './facts.ts'
-import { type Finding, failed, type Outcome, ok, warning } from './finding.ts'
-import type { CinderFacts } from './release.ts'
-
-export async function examineLogin(
-  site: Site,
-  pool: Project | Unread,
-  cinder: CinderFacts | Unread
-): Promise<Finding[]> {
-  const { cloud, clock, call } = site
-  const time = await read('login.clock', '', [pool], () => readClock(clock, () => cloud.keystoneTime(call)))
-  return [
-    check('login.keystone', [pool], ({ id }) => ok(`project ${id}`)),
-    check('login.roles', [pool], ({ roles }) => judgePoolRoles(roles, orUndefined(cinder)?.release)),
-    check('login.clock', [time], judgeKeystoneClock)
-  ]
-}
+import { failed, type Outcome, ok, warning } from './finding.ts'
 
 /** An admin works, but a member cannot harm other projects, whatever happens. */
 export function judgePoolRoles(roles: readonly string[], release: Release | undefined): Outcome {

@@ -9,8 +9,8 @@ import {
   mayTakeDefaultType,
   type Release
 } from '../pool/release.ts'
-import { check, type Site, type Unread } from './facts.ts'
-import { type Finding, few, type Outcome, ok, warning } from './finding.ts'
+import type { Site } from './check.ts'
+import { type CheckId, few, type Outcome, ok, warning } from './finding.ts'
 
 export interface CinderFacts {
   readonly release: Release
@@ -29,13 +29,15 @@ export type Handover = Settings['handover']
 /** What the release means depends on the images in use. Undefined: they could not be read. */
 export type ImagesInUse = Pick<ImagesInCinder, 'images' | 'ignored'> | undefined
 
+type Judge = (cinder: CinderFacts, handover: Handover, use: ImagesInUse) => Outcome
+
 /** The release, and what follows from it that Cinder's API does not tell. */
-export const judgeRelease = (cinder: CinderFacts | Unread, handover: Handover, use: ImagesInUse): Finding[] => [
-  check('cloud.release', [cinder], judgeVersion),
-  check('cloud.flatten', [cinder], ({ release }) => judgeFlatten(release)),
-  check('cloud.double-accept', [cinder], ({ release }) => judgeDoubleAccept(release, handover)),
-  check('cloud.encryption', [cinder], ({ release }) => judgeEncryption(release, handover, use)),
-  check('cloud.default-type', [cinder], ({ release }) => judgeDefaultType(release, use))
+export const RELEASE_CHECKS: readonly (readonly [CheckId, Judge])[] = [
+  ['cloud.release', judgeVersion],
+  ['cloud.flatten', judgeFlatten],
+  ['cloud.double-accept', judgeDoubleAccept],
+  ['cloud.encryption', judgeEncryption],
+  ['cloud.default-type', judgeDefaultType]
 ]
 
 function judgeVersion({ release: { name, highestMinor }, askedMinor }: CinderFacts): Outcome {
@@ -49,7 +51,7 @@ function judgeVersion({ release: { name, highestMinor }, askedMinor }: CinderFac
   return ok(`${found}, as openstack.volume_api_version has it)`, advice)
 }
 
-function judgeFlatten(release: Release): Outcome {
+function judgeFlatten({ release }: CinderFacts): Outcome {
   const off =
     'set rbd_flatten_volume_from_snapshot to false in cinder.conf, and keep golden volumes fewer clones deep than rbd_max_clone_depth'
   switch (blocksWhileFlattening(release)) {
@@ -66,7 +68,7 @@ function judgeFlatten(release: Release): Outcome {
   }
 }
 
-function judgeDoubleAccept(release: Release, handover: Handover): Outcome {
+function judgeDoubleAccept({ release }: CinderFacts, handover: Handover): Outcome {
   if (handover === 'rename') return ok('a claim only renames: nothing is accepted')
   if (!mayAcceptTwice(release)) return ok('of two accepts of one transfer at once only one succeeds')
   return warning(
@@ -75,7 +77,7 @@ function judgeDoubleAccept(release: Release, handover: Handover): Outcome {
   )
 }
 
-function judgeEncryption(release: Release, handover: Handover, use: ImagesInUse): Outcome {
+function judgeEncryption({ release }: CinderFacts, handover: Handover, use: ImagesInUse): Outcome {
   if (handover === 'rename') return ok('a claim only renames: encrypted disks keep their key')
   if (!givesEncryptedAway(release)) return ok('Cinder refuses to transfer an encrypted volume')
   const found = 'Cinder gives an encrypted volume away without the key that opens it'
@@ -88,7 +90,7 @@ function judgeEncryption(release: Release, handover: Handover, use: ImagesInUse)
   return warning(`${found}; the service refuses to make disks of ${few(encrypted, 3)}`, advice)
 }
 
-function judgeDefaultType(release: Release, use: ImagesInUse): Outcome {
+function judgeDefaultType({ release }: CinderFacts, _: Handover, use: ImagesInUse): Outcome {
   if (!mayTakeDefaultType(release)) return ok("a disk has its snapshot's volume type")
   const found = 'Train before 15.4.0 and Ussuri before 16.2.0 make a disk of the default type where none is named'
   const untyped = (use?.images ?? [])

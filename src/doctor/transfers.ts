@@ -1,6 +1,6 @@
 import type { Project, Volume } from '../pool/ports.ts'
 import { transferPaging } from '../pool/release.ts'
-import type { Site } from './facts.ts'
+import type { Site } from './check.ts'
 import { type Outcome, ok, plural, warning } from './finding.ts'
 import type { CinderFacts } from './release.ts'
 import { listOurs } from './volumes.ts'

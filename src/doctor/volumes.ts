@@ -1,6 +1,6 @@
 import type { Project, Volume } from '../pool/ports.ts'
 import { DEPLOYMENT_KEY } from '../pool/spare.ts'
-import type { Site } from './facts.ts'
+import type { Site } from './check.ts'
 import { type Outcome, ok, plural, warning } from './finding.ts'
 
 /** The volumes in the pool's project that carry this deployment's metadata. */

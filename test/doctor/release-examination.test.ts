@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import type { Finding, Outcome } from '../../src/doctor/finding.ts'
-import { type Handover, type ImagesInUse, judgeRelease } from '../../src/doctor/release.ts'
+import { type CinderFacts, type Handover, type ImagesInUse, RELEASE_CHECKS } from '../../src/doctor/release.ts'
 import { judgeTransferList } from '../../src/doctor/transfers.ts'
 import { ENCRYPTED, type Image } from '../../src/pool/image.ts'
 import { releaseOf } from '../../src/pool/release.ts'
@@ -11,6 +11,9 @@ const HIGHEST = { mitaka: 0, newton: 15, ocata: 27, pike: 43, queens: 50, rocky:
 type Name = keyof typeof HIGHEST
 
 const NO_IMAGES: ImagesInUse = { images: [], ignored: [] }
+
+const judgeRelease = (cinder: CinderFacts, handover: Handover, use: ImagesInUse): Finding[] =>
+  RELEASE_CHECKS.map(([id, judge]) => ({ id, ...judge(cinder, handover, use) }))
 
 function judged(name: Name, use: ImagesInUse = NO_IMAGES, handover: Handover = 'transfer'): Finding[] {
   const askedMinor = Math.min(60, HIGHEST[name])

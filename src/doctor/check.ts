@@ -3,53 +3,47 @@ import { CloudError, PoolError } from '../pool/errors.ts'
 import type { Call, Cloud, CloudFacts } from '../pool/ports.ts'
 import { type Check, type CheckId, type Finding, failed, groupOf, type Outcome, skipped } from './finding.ts'
 
-/** What the checks look at. */
+/** Where the checks look. */
 export interface Site extends Reader {
   readonly cloud: Cloud & CloudFacts
   readonly call: Call
 }
 
-/** A fact that could not be read. The check that it belongs to fails, and all others that need it are skipped. */
-export class Unread {
-  readonly check: CheckId
-  readonly failure: Outcome
-  /** What the skipped checks say. */
-  readonly why: string
+/** Something that several checks need. It is asked for once, when the first of them does. */
+export type Fact<T> = () => Promise<T>
 
-  constructor(check: CheckId, why: string, error: Error) {
+/** A fact could not be read. The check that it belongs to fails; all others that need it are skipped, and say why. */
+class Unread extends Error {
+  readonly check: CheckId
+
+  constructor(check: CheckId, why: string, cause: Error) {
+    super(why, { cause })
     this.check = check
-    this.failure = explain(check, error)
-    this.why = why
   }
 }
 
-type Known<Facts extends readonly unknown[]> = { [K in keyof Facts]: Exclude<Facts[K], Unread> }
-
-/** Reads a fact with the help of others. */
-export async function read<Facts extends readonly unknown[], T>(
-  check: CheckId,
-  why: string,
-  needed: readonly [...Facts],
-  work: (...known: Known<Facts>) => Promise<T>
-): Promise<T | Unread> {
-  const unread = needed.find(fact => fact instanceof Unread)
-  return unread ?? (await work(...(needed as Known<Facts>)).catch((error: Error) => new Unread(check, why, error)))
+export function fact<T>(check: CheckId, whySkipped: string, ask: () => Promise<T>): Fact<T> {
+  let answer: Promise<T> | undefined
+  return () => {
+    answer ??= ask().catch((error: Error) => {
+      throw error instanceof Unread ? error : new Unread(check, whySkipped, error)
+    })
+    return answer
+  }
 }
 
-/** Judges the facts that a check needs. */
-export function check<Facts extends readonly unknown[]>(
-  id: CheckId | Check,
-  needed: readonly [...Facts],
-  judge: (...known: Known<Facts>) => Outcome
-): Finding {
+/** For checks that can do without it. */
+export const ifKnown = async <T>(known: Fact<T>): Promise<T | undefined> => await known().catch(() => undefined)
+
+/** Runs a check, which may ask for facts. */
+export async function check(id: CheckId | Check, judge: () => Promise<Outcome>): Promise<Finding> {
   const which = typeof id === 'string' ? { id } : id
-  const unread = needed.filter(fact => fact instanceof Unread)
-  const own = unread.find(fact => fact.check === which.id)
-  if (own) return { ...which, ...own.failure }
-  return { ...which, ...(unread[0] ? skipped(unread[0].why) : judge(...(needed as Known<Facts>))) }
+  const outcome = await judge().catch((error: Error) => {
+    if (!(error instanceof Unread)) return explain(which.id, error)
+    return error.check === which.id ? explain(which.id, error.cause as Error) : skipped(error.message)
+  })
+  return { ...which, ...outcome }
 }
-
-export const orUndefined = <T>(fact: T | Unread): T | undefined => (fact instanceof Unread ? undefined : fact)
 
 function explain(check: CheckId, error: Error): Outcome {
   const group = groupOf(check)
@@ -57,7 +51,6 @@ function explain(check: CheckId, error: Error): Outcome {
   const code = error instanceof CloudError ? error.code : undefined
   return failed(error.message, group === 'login' ? loginAdvice(code) : cinderAdvice(code))
 }
-
 /** The server's own words, and what our error says to do. */
 function explainDatabase(error: Error): Outcome {
   if (!(error instanceof PoolError)) return failed(error.message, 'see database in the configuration')

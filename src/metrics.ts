@@ -7,13 +7,14 @@ import { countOf, type PoolTarget, poolsOf } from './pool/replenishment.ts'
 import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
 import type { StoredStock } from './pool/stores.ts'
 
-/** Where a scrape reads what the database knows. */
+/** What the configuration wants and the database knows, at one moment. */
 export interface Levels {
   readonly targets: readonly PoolTarget[]
-  readonly stock: () => Promise<StoredStock>
-  readonly orphans: () => Promise<number>
+  readonly stock: StoredStock
+  readonly orphans: number
 }
 
+type CloudRequest = Record<'service' | 'operation' | 'outcome', string> & { seconds: number }
 export type Metrics = ReturnType<typeof createMetrics>
 
 const CLAIM_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
@@ -40,25 +41,18 @@ export function createMetrics(version: string) {
   return {
     observer: observerOf(instruments),
     contentType: registry.contentType,
-    cloudRequest({ service, operation, outcome, seconds }: CloudRequest): void {
-      requests.inc({ service, operation, outcome })
-      times.observe({ service, operation }, seconds)
+    cloudRequest({ outcome, seconds, ...labels }: CloudRequest): void {
+      requests.inc({ ...labels, outcome })
+      times.observe(labels, seconds)
     },
     /** All metrics in Prometheus's text format; without the levels while the database does not answer. */
-    async read(levels: Levels): Promise<string> {
-      await setLevels(levels).catch((error: unknown) => {
+    async read(levels: () => Promise<Levels>): Promise<string> {
+      await levels().then(setLevels, (error: unknown) => {
         if (!(error instanceof PoolError)) throw error
       })
       return (await registry.metrics()) + (await ofProcess.metrics())
     }
   }
-}
-
-interface CloudRequest {
-  readonly service: string
-  readonly operation: string
-  readonly outcome: string
-  readonly seconds: number
 }
 
 type Instruments = ReturnType<typeof instrumentsOf>
@@ -123,16 +117,15 @@ function firstPools(max: number): (pool: PoolName) => PoolName {
 }
 
 /** Levels come from the database: every replica shows the same. */
-function levelGauges({ gauge }: Instruments): (levels: Levels) => Promise<void> {
+function levelGauges({ gauge }: Instruments): (levels: Levels) => void {
   const spares = gauge('spares', 'Spares by status', 'os', 'type', 'status')
   const stale = gauge('stale_spares', 'Spares in stock of an image that is no longer current', 'os', 'type')
   const target = gauge('target', 'How many spares the pool should hold', 'os', 'type')
-  const orphans = gauge('orphans', 'Volumes and transfers that carry our metadata and that no row knows')
-  return async levels => {
-    const [stock, orphanCount] = await Promise.all([levels.stock(), levels.orphans()])
+  const orphanCount = gauge('orphans', 'Volumes and transfers that carry our metadata and that no row knows')
+  return ({ targets, stock, orphans }) => {
     const [images, holdings] = [new ByPool(stock.images), new ByPool(stock.holdings)]
     for (const level of [spares, stale, target]) level.reset() // Else a pool that is gone would stay.
-    for (const pool of poolsOf(levels.targets, stock.holdings)) {
+    for (const pool of poolsOf(targets, stock.holdings)) {
       const { os, type } = pool
       const [image, ours] = [images.one(pool), holdings.all(pool)]
       for (const status of SPARE_STATUSES) {
@@ -142,6 +135,6 @@ function levelGauges({ gauge }: Instruments): (levels: Levels) => Promise<void> 
       stale.set({ os, type }, countOf(inStock.filter(({ snapshotId }) => !isCurrent(snapshotId, image))))
       target.set({ os, type }, pool.target)
     }
-    orphans.set(orphanCount)
+    orphanCount.set(orphans)
   }
 }

@@ -7,8 +7,8 @@ import { type App, createApp } from './http/app.ts'
 import type { Tickers } from './http/app-options.ts'
 import { UnderWay } from './http/under-way.ts'
 import { createLog } from './log.ts'
-import { createMetrics } from './metrics.ts'
-import { connect, type OpenStack } from './openstack/openstack.ts'
+import { createMetrics, type Levels } from './metrics.ts'
+import { type ConnectOptions, connect, type OpenStack } from './openstack/openstack.ts'
 import { cloudSettings, settingsProblems } from './openstack/settings.ts'
 import { type Deps, RUN_SECONDS, type TickName } from './operations/deps.ts'
 import { LEASE_MS } from './operations/renewing.ts'
@@ -20,7 +20,7 @@ import type { Call, Clock, Log } from './pool/ports.ts'
 import { settingsOf } from './settings.ts'
 import { SharedClock } from './shared-clock.ts'
 import { close, endInTime } from './shutdown.ts'
-import { type Database, type DatabaseAddress, openDatabase } from './store/connection/database.ts'
+import { type Database, type DatabaseSettings, openDatabase } from './store/connection/database.ts'
 import { databaseUrlProblems } from './store/connection/database-url.ts'
 import { databaseTime, requirePrimary } from './store/inspect.ts'
 import { migrate, pendingMigrations } from './store/migrate.ts'
@@ -55,12 +55,24 @@ export interface ServiceOptions {
 /** How to stop what was started, in order of the starts. */
 export type Stops = (() => Promise<void>)[]
 
+async function stopAll(stops: Stops): Promise<void> {
+  for (const stop of stops.splice(0).toReversed()) await stop()
+}
+
+/** Does work, and stops what it has started. */
+export async function stoppingAll<T>(work: (stops: Stops) => Promise<T>): Promise<T> {
+  const stops: Stops = []
+  try {
+    return await work(stops)
+  } finally {
+    await stopAll(stops)
+  }
+}
+
 /** Starts all that a configuration names. A start that fails stops what it has started. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const stops: Stops = []
-  const stop = async (): Promise<void> => {
-    for (const end of stops.splice(0).toReversed()) await end()
-  }
+  const stop = (): Promise<void> => stopAll(stops)
   try {
     return { ...(await start(options, stops)), stop }
   } catch (error) {
@@ -74,7 +86,11 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const clock = new SharedClock(options.clock ?? systemClock)
   const log = options.log ?? createLog(config.log.level)
   const metrics = createMetrics(packageVersion())
-  const cloud = connectCloud(config, env, clock, report => metrics.cloudRequest(report), log)
+  const cloud = connectCloud(config, env, {
+    clock,
+    onNotice: (fields, message) => log.warn(fields, message),
+    onRequest: report => metrics.cloudRequest(report)
+  })
   stops.push(() => cloud.close())
   for (const warning of cloud.warnings) log.warn(warning, 'OpenStack settings will not work for long')
   const { db, tickDb } = await openStore(config, clock, log, stops)
@@ -110,11 +126,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
     metrics,
     tickers,
     underWay,
-    levels: {
-      targets: deps.settings.targets,
-      stock: () => tickDeps.spares.stock(),
-      orphans: () => tickDeps.orphans.count()
-    },
+    levels: () => readLevels(tickDeps),
     unready: () => whyUnready(tickDb),
     cloudState: () => cloud.state
   })
@@ -151,12 +163,7 @@ const CONNECTIONS = { requests: { connectionsMin: 2, connectionsMax: 10 }, ticks
 
 /** Opens the database for requests and for ticks, and migrates it. */
 async function openStore({ database }: Config, clock: Clock, log: Log, stops: Stops) {
-  const address = await addressOf(database, clock, log, stops)
-  const open = (connections: { connectionsMin?: number; connectionsMax: number }): Database => {
-    const opened = openDatabase({ ...address, ...connections })
-    stops.push(async () => await opened.destroy())
-    return opened
-  }
+  const open = await databaseOf(database, clock, log, stops)
   const [db, tickDb] = [open(CONNECTIONS.requests), open(CONNECTIONS.ticks)]
   const applied = await migrate(db, clock)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
@@ -164,16 +171,11 @@ async function openStore({ database }: Config, clock: Clock, log: Log, stops: St
 }
 
 /** Applies the migrations that a configuration's database lacks; gives their names. */
-export async function migrateDatabase({ database }: Config, log: Log): Promise<string[]> {
-  const stops: Stops = []
-  try {
-    const db = openDatabase(await addressOf(database, systemClock, log, stops))
-    stops.push(async () => await db.destroy())
-    return await migrate(db, systemClock)
-  } finally {
-    for (const end of stops.toReversed()) await end()
-  }
-}
+export const migrateDatabase = ({ database }: Config, log: Log): Promise<string[]> =>
+  stoppingAll(async stops => {
+    const open = await databaseOf(database, systemClock, log, stops)
+    return await migrate(open(), systemClock)
+  })
 
 /** Why a service of this configuration could not start, beyond what its schema and rules say. */
 export const serviceProblems = (config: Config, env: Environment, isSound: IsSound): string[] => [
@@ -182,35 +184,27 @@ export const serviceProblems = (config: Config, env: Environment, isSound: IsSou
   ...(isSound('secret_file') ? secretProblems(config.secret_file, env) : [])
 ]
 
-/** The database of a configuration. Starts the embedded one. */
-export async function addressOf(
-  { url, embedded }: Config['database'],
-  clock: Clock,
-  log: Log,
-  stops: Stops
-): Promise<DatabaseAddress> {
-  if (url) return { url }
-  const postgres = await startEmbeddedPostgres({ dataDir: embedded?.data_dir ?? './data', clock })
-  log.info({ socket: postgres.socketDir }, 'embedded PostgreSQL started')
-  stops.push(() => postgres.stop())
-  return postgres
+/** Gives what opens the database of a configuration. Starts the embedded one. */
+export async function databaseOf({ url, embedded }: Config['database'], clock: Clock, log: Log, stops: Stops) {
+  const address = url ? { url } : await startEmbeddedPostgres({ dataDir: embedded?.data_dir ?? './data', clock })
+  if ('stop' in address) {
+    log.info({ socket: address.socketDir }, 'embedded PostgreSQL started')
+    stops.push(() => address.stop())
+  }
+  return (connections: Pick<DatabaseSettings, 'connectionsMin' | 'connectionsMax'> = {}): Database => {
+    const db = openDatabase({ ...address, ...connections })
+    stops.push(async () => await db.destroy())
+    return db
+  }
 }
 
 /** The cloud of a configuration. */
 export const connectCloud = (
   { openstack }: Config,
   env: Environment,
-  clock: Clock,
-  onRequest: ReturnType<typeof createMetrics>['cloudRequest'],
-  log?: Log
+  options: Pick<ConnectOptions, 'clock' | 'onNotice' | 'onRequest'>
 ): OpenStack =>
-  connect({
-    settings: cloudSettings(openstack, env),
-    clock,
-    timeoutSeconds: openstack.timeout_seconds,
-    onNotice: (fields, message) => log?.warn(fields, message),
-    onRequest
-  })
+  connect({ ...options, settings: cloudSettings(openstack, env), timeoutSeconds: openstack.timeout_seconds })
 
 function createTickers(deps: Deps, { ticks }: Config): Tickers {
   type Run<T> = (deps: Deps, call: Call, letNextBegin: () => void) => Promise<T>
@@ -228,6 +222,11 @@ function createTickers(deps: Deps, { ticks }: Config): Tickers {
     check_state: create('check_state', checkState),
     reconcile: create('reconcile', reconcile)
   }
+}
+
+async function readLevels({ spares, orphans, settings }: Deps): Promise<Levels> {
+  const [stock, orphanCount] = await Promise.all([spares.stock(), orphans.count()])
+  return { targets: settings.targets, stock, orphans: orphanCount }
 }
 
 async function whyUnready(db: Database): Promise<string | undefined> {

@@ -4,8 +4,7 @@ import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { createLog } from '../log.ts'
 import type { Clock } from '../pool/ports.ts'
-import { addressOf, type Stops } from '../service.ts'
-import { openDatabase } from '../store/connection/database.ts'
+import { databaseOf, type Stops } from '../service.ts'
 import { inspectDatabase } from '../store/inspect.ts'
 import { judgeDatabaseClock, readClock } from './clocks.ts'
 import { failed, few, type Outcome, ok, skipped, warning } from './finding.ts'
@@ -16,9 +15,8 @@ type DatabaseFacts = Awaited<ReturnType<typeof inspectDatabase>> | undefined
 /** An embedded database is started, if it exists. */
 export async function readDatabase({ database }: Config, stops: Stops): Promise<DatabaseFacts> {
   if (!database.url && !existsSync(join(database.embedded?.data_dir ?? './data', 'postgres'))) return undefined
-  const db = openDatabase(await addressOf(database, systemClock, createLog('silent'), stops))
-  stops.push(async () => await db.destroy())
-  return await inspectDatabase(db)
+  const open = await databaseOf(database, systemClock, createLog('silent'), stops)
+  return await inspectDatabase(open())
 }
 
 const NOT_YET = skipped('it does not exist yet')

@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts'
 import { findSecret } from '../config/secret.ts'
 import type { Project } from '../pool/ports.ts'
 import type { StoredStock } from '../pool/stores.ts'
-import { connectCloud, type ServiceOptions, type Stops } from '../service.ts'
+import { connectCloud, type ServiceOptions, type Stops, stoppingAll } from '../service.ts'
 import { settingsOf } from '../settings.ts'
 import { check, type Fact, fact, ifKnown, type Site } from './check.ts'
 import { judgeKeystoneClock, readClock } from './clocks.ts'
@@ -29,14 +29,13 @@ export interface Examination {
 }
 
 /** Holds a configuration against its database and its cloud, and changes neither. Every check runs that can. */
-export async function examineConfig(options: ExamineOptions): Promise<Examination> {
-  const { config, env = process.env, clock = systemClock, projectIds } = options
-  const stops: Stops = []
-  const cloud = connectCloud(config, env, clock, () => undefined)
-  stops.push(() => cloud.close())
-  const site = { cloud, clock, newId, settings: settingsOf(config), call: { requestId: `req-${newId()}` } }
-  const facts = factsOf(site, config, stops)
-  try {
+export const examineConfig = (options: ExamineOptions): Promise<Examination> =>
+  stoppingAll(async stops => {
+    const { config, env = process.env, clock = systemClock, projectIds } = options
+    const cloud = connectCloud(config, env, { clock })
+    stops.push(() => cloud.close())
+    const site = { cloud, clock, newId, settings: settingsOf(config), call: { requestId: `req-${newId()}` } }
+    const facts = factsOf(site, config, stops)
     const findings = [
       ...examineFile(config, env, cloud.warnings),
       ...(await examineDatabaseAndLogin(site, facts)),
@@ -44,10 +43,7 @@ export async function examineConfig(options: ExamineOptions): Promise<Examinatio
       ...(await examineHandover(site, facts.pool, (await ifKnown(facts.cinder))?.release, config.access, projectIds))
     ]
     return { cinder: await ifKnown(facts.cinder), findings }
-  } finally {
-    for (const end of stops.toReversed()) await end()
-  }
-}
+  })
 
 type Facts = ReturnType<typeof factsOf>
 

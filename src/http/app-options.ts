@@ -23,7 +23,7 @@ export interface AppOptions {
   readonly tickers: Tickers
   readonly underWay: UnderWay
   /** What `/metrics` shows of the database. Like `unready`, it is read on connections that claims do not use. */
-  readonly levels: Levels
+  readonly levels: () => Promise<Levels>
   /** Why the database cannot serve requests now; undefined: it can. */
   readonly unready: () => Promise<string | undefined>
   readonly cloudState: () => CloudState

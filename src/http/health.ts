@@ -32,11 +32,7 @@ const looking = { seconds: 5, limitsStrangers: true } as const
 
 export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, metrics, levels, unready }) => {
   const whyUnready = shared(deps.clock, unready)
-  const sharedLevels = {
-    targets: levels.targets,
-    stock: shared(deps.clock, levels.stock),
-    orphans: shared(deps.clock, levels.orphans)
-  }
+  const sharedLevels = shared(deps.clock, levels)
 
   const aliveSchema = healthSchema('isAlive', 'Whether the process is alive')
   app.get('/healthz', { schema: aliveSchema }, async () => ({ status: 'ok' }))

@@ -131,10 +131,17 @@ export const SyncBody = named('SyncRequest', {
 })
 export type SyncBody = Static<typeof SyncBody>
 
-const change = oneOf(['added', 'changed', 'unchanged', 'removed'])
+export const ImageChange = record({
+  ...pool,
+  snapshot_id: Text,
+  version: Text,
+  volume_type: Text,
+  size: Gib,
+  change: oneOf(['added', 'changed', 'unchanged', 'removed'])
+})
 
 export const SyncView = named('SyncResult', {
-  images: Type.Array(record({ ...pool, snapshot_id: Text, version: Text, volume_type: Text, size: Gib, change })),
+  images: Type.Array(ImageChange),
   ignored: Type.Array(record({ snapshot_id: Text, name: Text, reason: Text })),
   retired: Count,
   dry_run: Type.Boolean()
@@ -143,7 +150,7 @@ export type SyncView = Static<typeof SyncView>
 
 const Seconds = (...names: string[]) => orNull(record(Object.fromEntries(names.map(name => [name, Type.Number()]))))
 
-const PoolStatsView = record({
+export const PoolStatsView = record({
   ...pool,
   condition: oneOf(POOL_CONDITIONS),
   target: Count,
@@ -163,7 +170,7 @@ const PoolStatsView = record({
   last_error: orNull(Text)
 })
 
-const TickView = record({
+export const TickView = record({
   last_run_at: orNull(Time),
   last_ok_at: orNull(Time),
   seconds: orNull(Type.Number()),

@@ -165,8 +165,8 @@ describe('GET /metrics', () => {
     const metrics = createMetrics('1')
     for (let n = 0; n < 2_000; n += 1)
       metrics.observer.claimFailed({ os: `os-${n}`, type: 'ssd' }, new PoolError('image_not_found', ''))
-    const empty = { images: [], states: [], holdings: [] }
-    const all = await metrics.read({ targets: [], stock: async () => empty, orphans: async () => 0 })
+    const empty = { targets: [], stock: { images: [], states: [], holdings: [] }, orphans: 0 }
+    const all = await metrics.read(async () => empty)
     const lines = all.split('\n').filter(line => line.startsWith('spare_pool_claim_failures_total'))
     assert.equal(lines.length, 1_001)
     assert.ok(lines.some(line => line.includes('os="other"') && line.endsWith(' 1000')))

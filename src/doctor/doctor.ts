@@ -10,9 +10,9 @@ import { judgeKeystoneClock, readClock } from './clocks.ts'
 import { examineTime, judgeMigrations, judgeServer, readDatabase } from './database.ts'
 import { type Finding, ok, warning } from './finding.ts'
 import { examineHandover } from './hand-over.ts'
-import { imageOf, judgeImage, judgeSnapshots, judgeUnused, readImages } from './images.ts'
+import { judgeImage, judgeSnapshots, judgeUnused, readImages } from './images.ts'
 import { judgePoolRoles } from './login.ts'
-import { judgeBudget, judgeQuota, type Wanted } from './quotas.ts'
+import { judgeBudget, judgeQuota } from './quotas.ts'
 import { askCinder, type CinderFacts, RELEASE_CHECKS } from './release.ts'
 import { judgeTransferList, readTransfers } from './transfers.ts'
 import { judgeVolumes, listOurs } from './volumes.ts'
@@ -79,10 +79,7 @@ const examineDatabaseAndLogin = async ({ cloud, clock, call }: Site, { database,
 async function examineCinder(site: Site, { cinder, poolInCinder, stock, images, ours }: Facts): Promise<Finding[]> {
   const { settings, call } = site
   const { targets, snapshotName, handover, deployment, limits } = settings
-  const wanted = async (): Promise<Wanted> => {
-    const known = await images()
-    return { targets, imageOf: pool => imageOf(pool, known, settings) }
-  }
+  const wanted = async () => ({ targets, imageOf: (await images()).imageOf })
   return [
     ...(await Promise.all(
       RELEASE_CHECKS.map(([id, judge]) => check(id, async () => judge(await cinder(), handover, await ifKnown(images))))

@@ -13,10 +13,12 @@ export interface KnownImages extends ImagesInCinder {
   readonly inTable: readonly Image[] | undefined
   /** Snapshots whose disks could not be handed over, because their source volume is encrypted. */
   readonly encrypted: ReadonlySet<string>
+  /** The image that a pool's spares would be made from now. */
+  readonly imageOf: (pool: PoolName) => Image | undefined
 }
 
 export async function readImages(site: Site, pool: Project, inTable: KnownImages['inTable']): Promise<KnownImages> {
-  const { targets, handover } = site.settings
+  const { targets, handover, imagesSource } = site.settings
   const found = await readAllImages(site, site.call)
   const encrypted = new Set(found.ignored.filter(({ reason }) => reason === ENCRYPTED).map(one => one.snapshotId))
   // Table `os` may name a snapshot that the naming rule does not choose.
@@ -26,13 +28,9 @@ export async function readImages(site: Site, pool: Project, inTable: KnownImages
     const source = await pool.volumes.find(image.volumeId, site.call)
     if (source && cannotMove(source, handover)) encrypted.add(image.snapshotId)
   }
-  return { ...found, inTable, encrypted }
-}
-
-/** The image that a pool's spares would be made from now. */
-export function imageOf(pool: PoolName, { images, inTable = [] }: KnownImages, { imagesSource }: Settings) {
-  const lists = { os_table: [inTable], cinder: [images], os_table_then_cinder: [inTable, images] }[imagesSource]
-  return lists.flat().find(image => samePool(image, pool))
+  const ofTable = imagesSource === 'cinder' ? [] : (inTable ?? [])
+  const used = [...ofTable, ...(imagesSource === 'os_table' ? [] : found.images)]
+  return { ...found, inTable, encrypted, imageOf: pool => used.find(image => samePool(image, pool)) }
 }
 
 export function judgeSnapshots({ snapshots }: KnownImages, rule: RegExp): Outcome {
@@ -62,9 +60,9 @@ function isLost({ snapshotId, name, reason }: IgnoredSnapshot, { snapshots, imag
 
 const SYNC = 'run `spare-pool sync`, which reads the snapshots again'
 
-export function judgeImage(pool: PoolTarget, known: KnownImages, settings: Settings): Outcome {
-  if (settings.imagesSource === 'os_table' && !known.inTable) return skipped('table os could not be read')
-  const image = imageOf(pool, known, settings)
+export function judgeImage(pool: PoolTarget, known: KnownImages, { imagesSource }: Settings): Outcome {
+  if (imagesSource === 'os_table' && !known.inTable) return skipped('table os could not be read')
+  const image = known.imageOf(pool)
   if (!image) return failed('no image', adviceWithoutImage(pool, known))
   const snapshot = known.snapshots.find(({ id }) => id === image.snapshotId)
   const from = describe(image, snapshot?.name)

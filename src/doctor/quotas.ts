@@ -4,7 +4,7 @@ import { type PoolTarget, resourcesOf } from '../pool/replenishment.ts'
 import type { PoolName } from '../pool/spare.ts'
 import { failed, few, type Outcome, ok, plural, warning } from './finding.ts'
 
-export interface Wanted {
+interface Wanted {
   readonly targets: readonly PoolTarget[]
   /** The pool's image, if it has one. */
   readonly imageOf: (pool: PoolName) => Image | undefined

@@ -21,7 +21,10 @@ declare module 'fastify' {
 /** Calls to the cloud end by the deadline. This much time is left to record the outcome and to answer. */
 const MARGIN_MS = 5_000
 
-/** Makes every route answer in time, whatever hangs. The work goes on to its own end. */
+/**
+ * Gives the handler of every route that does I/O a call with a deadline, and answers in time even if the handler hangs. The
+ * handler's work then goes on to its own end. Fastify has no hook around a handler, so it is replaced when it is registered.
+ */
 export function keepDeadlines(app: FastifyInstance, { deps, config, underWay }: AppOptions): void {
   app.decorateRequest('call')
   app.addHook('onRoute', route => {

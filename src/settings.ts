@@ -4,12 +4,10 @@ import type { Settings } from './operations/deps.ts'
 /** What operations need to know of a configuration. */
 export const settingsOf = (config: Config): Settings => ({
   deployment: config.deployment,
-  targets: config.pools.map(pool => ({
-    os: pool.os,
-    type: pool.type,
-    target: pool.target,
-    sizeGib: pool.size,
-    maxAgeHours: pool.max_age_hours
+  targets: config.pools.map(({ size, max_age_hours, ...pool }) => ({
+    ...pool,
+    sizeGib: size,
+    maxAgeHours: max_age_hours
   })),
   limits: {
     creatingMax: config.limits.creating_max,

@@ -37,7 +37,7 @@ export function doctorCommand(): Command {
       const examination = await examineFile(options)
       if (options.json) printAsJson(examination)
       else printAsTable(examination)
-      if (!isOk(examination.findings)) process.exitCode = examination.findings.some(isWrongFile) ? 2 : 1
+      if (!isOk(examination.findings)) process.exitCode ??= 1
     })
 }
 
@@ -49,14 +49,13 @@ async function examineFile({ config: file, projectId: projectIds, json }: Option
     return await examineConfig({ config, projectIds })
   } catch (error) {
     if (!json || !(error instanceof ConfigError)) throw error
+    process.exitCode = 2
     const findings = error.problems.map((problem): Finding => {
       return { id: 'configuration.file', ...failed(problem, 'correct it and run this again') }
     })
     return { cinder: undefined, findings }
   }
 }
-
-const isWrongFile = ({ id, result }: Finding): boolean => id === 'configuration.file' && result === 'failed'
 
 const isOk = (findings: Examination['findings']): boolean => findings.every(({ result }) => result !== 'failed')
 

@@ -12,8 +12,7 @@ export const planCommand = (): Command =>
       if (options.json) return printJson(plan)
       printTable(
         ['OS', 'TYPE', 'TARGET', 'HELD', 'IN FLIGHT', 'MISSING', 'CREATE', 'WHY'],
-        plan.pools.map(pool => {
-          const { os, type, target, held, in_flight, missing, create, reason } = pool
+        plan.pools.map(({ os, type, target, held, in_flight, missing, create, reason }) => {
           return [os, type, target, held, in_flight, missing, create, reason]
         })
       )

@@ -29,8 +29,7 @@ export const syncCommand = (): Command =>
 function printSync({ images, ignored, retired, dry_run }: SyncView): void {
   printTable(
     ['OS', 'TYPE', 'VERSION', 'CHANGE', 'SNAPSHOT', 'VOLUME TYPE', 'GIB'],
-    images.map(image => {
-      const { os, type, version, change, snapshot_id, volume_type, size } = image
+    images.map(({ os, type, version, change, snapshot_id, volume_type, size }) => {
       return [os, type, version, change, snapshot_id, volume_type, size]
     })
   )

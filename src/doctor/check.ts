@@ -32,7 +32,7 @@ export function fact<T>(check: CheckId, whySkipped: string, ask: () => Promise<T
   }
 }
 
-/** For checks that can do without it. */
+/** For checks that can do without it: the check that it belongs to says why it could not be read. */
 export const ifKnown = async <T>(known: Fact<T>): Promise<T | undefined> => await known().catch(() => undefined)
 
 /** Runs a check, which may ask for facts. */
@@ -51,6 +51,7 @@ function explain(check: CheckId, error: Error): Outcome {
   const code = error instanceof CloudError ? error.code : undefined
   return failed(error.message, group === 'login' ? loginAdvice(code) : cinderAdvice(code))
 }
+
 /** The server's own words, and what our error says to do. */
 function explainDatabase(error: Error): Outcome {
   if (!(error instanceof PoolError)) return failed(error.message, 'see database in the configuration')

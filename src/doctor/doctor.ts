@@ -11,11 +11,10 @@ import { examineTime, judgeMigrations, judgeServer, readDatabase } from './datab
 import { type Finding, ok, warning } from './finding.ts'
 import { examineHandover } from './hand-over.ts'
 import { judgeImage, judgeSnapshots, judgeUnused, readImages } from './images.ts'
-import { judgePoolRoles } from './login.ts'
 import { judgeBudget, judgeQuota } from './quotas.ts'
 import { askCinder, type CinderFacts, RELEASE_CHECKS } from './release.ts'
-import { judgeTransferList, readTransfers } from './transfers.ts'
-import { judgeVolumes, listOurs } from './volumes.ts'
+import { judgePoolRoles } from './roles.ts'
+import { judgeTransferList, judgeVolumes, listOurs, readTransfers } from './volumes.ts'
 
 export interface ExamineOptions extends Pick<ServiceOptions, 'config' | 'env' | 'clock'> {
   /** Projects that disks are to go to. */

@@ -4,7 +4,7 @@ import type { Project } from '../pool/ports.ts'
 import type { Release } from '../pool/release.ts'
 import { check, type Fact, ifKnown, type Site } from './check.ts'
 import { type Finding, failed, few, type Outcome, ok, warning } from './finding.ts'
-import { judgeRoles } from './login.ts'
+import { judgeRoles } from './roles.ts'
 
 /** Whether a transfer could be accepted, as far as logins and roles tell: none is made. */
 export async function examineHandover(

@@ -49,6 +49,7 @@ export const ClaimBody = named('ClaimRequest', {
 export type ClaimBody = Static<typeof ClaimBody>
 
 const pool = { os: Text, type: Text }
+const times = { created_at: Time, updated_at: Time }
 const disk = {
   volume_type: orNull(Text),
   size: orNull(Gib),
@@ -87,8 +88,7 @@ export const ClaimRecord = named('ClaimRecord', {
   os: Wanted,
   type: Wanted,
   ...disk,
-  created_at: Time,
-  updated_at: Time
+  ...times
 })
 export type ClaimRecord = Static<typeof ClaimRecord>
 
@@ -106,8 +106,7 @@ export const SpareView = named('Spare', {
   armed: Type.Boolean({ description: 'Its transfer is ready: a claim only has to accept it' }),
   kept: Type.Boolean({ description: 'A sync kept it although its image is no longer current' }),
   claim_id: orNull(Uuid),
-  created_at: Time,
-  updated_at: Time,
+  ...times,
   available_at: orNull(Time)
 })
 export type SpareView = Static<typeof SpareView>
@@ -119,8 +118,7 @@ export const ImageView = named('Image', {
   version: Text,
   volume_type: Text,
   size: Gib,
-  created_at: Time,
-  updated_at: Time
+  ...times
 })
 export type ImageView = Static<typeof ImageView>
 

@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { type Static, type TProperties, Type } from 'typebox'
 import { PURGES } from '../pool/stores.ts'
 import { oneOf } from './one-of.ts'
 
@@ -17,43 +17,62 @@ const SHA256 = described(
   '^[0-9a-fA-F]{64}$'
 )
 
-const strict = { additionalProperties: false } as const
-const Name = Type.String({ minLength: 1, maxLength: 255 })
-const Seconds = (fallback: number) => Type.Integer({ minimum: 1, maximum: 86_400, default: fallback })
-const Words = (fallback: string[]) => Type.Array(Name, { default: fallback })
-const section = { ...strict, default: {} } as const
+/** Unknown keys are refused. */
+const record = <Keys extends TProperties>(keys: Keys, options: { default?: object } = {}) =>
+  Type.Object(keys, { additionalProperties: false, ...options })
+/** A part that may be left out. */
+const section = <Keys extends TProperties>(keys: Keys) => record(keys, { default: {} })
 
-const PoolSchema = Type.Object(
-  {
-    os: Name,
-    type: Name,
-    target: Type.Integer({
-      minimum: 0,
-      maximum: 100_000,
-      description: 'a whole number; targets by hit rate are not available in this version'
-    }),
-    size: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
-    max_age_hours: Type.Optional(Type.Integer({ minimum: 1, maximum: 876_000 }))
-  },
-  strict
-)
+const Name = Type.String({ minLength: 1, maxLength: 255 })
+const Text = (fallback: string) => Type.String({ minLength: 1, default: fallback })
+const Words = (fallback: string[]) => Type.Array(Name, { default: fallback })
+const Whole = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ minimum, maximum, default: fallback })
+const Seconds = (fallback: number) => Whole(1, 86_400, fallback)
+const Cron = (fallback: string) => Type.String({ default: fallback })
+
+const PoolSchema = record({
+  os: Name,
+  type: Name,
+  target: Type.Integer({
+    minimum: 0,
+    maximum: 100_000,
+    description: 'a whole number; targets by hit rate are not available in this version'
+  }),
+  size: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
+  max_age_hours: Type.Optional(Type.Integer({ minimum: 1, maximum: 876_000 }))
+})
 
 export const ACCESS_MODES = ['keystone', 'token', 'none'] as const
 export const ROLES = ['claimer', 'service', 'reader', 'admin'] as const
 export type Role = (typeof ROLES)[number]
 
-const TokenSchema = Type.Object(
-  {
-    name: Name,
-    sha256: Type.String(SHA256),
-    role: oneOf(ROLES),
-    project_id: Type.Optional(Name)
-  },
-  strict
-)
+const TokenSchema = record({
+  name: Name,
+  sha256: Type.String(SHA256),
+  role: oneOf(ROLES),
+  project_id: Type.Optional(Name)
+})
 
-const OpenstackSchema = Type.Object(
-  {
+/** Whatever has no default here and is optional may be left out. */
+export const ConfigSchema = record({
+  deployment: Type.String({ ...DEPLOYMENT, default: 'default' }),
+  server: section({
+    host: Text('127.0.0.1'),
+    port: Whole(0, 65_535, 8790),
+    shutdown_seconds: Seconds(20),
+    claims_in_flight_max: Whole(1, 100_000, 256),
+    allowed_hosts: Type.Array(Type.String({ ...HOST_NAME, maxLength: 255 }), { default: [] }),
+    trusted_proxies: Type.Array(Type.String(), { default: [] }),
+    keep_alive_seconds: Seconds(72),
+    rate_limit: Type.Optional(record({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }))
+  }),
+  database: section({
+    url: Type.Optional(Type.String(DATABASE_URL)),
+    embedded: Type.Optional(record({ data_dir: Text('./data') }))
+  }),
+  secret_file: Text('./data/secret'),
+  openstack: section({
     cloud: Type.Optional(Name),
     auth_type: Type.Optional(Name),
     auth: Type.Optional(Type.Record(Type.String(), Type.String())),
@@ -66,94 +85,45 @@ const OpenstackSchema = Type.Object(
     block_storage_endpoint_override: Type.Optional(Name),
     volume_api_version: Type.String({ ...MICROVERSION, default: 'auto' }),
     timeout_seconds: Seconds(70)
-  },
-  section
-)
-
-/** Whatever has no default here and is optional may be left out. */
-export const ConfigSchema = Type.Object(
-  {
-    deployment: Type.String({ ...DEPLOYMENT, default: 'default' }),
-    server: Type.Object(
-      {
-        host: Type.String({ minLength: 1, default: '127.0.0.1' }),
-        port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8790 }),
-        shutdown_seconds: Seconds(20),
-        claims_in_flight_max: Type.Integer({ minimum: 1, maximum: 100_000, default: 256 }),
-        allowed_hosts: Type.Array(Type.String({ ...HOST_NAME, maxLength: 255 }), { default: [] }),
-        trusted_proxies: Type.Array(Type.String(), { default: [] }),
-        keep_alive_seconds: Seconds(72),
-        rate_limit: Type.Optional(Type.Object({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict))
-      },
-      section
-    ),
-    database: Type.Object(
-      {
-        url: Type.Optional(Type.String(DATABASE_URL)),
-        embedded: Type.Optional(Type.Object({ data_dir: Type.String({ minLength: 1, default: './data' }) }, strict))
-      },
-      section
-    ),
-    secret_file: Type.String({ minLength: 1, default: './data/secret' }),
-    openstack: OpenstackSchema,
-    images: Type.Object(
-      {
-        snapshot_name: Type.String({ minLength: 1, default: '^(?<os>.+)_(?<type>ssd|sas)_(?<version>[0-9]+)$' }),
-        source: oneOf(['os_table', 'cinder', 'os_table_then_cinder'], 'os_table_then_cinder'),
-        purge_on_sync: oneOf(PURGES, 'all')
-      },
-      section
-    ),
-    claims: Type.Object(
-      {
-        volume_name: Type.String({ minLength: 1, default: '{hostname}_{category}' }),
-        system_categories: Words(['sys']),
-        on_empty: oneOf(['create', 'fail'], 'create'),
-        check_existing: oneOf(['cinder', 'claims'], 'cinder'),
-        handover: oneOf(['transfer', 'rename'], 'transfer'),
-        prearm: Type.Boolean({ default: true }),
-        keep_days: Type.Integer({ minimum: 1, maximum: 36_500, default: 90 })
-      },
-      section
-    ),
-    pools: Type.Array(PoolSchema, { default: [] }),
-    limits: Type.Object(
-      {
-        creating_max: Type.Integer({ minimum: 1, maximum: 10_000, default: 4 }),
-        creating_max_per_snapshot: Type.Integer({ minimum: 1, maximum: 10_000, default: 2 }),
-        creating_max_per_project: Type.Integer({ minimum: 1, maximum: 10_000, default: 4 }),
-        budget_gib: Type.Optional(Type.Integer({ minimum: 0 })),
-        surplus_seconds: Seconds(600)
-      },
-      section
-    ),
-    ticks: Type.Object(
-      {
-        replenish: Type.String({ default: '*/10 * * * * *' }),
-        check_state: Type.String({ default: '*/5 * * * * *' }),
-        reconcile: Type.String({ default: '0 */5 * * * *' })
-      },
-      section
-    ),
-    access: Type.Object(
-      {
-        mode: oneOf(ACCESS_MODES, 'keystone'),
-        roles: Type.Object(
-          {
-            claimer: Words(['member']),
-            service: Words(['service']),
-            reader: Words(['reader']),
-            admin: Words(['admin'])
-          },
-          section
-        ),
-        tokens: Type.Array(TokenSchema, { default: [] })
-      },
-      section
-    ),
-    log: Type.Object({ level: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info') }, section)
-  },
-  strict
-)
+  }),
+  images: section({
+    snapshot_name: Text('^(?<os>.+)_(?<type>ssd|sas)_(?<version>[0-9]+)$'),
+    source: oneOf(['os_table', 'cinder', 'os_table_then_cinder'], 'os_table_then_cinder'),
+    purge_on_sync: oneOf(PURGES, 'all')
+  }),
+  claims: section({
+    volume_name: Text('{hostname}_{category}'),
+    system_categories: Words(['sys']),
+    on_empty: oneOf(['create', 'fail'], 'create'),
+    check_existing: oneOf(['cinder', 'claims'], 'cinder'),
+    handover: oneOf(['transfer', 'rename'], 'transfer'),
+    prearm: Type.Boolean({ default: true }),
+    keep_days: Whole(1, 36_500, 90)
+  }),
+  pools: Type.Array(PoolSchema, { default: [] }),
+  limits: section({
+    creating_max: Whole(1, 10_000, 4),
+    creating_max_per_snapshot: Whole(1, 10_000, 2),
+    creating_max_per_project: Whole(1, 10_000, 4),
+    budget_gib: Type.Optional(Type.Integer({ minimum: 0 })),
+    surplus_seconds: Seconds(600)
+  }),
+  ticks: section({
+    replenish: Cron('*/10 * * * * *'),
+    check_state: Cron('*/5 * * * * *'),
+    reconcile: Cron('0 */5 * * * *')
+  }),
+  access: section({
+    mode: oneOf(ACCESS_MODES, 'keystone'),
+    roles: section({
+      claimer: Words(['member']),
+      service: Words(['service']),
+      reader: Words(['reader']),
+      admin: Words(['admin'])
+    }),
+    tokens: Type.Array(TokenSchema, { default: [] })
+  }),
+  log: section({ level: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info') })
+})
 
 export type Config = Static<typeof ConfigSchema>

@@ -85,7 +85,3 @@ export function sectionAt(section: Section, key: string): Section | undefined {
   const inner = Object.hasOwn(section, key) ? section[key] : undefined
   return isSection(inner) ? inner : undefined
 }
-
-/** `auth-url` is `auth_url`. */
-export const withUnderscores = (section: Section): Section =>
-  Object.fromEntries(Object.entries(section).map(([key, value]) => [key.replaceAll('-', '_'), value]))

@@ -1,14 +1,5 @@
-import {
-  type ClientFile,
-  findFile,
-  foldersOf,
-  isSection,
-  type Look,
-  type Section,
-  sectionAt,
-  withUnderscores
-} from './client-files.ts'
-import { type Entry, type Layer, layerOf } from './layers.ts'
+import { type ClientFile, findFile, foldersOf, isSection, type Look, type Section, sectionAt } from './client-files.ts'
+import type { Entry, Part } from './layers.ts'
 
 /** Which cloud's entry is wanted, and which of its regions. */
 export interface Wish {
@@ -19,26 +10,18 @@ export interface Wish {
   readonly region: string | undefined
 }
 
-/** A part of what files say of a cloud, and how messages call its keys. */
-interface Part {
-  readonly values: Section
-  readonly nameOf: (key: string) => string
-}
-
 /**
  * What the files of Python's OpenStack clients say of a cloud, the strongest last: its profile in clouds-public.yaml, its
  * entry in clouds.yaml, what secure.yaml lays over it, and the values of its region.
  */
-export function cloudLayer(wish: Wish, look: Look): Layer {
+export function cloudParts(wish: Wish, look: Look): Part[] {
   const found = [findFile('clouds', look), findFile('secure', look)].filter(file => file !== undefined)
   const name = nameOfCloud(wish, found, look)
-  if (name === undefined) return layerOf([])
+  if (name === undefined) return []
   const entry = found.flatMap(file => partOf(file, 'clouds', name))
   const profile = profileOf(entry, look)
-  const region = regionOf([entry, profile], wish.region, look)
-  const parts = [...profile, ...entry, ...(region ? [region] : [])]
-  const entries = [...entriesOf(parts), ...authEntriesOf(parts, look)]
-  return layerOf(region ? [...entries, ['region_name', region.name, region.from]] : entries)
+  const region = regionOf(entry, profile, wish.region, look)
+  return [...profile, ...entry, ...region]
 }
 
 /** Undefined: there is none. If one was asked for, this is a problem. */
@@ -68,82 +51,54 @@ function partOf({ path, content }: ClientFile, list: 'clouds' | 'public-clouds',
 }
 
 /** What the strongest part says of a key. */
-function told(parts: readonly Part[], key: string): { value: unknown; name: string } | undefined {
+function told(parts: readonly Part[], key: string): Entry | undefined {
   const part = parts.findLast(({ values }) => values[key] !== undefined && values[key] !== null)
-  return part && { value: part.values[key], name: part.nameOf(key) }
+  return part && [key, part.values[key], part.nameOf(key)]
 }
 
 function profileOf(entry: readonly Part[], look: Look): Part[] {
-  const profile = told(entry, 'profile') ?? told(entry, 'cloud') // The old word for it.
-  if (!profile || profile.value === '') return []
+  const [, profile, name] = told(entry, 'profile') ?? told(entry, 'cloud') ?? [] // The old word for it.
+  if (profile === undefined || profile === '') return []
   const file = findFile('clouds-public', look)
-  const parts = file && typeof profile.value === 'string' ? partOf(file, 'public-clouds', profile.value) : []
+  const parts = file && typeof profile === 'string' ? partOf(file, 'public-clouds', profile) : []
   if (parts.length > 0) return parts
   const where = file ? `in ${file.path}` : `for want of a clouds-public.yaml (in ${foldersOf(look).join(', ')})`
   const known = 'those that openstacksdk brings along are not known here'
   const advice = 'write auth_url and the other settings of the profile out in its place'
-  const what = `there is no profile ${JSON.stringify(profile.value)} ${where}, and ${known}`
-  look.problems.push(`${profile.name}: ${what}; ${advice}.`)
+  const what = `there is no profile ${JSON.stringify(profile)} ${where}, and ${known}`
+  look.problems.push(`${name}: ${what}; ${advice}.`)
   return []
 }
 
-interface Region extends Part {
-  readonly name: string
-  /** The key that lists it. */
-  readonly from: string
-}
-
-/** The region that is wanted, else the first. Only a list of `regions` is closed. */
-function regionOf(from: readonly (readonly Part[])[], wanted: string | undefined, look: Look): Region | undefined {
-  const places = from.flatMap(parts => [told(parts, 'regions'), told(parts, 'region_name')])
-  const index = places.findIndex(place => place !== undefined)
-  const place = places[index]
-  if (!place) return undefined
-  const names = typeof place.value === 'string' ? place.value.split(',') : place.value
-  const regions = (Array.isArray(names) ? names : [names]).flatMap((region: unknown) =>
-    toRegion(region, place.name, look)
-  )
-  const region = wanted === undefined ? regions[0] : regions.find(({ name }) => name === wanted)
-  const isClosed = index % 2 === 0
-  if (!region && wanted !== undefined && isClosed) {
-    const known = regions.map(({ name }) => name).join(', ') || 'none'
-    look.problems.push(`${place.name}: has no region "${wanted}"; known there: ${known}.`)
+/** What is said of the region that is wanted, else of the first. Only a list of `regions` is closed. */
+function regionOf(entry: readonly Part[], profile: readonly Part[], wanted: string | undefined, look: Look): Part[] {
+  const places = [entry, profile].flatMap(parts => [told(parts, 'regions'), told(parts, 'region_name')])
+  const place = places.find(found => found !== undefined)
+  if (!place) return []
+  const [key, value, name] = place
+  const names: unknown = typeof value === 'string' ? value.split(',') : value
+  const regions = (Array.isArray(names) ? names : [names]).flatMap((region: unknown) => toRegion(region, name, look))
+  const isWanted = ({ values }: Part): boolean => wanted === undefined || values['region_name'] === wanted
+  const region = regions.find(isWanted)
+  if (!region && wanted !== undefined && key === 'regions') {
+    const known = regions.map(({ values }) => values['region_name']).join(', ') || 'none'
+    look.problems.push(`${name}: has no region "${wanted}"; known there: ${known}.`)
   }
-  return region
+  return region ? [region] : []
 }
 
-function toRegion(region: unknown, from: string, { problems }: Look): Region[] {
+function toRegion(region: unknown, from: string, { problems }: Look): Part[] {
   const { name, values = {}, ...unknown } = isSection(region) ? region : { name: region }
   if (typeof name === 'string' && isSection(values) && Object.keys(unknown).length === 0) {
-    return [{ name, from, values: withUnderscores(values), nameOf: key => `${from} (${name}: ${key})` }]
+    const nameOf = (key: string): string => (key === 'region_name' ? from : `${from} (${name}: ${key})`)
+    return [{ values: { ...withUnderscores(values), region_name: name }, nameOf }]
   }
   problems.push(`${from}: each region must be a name, or a mapping with name and values.`)
   return []
 }
 
-const entriesOf = (parts: readonly Part[]): Entry[] =>
-  parts.flatMap(({ values, nameOf }) =>
-    Object.entries(values).flatMap(([key, value]) => (key === 'auth' ? [] : [[key, value, nameOf(key)] as const]))
-  )
-
-/** What the clients know under `auth`. They refuse anything else there too. */
-const AUTH_KEYS = [
-  'auth_url username user_id user_name password user_domain_name user_domain_id',
-  'project_name project_id tenant_name tenant_id project_domain_name project_domain_id',
-  'domain_name domain_id default_domain_name default_domain_id system_scope trust_id',
-  'application_credential_name application_credential_id application_credential_secret token auth_token'
-].flatMap(keys => keys.split(' '))
-
-/** A wrong key is cut, since it may be half a password. */
-export const unknownKeys = (auth: object, name: string): string[] =>
-  Object.keys(auth)
-    .filter(key => !AUTH_KEYS.includes(key))
-    .map(key => `${name}: unknown key ${key.replace(/\W.*$/s, '…')}; known there: ${AUTH_KEYS.join(', ')}.`)
-
-/** They come last: they are stronger than the same keys beside `auth`. */
-const authEntriesOf = (parts: readonly Part[], { problems }: Look): Entry[] =>
-  parts.flatMap(({ values, nameOf }) => {
-    const auth = withUnderscores(sectionAt(values, 'auth') ?? {})
-    problems.push(...unknownKeys(auth, nameOf('auth')))
-    return Object.entries(auth).map(([key, value]) => [key, value, nameOf(`auth.${key}`)] as const)
-  })
+/** `auth-url` is `auth_url`. */
+function withUnderscores(section: Section): Section {
+  const inner = (value: unknown): unknown => (isSection(value) ? withUnderscores(value) : value)
+  return Object.fromEntries(Object.entries(section).map(([key, value]) => [key.replaceAll('-', '_'), inner(value)]))
+}

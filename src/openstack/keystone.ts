@@ -4,7 +4,7 @@ import type { Request } from './exchange.ts'
 import { isCloudError } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { Http, LimitedCall } from './http.ts'
-import { endOf, type Login, loginBody, secretOf } from './login.ts'
+import { type Login, loginBody } from './login.ts'
 import type { CloudSettings } from './settings.ts'
 import { orAborted, Shared } from './waiting.ts'
 
@@ -144,15 +144,15 @@ export class Keystone {
 
   #loginRequest(scope: Scope): Request {
     const { login, authUrl } = this.settings
-    if (scope !== 'own' && login.kind === 'application_credential') throw boundToOneProject(scope.projectId)
+    if (scope !== 'own' && !login.scope) throw boundToOneProject(scope.projectId)
     return {
       service: 'keystone',
       operation: 'token_issue',
       method: 'POST',
       url: `${authUrl}/auth/tokens`,
-      body: { auth: scope === 'own' ? loginBody(login) : loginBody(login, { project: { id: scope.projectId } }) },
+      body: { auth: loginBody(login, scope === 'own' ? undefined : { project: { id: scope.projectId } }) },
       idempotent: true,
-      secrets: [secretOf(login)]
+      secrets: [login.secret]
     }
   }
 
@@ -177,9 +177,8 @@ function refusalOfLogin(scope: Scope, error: unknown, login: Login): unknown {
   if (!(error instanceof CloudError && isCloudError(error, 'unauthenticated', 'not_found'))) return error
   const { message, status } = error
   if (scope !== 'own') return new CloudError('project_refused', message, { status, cause: error })
-  const end = endOf(login)
-  const advice = end ? ` Note that ${end.found}: ${end.advice}.` : ''
-  const words = `The service's own login is refused. ${message}${advice}`
+  const notes = login.warnings.map(({ found, advice }) => ` Note that ${found}: ${advice}.`)
+  const words = `The service's own login is refused. ${message}${notes.join('')}`
   return new CloudError('login_refused', words, { status, cause: error })
 }
 

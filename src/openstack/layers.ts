@@ -1,19 +1,53 @@
+import { type Look, type Section, sectionAt } from './client-files.ts'
+
 /** A value, and how messages call the place that it comes from. */
 export type Entry = readonly [key: string, value: unknown, name: string]
 
 /** Settings from one place, by their keys in clouds.yaml. Those under `auth` stand beside the others. */
 export type Layer = ReadonlyMap<string, Entry>
 
-/** The strongest entry comes last. Null says nothing, and an empty text takes back what a weaker entry said. */
-export function layerOf(entries: Iterable<Entry>): Layer {
+/** A mapping of settings, and how messages call its keys. */
+export interface Part {
+  readonly values: Section
+  readonly nameOf: (key: string) => string
+}
+
+/** What the clients know under `auth`. They refuse anything else there too. */
+const AUTH_KEYS = [
+  'auth_url username user_id user_name password user_domain_name user_domain_id',
+  'project_name project_id tenant_name tenant_id project_domain_name project_domain_id',
+  'domain_name domain_id default_domain_name default_domain_id system_scope trust_id',
+  'application_credential_name application_credential_id application_credential_secret token auth_token'
+].flatMap(keys => keys.split(' '))
+
+/**
+ * The strongest part comes last. What stands under `auth` is stronger than the same keys beside it. Null says nothing, and an empty
+ * text takes back what a weaker part said.
+ */
+export function layerOf(parts: readonly Part[], { problems }: Look): Layer {
   const layer = new Map<string, Entry>()
-  for (const entry of entries) {
-    const [key, value] = entry
-    if (value === '') layer.delete(key)
-    else if (value !== undefined && value !== null) layer.set(key, entry)
+  for (const { values, nameOf } of [...parts, ...parts.map(part => authOf(part, problems))]) {
+    for (const [key, value] of Object.entries(values)) {
+      if (value === '' || isMajorVersion(key, value)) layer.delete(key)
+      else if (value !== undefined && value !== null) layer.set(key, [key, value, nameOf(key)])
+    }
   }
   return withCurrentKeys(layer)
 }
+
+/** A wrong key is cut, since it may be half a password. */
+function authOf({ values, nameOf }: Part, problems: string[]): Part {
+  const auth = sectionAt(values, 'auth') ?? {}
+  for (const key of Object.keys(auth).filter(key => !AUTH_KEYS.includes(key))) {
+    const known = `known there: ${AUTH_KEYS.join(', ')}`
+    problems.push(`${nameOf('auth')}: unknown key ${key.replace(/\W.*$/s, '…')}; ${known}.`)
+  }
+  return { values: auth, nameOf: key => nameOf(`auth.${key}`) }
+}
+
+/** Other clients are told only the major version, which says nothing here. `auto` asks for the best one. */
+const isMajorVersion = (key: string, value: unknown): boolean =>
+  key === 'volume_api_version' && /^(auto|\d|[12]\.0)$/.test(String(value))
 
 const RENAMED = [
   ['tenant_id', 'project_id'],
@@ -58,11 +92,11 @@ const SECRETS = ['password', 'token', 'application_credential_secret']
 
 /** What all layers say together, the strongest last. */
 export class Said {
-  readonly problems: string[]
+  readonly look: Look
   readonly #entries = new Map<string, Entry>()
 
-  constructor(layers: readonly Layer[], problems: string[]) {
-    this.problems = problems
+  constructor(layers: readonly Layer[], look: Look) {
+    this.look = look
     for (const layer of layers) {
       for (const [one, other] of ALTERNATIVES) {
         if (layer.has(one)) this.#entries.delete(other)
@@ -85,7 +119,7 @@ export class Said {
   }
 
   refuse(key: string, why: string): void {
-    this.problems.push(`${this.nameOf(key)}: ${why}.`)
+    this.look.problems.push(`${this.nameOf(key)}: ${why}.`)
   }
 
   text(key: string): string | undefined {

@@ -38,7 +38,7 @@ export function connect(options: ConnectOptions): OpenStack {
 
 export class OpenStack implements Cloud, CloudFacts {
   /** What will end the login. */
-  readonly warnings: CloudSettings['warnings']
+  readonly warnings: CloudSettings['login']['warnings']
   readonly #health = new CloudHealth()
   readonly #http: Http
   readonly #keystone: Keystone
@@ -58,7 +58,7 @@ export class OpenStack implements Cloud, CloudFacts {
       options.onRequest?.(report)
       this.#health.noteRequest(report)
     }
-    this.warnings = settings.warnings
+    this.warnings = settings.login.warnings
     this.#http = new Http({ ...options, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
     this.#keystone = new Keystone(settings, this.#http)
     this.#endpoints = new Endpoints(this.#keystone, onNotice)

@@ -1,8 +1,8 @@
 import { type Environment, type Files, type Look, realFiles } from './client-files.ts'
-import { cloudLayer, unknownKeys, type Wish } from './clouds-yaml.ts'
+import { cloudParts, type Wish } from './clouds-yaml.ts'
 import type { Tls } from './connections.ts'
-import { type Entry, type Layer, layerOf, Said } from './layers.ts'
-import { endOf, type Login, loginOf, type Warning } from './login.ts'
+import { layerOf, type Part, Said } from './layers.ts'
+import { type Login, loginOf } from './login.ts'
 import { tlsOf } from './tls.ts'
 
 /** The section `openstack` of the configuration. Its keys mean what they mean in clouds.yaml. */
@@ -23,7 +23,6 @@ export interface CloudSettings {
   /** N of the microversion 3.N that Cinder is asked for; undefined: the best of those that it offers. */
   readonly pinnedMinor: number | undefined
   readonly tls: Tls
-  readonly warnings: readonly Warning[]
 }
 
 /** Every setting that is wrong or missing, by name. */
@@ -40,14 +39,16 @@ export class SettingsError extends Error {
 
 /** Where the service logs in: `OS_*` beats the configuration, which beats the files of OpenStack's own clients. */
 export function cloudSettings(config: OpenStackConfig, env: Environment, files: Files = realFiles): CloudSettings {
-  const problems: string[] = []
-  const look: Look = { env, files, problems, hints: [] }
+  const look: Look = { env, files, problems: [], hints: [] }
+  const { problems, hints } = look
   const wish = wishOf(config, env)
-  const weaker = wish ? [cloudLayer(wish, look)] : []
-  const layers = [DEFAULTS, ...weaker, configLayer(config, problems), environmentLayer(env)]
-  const said = new Said(layers.map(withoutMajorVersion), problems)
-  const settings = problems.length === 0 ? read(said, env, files) : undefined
-  if (!settings || problems.length > 0) throw new SettingsError([...problems, ...look.hints])
+  const places = [[DEFAULTS], wish ? cloudParts(wish, look) : [], [configPart(config)], [environmentPart(env)]]
+  const said = new Said(
+    places.map(parts => layerOf(parts, look)),
+    look
+  )
+  const settings = problems.length === 0 ? read(said) : undefined
+  if (!settings || problems.length > 0) throw new SettingsError([...problems, ...hints])
   return settings
 }
 
@@ -84,27 +85,19 @@ const variablesOf = (env: Environment): [string, string][] =>
     value && name.startsWith('OS_') && !/^OS_(TEST|STD|LOG)/.test(name) ? [[name, value]] : []
   )
 
-const DEFAULTS = layerOf([['interface', 'public', 'the default interface']])
+const DEFAULTS: Part = { values: { interface: 'public' }, nameOf: () => 'the default interface' }
 
-function configLayer({ cloud: _cloud, auth = {}, ...others }: OpenStackConfig, problems: string[]): Layer {
-  problems.push(...unknownKeys(auth, 'openstack.auth'))
-  const entriesOf = (section: object, prefix: string): Entry[] =>
-    Object.entries(section).map(([key, value]) => [key, value, `${prefix}.${key}`])
-  return layerOf([...entriesOf(others, 'openstack'), ...entriesOf(auth, 'openstack.auth')])
-}
+const configPart = ({ cloud: _cloud, ...values }: OpenStackConfig): Part => ({
+  values,
+  nameOf: key => `openstack.${key}`
+})
 
-const environmentLayer = (env: Environment): Layer =>
-  layerOf(variablesOf(env).map(([name, value]) => [name.slice('OS_'.length).toLowerCase(), value, name]))
+const environmentPart = (env: Environment): Part => ({
+  values: Object.fromEntries(variablesOf(env).map(([name, value]) => [name.slice('OS_'.length).toLowerCase(), value])),
+  nameOf: key => `OS_${key.toUpperCase()}`
+})
 
-const VERSION = 'volume_api_version'
-
-/** Other clients are told only the major version, which says nothing here. `auto` asks for the best one. */
-function withoutMajorVersion(layer: Layer): Layer {
-  const [, version] = layer.get(VERSION) ?? []
-  return /^(auto|\d|[12]\.0)$/.test(String(version)) ? new Map([...layer].filter(([key]) => key !== VERSION)) : layer
-}
-
-function read(said: Said, env: Environment, files: Files): CloudSettings {
+function read(said: Said): CloudSettings {
   const authUrl = authUrlOf(said)
   const login = loginOf(said)
   const addressKey = ['block_storage_endpoint_override', 'block_storage_endpoint'].find(key => said.has(key))
@@ -115,8 +108,7 @@ function read(said: Said, env: Environment, files: Files): CloudSettings {
     interface: interfaceOf(said),
     blockStorageUrl: addressKey && urlOf(said, addressKey),
     pinnedMinor: pinnedMinorOf(said),
-    tls: tlsOf(said, env, files),
-    warnings: [endOf(login)].filter(warning => warning !== undefined)
+    tls: tlsOf(said)
   }
 }
 
@@ -144,6 +136,8 @@ function interfaceOf(said: Said): string {
   if (!/^(public|internal|admin)$/.test(name)) said.refuse(key, `"${name}" is not one of public, internal, admin`)
   return name
 }
+
+const VERSION = 'volume_api_version'
 
 function pinnedMinorOf(said: Said): number | undefined {
   const version = said.text(VERSION)

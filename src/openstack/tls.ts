@@ -1,20 +1,23 @@
-import { type Environment, type Files, messageOf } from './client-files.ts'
+import { messageOf } from './client-files.ts'
 import type { Tls } from './connections.ts'
 import type { Said } from './layers.ts'
 
 /** Whom to trust and how to prove who we are, as Python's `requests` takes it: no verification beats a `cacert`. */
-export function tlsOf(said: Said, env: Environment, files: Files): Tls {
-  const read = (path: string | undefined, name: string) => path && readPem(path, name, said, files)
-  const pem = (key: string) => read(said.filled(key), said.nameOf(key))
+export function tlsOf(said: Said): Tls {
+  const pem = (key: string) => readPem(said.filled(key), said.nameOf(key), said)
   const verify = verification(said)
   const insecure = isInsecure(said) || verify === false
   const cert = pem('cert')
   const key = cert === undefined ? undefined : (pem('key') ?? cert) // Without a file of its own it stands in the same one.
-  if (insecure) return { insecure, ca: undefined, cert, key }
-  if (said.has('cacert')) return { insecure, ca: pem('cacert'), cert, key }
-  if (typeof verify === 'string') return { insecure, ca: read(verify, said.nameOf('verify')), cert, key }
+  return { insecure, ca: insecure ? undefined : authorities(said, verify), cert, key }
+}
+
+function authorities(said: Said, verify: boolean | string): string | undefined {
+  if (said.has('cacert')) return readPem(said.filled('cacert'), said.nameOf('cacert'), said)
+  if (typeof verify === 'string') return readPem(verify, said.nameOf('verify'), said)
+  const { env } = said.look
   const bundle = ['REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].find(variable => env[variable])
-  return { insecure, ca: bundle && read(env[bundle], bundle), cert, key }
+  return bundle && readPem(env[bundle], bundle, said)
 }
 
 /** Yes, no, or by which certificates: `verify` may be a file's path. */
@@ -35,7 +38,8 @@ function isInsecure(said: Said): boolean {
   return said.text('insecure')?.toLowerCase() === 'true'
 }
 
-function readPem(path: string, name: string, { problems }: Said, files: Files): string | undefined {
+function readPem(path: string | undefined, name: string, { look: { files, problems } }: Said): string | undefined {
+  if (!path) return undefined
   try {
     const text = files.read(path.replace(/^~(?=\/)/, files.home))
     if (text === undefined) problems.push(`${name}: there is no file ${path}.`)

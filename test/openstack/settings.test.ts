@@ -45,6 +45,14 @@ function problems(config: OpenStackConfig, env: Record<string, string> = {}, fil
   throw new Error('nothing was wrong')
 }
 
+/** A login with the password of these tests, or another one. */
+const byPassword = (user: object, project: object, password = 'hush'): CloudSettings['login'] => ({
+  identity: { methods: ['password'], password: { user: { ...user, password } } },
+  scope: { project } as CloudSettings['login']['scope'],
+  secret: password,
+  warnings: []
+})
+
 const loginOf = (config: OpenStackConfig, env: Record<string, string> = {}): CloudSettings['login'] =>
   cloudSettings(config, env, FILES).login
 
@@ -52,36 +60,27 @@ describe('where the service logs in', () => {
   it('is what the configuration says', () => {
     assert.deepEqual(cloudSettings({ auth: AUTH, region_name: 'north' }, {}, filesOf({})), {
       authUrl: 'https://keystone.example:5000/v3',
-      login: {
-        kind: 'password',
-        user: { name: 'pool-svc', domain: { name: 'Default' } },
-        password: 'hush',
-        scope: { project: { name: 'pool', domain: { name: 'Default' } } }
-      },
+      login: byPassword(
+        { name: 'pool-svc', domain: { name: 'Default' } },
+        { name: 'pool', domain: { name: 'Default' } }
+      ),
       regionName: 'north',
       interface: 'public',
       blockStorageUrl: undefined,
       pinnedMinor: undefined,
-      tls: { insecure: false, ca: undefined, cert: undefined, key: undefined },
-      warnings: []
+      tls: { insecure: false, ca: undefined, cert: undefined, key: undefined }
     })
   })
 
   it('is what clouds.yaml says, completed by secure.yaml', () => {
     const expected: CloudSettings = {
       authUrl: 'https://keystone.example/identity/v3',
-      login: {
-        kind: 'password',
-        user: { name: 'pool-svc', domain: { id: 'default' } },
-        password: 'hush',
-        scope: { project: { id: 'p1' } }
-      },
+      login: byPassword({ name: 'pool-svc', domain: { id: 'default' } }, { id: 'p1' }),
       regionName: 'north',
       interface: 'internal',
       blockStorageUrl: undefined,
       pinnedMinor: undefined,
-      tls: { insecure: false, ca: 'PEM', cert: undefined, key: undefined },
-      warnings: []
+      tls: { insecure: false, ca: 'PEM', cert: undefined, key: undefined }
     }
     assert.deepEqual(cloudSettings({ cloud: 'mycloud' }, {}, FILES), expected)
     assert.deepEqual(cloudSettings({}, { OS_CLOUD: 'mycloud' }, FILES), expected)
@@ -118,43 +117,37 @@ describe('where the service logs in', () => {
   it('is what the environment says, before the configuration, before clouds.yaml', () => {
     const env = { OS_USERNAME: 'env', OS_REGION_NAME: 'south', OS_ENDPOINT_TYPE: 'adminURL', OS_PASSWORD: '' }
     const settings = cloudSettings({ cloud: 'mycloud', auth: { username: 'file', password: 'told' } }, env, FILES)
-    assert.deepEqual(settings.login, {
-      kind: 'password',
-      user: { name: 'env', domain: { id: 'default' } },
-      password: 'told',
-      scope: { project: { id: 'p1' } }
-    })
+    assert.deepEqual(settings.login, byPassword({ name: 'env', domain: { id: 'default' } }, { id: 'p1' }, 'told'))
     assert.deepEqual([settings.regionName, settings.interface], ['south', 'admin'])
   })
 
   it('is not mixed from a name here and an id there', () => {
     const env = { OS_PROJECT_NAME: 'special', OS_PROJECT_DOMAIN_ID: 'd', OS_USER_ID: 'u9' }
-    assert.deepEqual(loginOf({ cloud: 'mycloud' }, env), {
-      kind: 'password',
-      user: { id: 'u9' },
-      password: 'hush',
-      scope: { project: { name: 'special', domain: { id: 'd' } } }
-    })
+    const expected = byPassword({ id: 'u9' }, { name: 'special', domain: { id: 'd' } })
+    assert.deepEqual(loginOf({ cloud: 'mycloud' }, env), expected)
   })
 
   it('may be a trust, or an application credential by id or by name', () => {
     const { project_name: _name, project_domain_name: _domain, ...user } = AUTH
-    const trust = loginOf({ auth: { ...user, trust_id: 't1' } })
-    assert.deepEqual(trust.kind === 'password' && trust.scope, { 'OS-TRUST:trust': { id: 't1' } })
+    assert.deepEqual(loginOf({ auth: { ...user, trust_id: 't1' } }).scope, { 'OS-TRUST:trust': { id: 't1' } })
     const secret = { auth_url: AUTH.auth_url, application_credential_secret: 'hush' }
+    const byCredential = (credential: object): CloudSettings['login'] => ({
+      identity: {
+        methods: ['application_credential'],
+        application_credential: { ...credential, secret: 'hush' }
+      },
+      scope: undefined,
+      secret: 'hush',
+      warnings: []
+    })
     assert.deepEqual(
       loginOf({ auth_type: 'v3applicationcredential', auth: { ...secret, application_credential_id: 'ac' } }),
-      {
-        kind: 'application_credential',
-        credential: { id: 'ac' },
-        secret: 'hush'
-      }
+      byCredential({ id: 'ac' })
     )
-    assert.deepEqual(loginOf({ auth: { ...secret, application_credential_name: 'ac', user_id: 'u' } }), {
-      kind: 'application_credential',
-      credential: { name: 'ac', user: { id: 'u' } },
-      secret: 'hush'
-    })
+    assert.deepEqual(
+      loginOf({ auth: { ...secret, application_credential_name: 'ac', user_id: 'u' } }),
+      byCredential({ name: 'ac', user: { id: 'u' } })
+    )
   })
 
   it('trusts whom it is told to trust', () => {
@@ -208,21 +201,20 @@ describe('where the service logs in', () => {
 
   it('is in the default domain where neither the variables nor the type of login say another', () => {
     const { user_domain_name: _user, project_domain_name: _project, ...auth } = AUTH
-    const domainOf = (env: Record<string, string>) => {
-      const { login } = cloudSettings({ auth }, env, filesOf({}))
-      return login.kind === 'password' && 'project' in login.scope && login.scope.project
-    }
-    assert.deepEqual(domainOf({}), { name: 'pool', domain: { id: 'default' } })
-    assert.deepEqual(domainOf({ OS_DEFAULT_DOMAIN: 'd1' }), { name: 'pool', domain: { id: 'd1' } })
+    const projectOf = (env: Record<string, string>) => cloudSettings({ auth }, env, filesOf({})).login.scope
+    const inDomain = (id: string) => ({ project: { name: 'pool', domain: { id } } })
+    assert.deepEqual(projectOf({}), inDomain('default'))
+    assert.deepEqual(projectOf({ OS_DEFAULT_DOMAIN: 'd1' }), inDomain('d1'))
     const v3 = { OS_AUTH_TYPE: 'v3password', OS_IDENTITY_API_VERSION: '3' }
-    assert.deepEqual(domainOf(v3), { name: 'pool', domain: { id: 'default' } })
+    assert.deepEqual(projectOf(v3), inDomain('default'))
     assert.match(problems({ auth }, { OS_AUTH_TYPE: 'v3password' })[0] ?? '', /user_domain_name.*: missing/)
   })
 
   it('may be by a token, with a warning that it will end', () => {
     const auth = { auth_url: AUTH.auth_url, token: 'gAAAA', project_id: 'p1' }
-    const { login, warnings } = cloudSettings({ auth_type: 'v3token', auth }, {}, filesOf({}))
-    assert.deepEqual(login, { kind: 'token', token: 'gAAAA', scope: { project: { id: 'p1' } } })
+    const { warnings, ...login } = cloudSettings({ auth_type: 'v3token', auth }, {}, filesOf({})).login
+    const identity = { methods: ['token'], token: { id: 'gAAAA' } }
+    assert.deepEqual(login, { identity, scope: { project: { id: 'p1' } }, secret: 'gAAAA' })
     assert.match(warnings[0]?.found ?? '', /logs in with a token, and stops when that ends/)
     assert.match(warnings[0]?.advice ?? '', /a user with a password, or an application credential/)
   })

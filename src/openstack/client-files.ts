@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { messageOf } from './failures.ts'
 import { parseFor } from './python-yaml.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -10,8 +11,6 @@ export interface Files {
   /** Undefined: there is no such file. */
   read(path: string): string | undefined
 }
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 export const realFiles: Files = {
   home: homedir(),

@@ -7,13 +7,22 @@ const WORDS_MAX = 500
 export const isCloudError = (error: unknown, ...codes: CloudErrorCode[]): boolean =>
   error instanceof CloudError && codes.includes(error.code)
 
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** For `catch`: a failure of these kinds means that there is nothing. */
+export const undefinedAfter =
+  (...codes: CloudErrorCode[]) =>
+  (error: unknown): undefined => {
+    if (!isCloudError(error, ...codes)) throw error
+  }
+
 /** What an error answer means. A read never acts, whatever happens to it. */
 export function answerFailure(request: Request, answer: Answer): CloudError {
   const { words, isTheClouds } = wordsOf(answer.body)
   const { status } = answer
   const id = header(answer, 'x-compute-request-id') ?? header(answer, 'x-openstack-request-id')
-  const place = [request.operation, `HTTP ${status}`, id].filter(Boolean).join(', ')
   const shown = withoutSecrets(request, words || `it answered ${status} without a word`)
+  const place = [request.operation, `HTTP ${status}`, id].filter(Boolean).join(', ')
   const code = codeOf(status, isTheClouds || request.mayBeMissing === true)
   const mayHaveActed = status >= 500 && code === 'failed' && request.method !== 'GET'
   // A 500 in the cloud's own words ends its handler. A 502 or 504 is a proxy's, which knows nothing of the handler.
@@ -21,34 +30,30 @@ export function answerFailure(request: Request, answer: Answer): CloudError {
   return new CloudError(code, `${NAMES[request.service]}: ${shown} (${place})`, { mayHaveActed, mayStillAct, status })
 }
 
+const CODES: Readonly<Record<number, CloudErrorCode>> = {
+  401: 'unauthenticated',
+  403: 'forbidden',
+  406: 'failed', // The microversion is refused: no volume and no name is at fault.
+  413: 'over_quota',
+  429: 'unavailable', // From the middleware or a proxy, before the cloud's handler; so is the next.
+  503: 'unavailable'
+}
+
 function codeOf(status: number, isNotFound: boolean): CloudErrorCode {
-  if (status === 401) return 'unauthenticated'
-  if (status === 403) return 'forbidden'
   // The 404 of a proxy, or of a wrong address, must not pass for a volume that is gone.
   if (status === 404) return isNotFound ? 'not_found' : 'failed'
-  // The microversion is refused: no volume and no name is at fault.
-  if (status === 406) return 'failed'
-  if (status === 413) return 'over_quota'
-  // From the middleware or a proxy, before the cloud's handler.
-  if (status === 429 || status === 503) return 'unavailable'
-  return status >= 400 && status < 500 ? 'bad_request' : 'failed'
+  return CODES[status] ?? (status >= 400 && status < 500 ? 'bad_request' : 'failed')
 }
 
 /** What a request without an answer means. `signal` is the one that it ran under. */
 export function noAnswerFailure(request: Request, cause: unknown, signal: AbortSignal): CloudError {
-  const name = NAMES[request.service]
   const at = `${request.operation}, ${new URL(request.url).origin}`
-  const mayHaveActed = request.method !== 'GET'
-  if (signal.aborted)
-    return new CloudError('timeout', `${name}: ${whyGivenUp(signal)} (${at})`, { mayHaveActed, cause })
-  if (cause instanceof NotConnected) {
-    return new CloudError('unavailable', `${name}: no connection, ${reasonOf(cause.cause)} (${at})`, { cause })
-  }
-  if (/^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(codeOfError(cause) ?? '')) {
-    return new CloudError('timeout', `${name}: no answer in time (${at})`, { mayHaveActed, cause })
-  }
-  const message = `${name}: the connection broke before the answer was complete, ${reasonOf(cause)} (${at})`
-  return new CloudError('failed', message, { mayHaveActed, cause })
+  const because = (code: CloudErrorCode, why: string, mayHaveActed = request.method !== 'GET'): CloudError =>
+    new CloudError(code, `${NAMES[request.service]}: ${why} (${at})`, { mayHaveActed, cause })
+  if (signal.aborted) return because('timeout', whyGivenUp(signal))
+  if (cause instanceof NotConnected) return because('unavailable', `no connection, ${reasonOf(cause.cause)}`, false)
+  if (/^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(codeOfError(cause) ?? '')) return because('timeout', 'no answer in time')
+  return because('failed', `the connection broke before the answer was complete, ${reasonOf(cause)}`)
 }
 
 /** A 2xx that makes no sense: Cinder has probably done what was asked. */
@@ -75,16 +80,16 @@ function codeOfError(error: unknown): string | undefined {
 
 function reasonOf(error: unknown): string {
   const code = codeOfError(error)
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   return code === undefined || message.includes(code) ? message : `${message} ${code}`.trim()
 }
 
 /** `{"<kind>": {"message"}}` as almost always, `{"message"}` of the auth middleware, or a proxy's page. */
 function wordsOf(body: string): { words: string; isTheClouds: boolean } {
   try {
-    const parsed: unknown = JSON.parse(body)
-    const first: unknown = parsed !== null && typeof parsed === 'object' ? Object.values(parsed)[0] : undefined
-    const message = messageIn(parsed) ?? messageIn(first)
+    const parsed: Worded = JSON.parse(body)
+    const [first] = Object.values(parsed ?? {}) as Worded[]
+    const message = [parsed?.message, first?.message].find(words => typeof words === 'string')
     if (message !== undefined) return { words: plain(message), isTheClouds: true }
   } catch {
     // Not JSON: a page, or nothing at all.
@@ -92,10 +97,7 @@ function wordsOf(body: string): { words: string; isTheClouds: boolean } {
   return { words: plain(body), isTheClouds: false }
 }
 
-function messageIn(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null || !('message' in value)) return undefined
-  return typeof value.message === 'string' ? value.message : undefined
-}
+type Worded = { readonly message?: unknown } | null | undefined
 
 function plain(text: string): string {
   const words = keepable(text)

@@ -1,6 +1,6 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call, Identity } from '../pool/ports.ts'
-import { isCloudError } from './failures.ts'
+import { isCloudError, undefinedAfter } from './failures.ts'
 import type { Fields } from './fields.ts'
 import type { LimitedCall } from './http.ts'
 import { type Keystone, rolesOf } from './keystone.ts'
@@ -47,7 +47,8 @@ export class Identities {
       this.#kept.set(token, kept)
       if (now >= kept.lookAgainFrom && hasRoom) {
         kept.lookAgainFrom = now + LOOK_AGAIN_MS
-        void lookUp().catch(() => undefined) // The next caller is told once the token is no longer kept.
+        // A failure is not lost: the next caller is told once the token is no longer kept.
+        void lookUp().catch(() => undefined)
       }
       return kept.identity
     }
@@ -80,30 +81,21 @@ export class Identities {
   /** Undefined: Keystone does not know it. That includes one that has expired by Keystone's clock, the one that counts. */
   async #ask(token: string, call: LimitedCall): Promise<Identity | undefined> {
     const describe = (shown: string) => this.#keystone.describe(shown, token, call, body => toIdentity(token, body))
-    try {
-      return await this.#keystone.withToken('own', call, async own => {
-        if (own.value !== this.#unfit) {
-          try {
-            return await describe(own.value)
-          } catch (error) {
-            if (!isCloudError(error, 'forbidden')) throw error
-            this.#unfit = own.value
-          }
+    const asked = this.#keystone.withToken('own', call, async own => {
+      if (own.value !== this.#unfit) {
+        try {
+          return await describe(own.value)
+        } catch (error) {
+          if (!isCloudError(error, 'forbidden')) throw error
+          this.#unfit = own.value
         }
-        // Without a role for it, only the token's own user may ask. Keystone refuses him if the token is not valid.
-        return await describe(token).catch(undefinedAfter('unauthenticated'))
-      })
-    } catch (error) {
-      return undefinedAfter('not_found')(error)
-    }
+      }
+      // Without a role for it, only the token's own user may ask. Keystone refuses him if the token is not valid.
+      return await describe(token).catch(undefinedAfter('unauthenticated'))
+    })
+    return await asked.catch(undefinedAfter('not_found'))
   }
 }
-
-const undefinedAfter =
-  (code: 'unauthenticated' | 'not_found') =>
-  (error: unknown): undefined => {
-    if (!isCloudError(error, code)) throw error
-  }
 
 const tooMany = (): CloudError =>
   new CloudError('unavailable', `Keystone is being asked for ${LOOKUPS_MAX} tokens already. Repeat the request.`)

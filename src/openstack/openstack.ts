@@ -9,9 +9,9 @@ import {
 } from '../pool/ports.ts'
 import { type Release, releaseOf } from '../pool/release.ts'
 import { type Authorised, Cinder } from './cinder.ts'
-import { Endpoints, type Notice } from './endpoint.ts'
+import { type Endpoint, Endpoints, type Notice } from './endpoint.ts'
 import type { RequestReport } from './exchange.ts'
-import { CloudHealth } from './health.ts'
+import { messageOf } from './failures.ts'
 import { Http, type HttpOptions } from './http.ts'
 import { Identities } from './identities.ts'
 import { Keystone, type Scope } from './keystone.ts'
@@ -31,6 +31,12 @@ export interface ConnectOptions extends Pick<HttpOptions, 'clock' | 'onRequest' 
   readonly onNotice?: Notice | undefined
 }
 
+/** Whether the cloud answers, as its last answers show. */
+interface CloudState {
+  readonly reachable: boolean
+  readonly lastError: string | undefined
+}
+
 /** Asks nothing of the cloud before the first call. */
 export function connect(options: ConnectOptions): OpenStack {
   return new OpenStack(options)
@@ -39,7 +45,7 @@ export function connect(options: ConnectOptions): OpenStack {
 export class OpenStack implements Cloud, CloudFacts {
   /** What will end the login. */
   readonly warnings: CloudSettings['login']['warnings']
-  readonly #health = new CloudHealth()
+  #state: CloudState = { reachable: true, lastError: undefined }
   readonly #http: Http
   readonly #keystone: Keystone
   readonly #endpoints: Endpoints
@@ -56,7 +62,7 @@ export class OpenStack implements Cloud, CloudFacts {
   }: ConnectOptions) {
     const onRequest = (report: RequestReport): void => {
       options.onRequest?.(report)
-      this.#health.noteRequest(report)
+      this.#note(report)
     }
     this.warnings = settings.login.warnings
     this.#http = new Http({ ...options, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
@@ -65,16 +71,15 @@ export class OpenStack implements Cloud, CloudFacts {
     this.#identities = new Identities(this.#keystone)
   }
 
-  /** Whether the cloud answers, as its last answers show. */
-  get state(): CloudHealth['state'] {
-    return this.#health.state
+  get state(): CloudState {
+    return this.#state
   }
 
   async poolProject(call: Call): Promise<Project> {
     try {
       return await this.#ownUserIn('own', call)
     } catch (error) {
-      this.#health.noteFailedLogin(error)
+      this.#state = { reachable: false, lastError: messageOf(error) }
       throw error
     }
   }
@@ -93,12 +98,11 @@ export class OpenStack implements Cloud, CloudFacts {
   }
 
   async release(call: Call): Promise<Release> {
-    const { highestMinor } = await this.#http.within(call, limited => this.#endpoints.endpoint(limited))
-    return releaseOf(highestMinor)
+    return releaseOf((await this.#endpoint(call)).highestMinor)
   }
 
   async microversion(call: Call): Promise<string> {
-    const { version, minor } = await this.#http.within(call, limited => this.#endpoints.endpoint(limited))
+    const { version, minor } = await this.#endpoint(call)
     return version === 'v3' ? `3.${minor}` : '2.0'
   }
 
@@ -113,6 +117,17 @@ export class OpenStack implements Cloud, CloudFacts {
   /** Cuts the connections. Call it when no operation is under way any more. */
   async close(): Promise<void> {
     await this.#http.close()
+  }
+
+  async #endpoint(call: Call): Promise<Endpoint> {
+    return await this.#http.within(call, limited => this.#endpoints.endpoint(limited))
+  }
+
+  /** A refusal is an answer too. Only the service's own login must not be refused. */
+  #note({ service, operation, outcome }: RequestReport): void {
+    if (outcome === 'ok') this.#state = { ...this.#state, reachable: true }
+    if (!['unavailable', 'timeout', 'failed'].includes(outcome)) return
+    this.#state = { reachable: false, lastError: `${service}: ${operation}: ${outcome}` }
   }
 
   async #ownUserIn(scope: Scope, call: Call): Promise<Project> {

@@ -1,5 +1,5 @@
-import { messageOf } from './client-files.ts'
 import type { Tls } from './connections.ts'
+import { messageOf } from './failures.ts'
 import type { Said } from './layers.ts'
 
 /** Whom to trust and how to prove who we are, as Python's `requests` takes it: no verification beats a `cacert`. */

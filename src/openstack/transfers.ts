@@ -2,10 +2,10 @@ import type { ArmedTransfer, Call, Transfer, Transfers } from '../pool/ports.ts'
 import { transferPaging } from '../pool/release.ts'
 import type { Cinder, Query } from './cinder.ts'
 import type { Endpoint } from './endpoint.ts'
-import { isCloudError } from './failures.ts'
+import { undefinedAfter } from './failures.ts'
 import type { Fields } from './fields.ts'
 import { byOffset, cutInPages, inOrder, type Listing, PAGE_SIZE } from './listing.ts'
-import { requireInProject } from './volume-body.ts'
+import { requireInProject } from './volumes.ts'
 import { type NextRun, orAborted } from './waiting.ts'
 
 /** From this microversion on, transfers have a path of their own and may leave snapshots behind. */
@@ -36,13 +36,8 @@ export const transfersOf = (cinder: Cinder, wholeLists: NextRun<Transfer[]>): Tr
   async delete(transferId, call) {
     const request = (endpoint: Endpoint) =>
       ({ operation: 'transfer_delete', method: 'DELETE', path: pathAt(endpoint, transferId) }) as const
-    try {
-      await cinder.order(request, call)
-      return true
-    } catch (error) {
-      if (!isCloudError(error, 'not_found')) throw error
-      return false
-    }
+    const wasThere = await cinder.order(request, call).then(() => true, undefinedAfter('not_found'))
+    return wasThere ?? false
   },
 
   async find(transferId, call) {

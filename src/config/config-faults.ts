@@ -52,6 +52,7 @@ export function explain(error: ErrorObject): string {
     enum: `must be one of ${[params['allowedValues']].flat().join(', ')}`,
     type: `must be ${(params['type'] !== 'string' && description) || TYPES[params['type']]}`,
     pattern: `must be ${description}`,
+    format: `must be ${description}`,
     minLength: 'must not be empty',
     maxLength: `must have at most ${params['limit']} characters`,
     minimum: `must be ${params['limit']} or more`,

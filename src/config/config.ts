@@ -3,7 +3,7 @@ import { Ajv, type ValidateFunction } from 'ajv'
 import { isScalar, parseDocument } from 'yaml'
 import { ConfigError, explain, explainYaml, type IsSound, soundness, withVariable } from './config-faults.ts'
 import { inconsistencies } from './config-rules.ts'
-import { type Config, ConfigSchema } from './schema.ts'
+import { type Config, ConfigSchema, FORMATS } from './schema.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -67,7 +67,8 @@ let compiled: ValidateFunction<Config> | undefined
 
 /** Compiled when first needed, which takes a while. */
 function validator(): ValidateFunction<Config> {
-  compiled ??= new Ajv({ allErrors: true, useDefaults: true, strictTypes: false, verbose: true }).compile(ConfigSchema)
+  const options = { allErrors: true, useDefaults: true, strictTypes: false, verbose: true, formats: FORMATS }
+  compiled ??= new Ajv(options).compile(ConfigSchema)
   return compiled
 }
 

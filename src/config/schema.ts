@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+import { validate as isCron } from 'node-cron'
 import { type Static, type TProperties, Type } from 'typebox'
 import { PURGES } from '../pool/stores.ts'
 import { oneOf } from './one-of.ts'
@@ -17,6 +19,22 @@ const SHA256 = described(
   '^[0-9a-fA-F]{64}$'
 )
 
+const CRON = { format: 'cron', description: 'a cron expression of six fields, seconds first, e.g. "*/10 * * * * *"' }
+const NETWORK = {
+  format: 'network',
+  description: 'an address or a network, such as 10.0.0.5, 10.0.0.0/24 or fd00::/64: no name, and not everybody (/0)'
+}
+
+/** Formats that no pattern can tell. */
+export const FORMATS = {
+  cron: (text: string): boolean => text.trim().split(/\s+/).length === 6 && isCron(text),
+  network(text: string): boolean {
+    const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d{0,2}))?$/.exec(text) ?? []
+    const kind = isIP(address)
+    return kind !== 0 && Number(bits ?? 1) <= (kind === 4 ? 32 : 128)
+  }
+}
+
 /** Unknown keys are refused. */
 const record = <Keys extends TProperties>(keys: Keys, options: { default?: object } = {}) =>
   Type.Object(keys, { additionalProperties: false, ...options })
@@ -29,7 +47,7 @@ const Words = (fallback: string[]) => Type.Array(Name, { default: fallback })
 const Whole = (minimum: number, maximum: number, fallback: number) =>
   Type.Integer({ minimum, maximum, default: fallback })
 const Seconds = (fallback: number) => Whole(1, 86_400, fallback)
-const Cron = (fallback: string) => Type.String({ default: fallback })
+const Cron = (fallback: string) => Type.String({ ...CRON, default: fallback })
 
 const PoolSchema = record({
   os: Name,
@@ -63,7 +81,7 @@ export const ConfigSchema = record({
     shutdown_seconds: Seconds(20),
     claims_in_flight_max: Whole(1, 100_000, 256),
     allowed_hosts: Type.Array(Type.String({ ...HOST_NAME, maxLength: 255 }), { default: [] }),
-    trusted_proxies: Type.Array(Type.String(), { default: [] }),
+    trusted_proxies: Type.Array(Type.String(NETWORK), { default: [] }),
     keep_alive_seconds: Seconds(72),
     rate_limit: Type.Optional(record({ per_minute: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }))
   }),

@@ -1,5 +1,5 @@
 import { CloudError } from '../pool/errors.ts'
-import type { Call } from '../pool/ports.ts'
+import type { Call, Identity } from '../pool/ports.ts'
 import { type Endpoint, type Endpoints, versionHeader } from './endpoint.ts'
 import type { Request } from './exchange.ts'
 import { undefinedAfter } from './failures.ts'
@@ -37,15 +37,17 @@ const CONFINED_ROLES: readonly string[] = ['reader', 'member', 'manager', '_memb
 /** Cinder in one project. */
 export class Cinder {
   readonly projectId: string
+  readonly roles: readonly string[]
   /** Cinder itself shows and changes nothing of other projects with this token. */
   readonly isConfined: boolean
   readonly http: Http
   readonly endpoints: Endpoints
   readonly #authorised: Authorised
 
-  constructor(project: { id: string; roles: readonly string[] }, http: Http, endpoints: Endpoints, as: Authorised) {
-    this.projectId = project.id
-    this.isConfined = project.roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
+  constructor(token: Pick<Identity, 'projectId' | 'roles'>, http: Http, endpoints: Endpoints, as: Authorised) {
+    this.projectId = token.projectId
+    this.roles = token.roles
+    this.isConfined = token.roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
     this.http = http
     this.endpoints = endpoints
     this.#authorised = as

@@ -1,8 +1,7 @@
 import { CloudError } from '../pool/errors.ts'
 import { MINOR_WANTED } from '../pool/release.ts'
 import { chosenUrl } from './catalog.ts'
-import type { Request } from './exchange.ts'
-import { isCloudError } from './failures.ts'
+import { isCloudError, undefinedAfter } from './failures.ts'
 import { type Fields, ShapeError } from './fields.ts'
 import type { LimitedCall } from './http.ts'
 import type { Keystone, Token } from './keystone.ts'
@@ -83,17 +82,18 @@ export class Endpoints {
 
   /** Asks each version itself: the list at the root shows some that are not served, and hides some that are. */
   async #askVersions(root: string, token: Token, call: LimitedCall): Promise<Endpoint> {
-    const ask = <T>(version: Endpoint['version'], read: (body: Fields) => T) =>
-      this.#keystone.http.ask(versionRequest(root, version, token), call, read)
+    const ask = <T>(version: Endpoint['version'], read: (body: Fields) => T): Promise<T> => {
+      // Never without the header: else Cinder up to Wallaby looks for a version anywhere in the address, its host included.
+      const headers = { 'x-auth-token': token.value, ...versionHeader(version, 0) }
+      const asked = { service: 'cinder', operation: 'version_list', method: 'GET', headers, idempotent: true } as const
+      return this.#keystone.http.ask({ ...asked, url: `${root}/${version}/`, mayBeMissing: true }, call, read)
+    }
     const speaking = (version: Endpoint['version'], highestMinor: number): Endpoint => {
       const minor = minorOf(highestMinor, this.#keystone.settings.pinnedMinor, `Cinder at ${root}/${version}`)
       return { root, version, minor, highestMinor, filterMinor: minor }
     }
-    try {
-      return speaking('v3', await ask('v3', readHighestMinor))
-    } catch (error) {
-      if (!isCloudError(error, 'not_found')) throw error
-    }
+    const highestMinor = await ask('v3', readHighestMinor).catch(undefinedAfter('not_found'))
+    if (highestMinor !== undefined) return speaking('v3', highestMinor)
     try {
       await ask('v2', body => body.list('versions'))
       return speaking('v2', 0)
@@ -106,17 +106,6 @@ export class Endpoints {
 /** At /v2 the header means nothing, except that some releases heed it where they find `v3` anywhere in the address. */
 export const versionHeader = (version: Endpoint['version'], minor: number): Record<string, string> =>
   version === 'v3' ? { 'openstack-api-version': `volume 3.${minor}` } : {}
-
-/** Never without the header: else Cinder up to Wallaby looks for a version anywhere in the address, its host included. */
-const versionRequest = (root: string, version: Endpoint['version'], token: Token): Request => ({
-  service: 'cinder',
-  operation: 'version_list',
-  method: 'GET',
-  url: `${root}/${version}/`,
-  headers: { 'x-auth-token': token.value, ...versionHeader(version, 0) },
-  idempotent: true,
-  mayBeMissing: true
-})
 
 function readHighestMinor(body: Fields): number {
   const version = body.list('versions').find(version => version.text('id').startsWith('v3'))

@@ -1,16 +1,12 @@
 import { CloudError } from '../pool/errors.ts'
 import type { Call } from '../pool/ports.ts'
-import type { Cinder, Query } from './cinder.ts'
+import type { Cinder, CinderRequest } from './cinder.ts'
 import { isCloudError } from './failures.ts'
 import type { Fields } from './fields.ts'
 
-export interface Listing<T> {
-  readonly operation: string
-  readonly path: string
+export interface Listing<T> extends Pick<CinderRequest, 'operation' | 'path' | 'query' | 'minor'> {
   /** The name of the list in the answer. */
   readonly key: string
-  readonly query: Query
-  readonly minor?: number
   readonly read: (item: Fields) => T
 }
 
@@ -19,7 +15,7 @@ interface Item {
 }
 
 interface Page<T> {
-  readonly items: readonly T[]
+  readonly items: T[]
   /** Cinder links to a next page. The link is not followed: its address may be wrong, and its marker is not always heeded. */
   readonly hasNext: boolean
 }
@@ -37,7 +33,7 @@ export async function* inOrder<T extends Item>(
   call: Call
 ): AsyncGenerator<T[]> {
   let given = '' // As far as this.
-  for await (const { items } of pagesByMarker(cinder, listing, call)) {
+  for await (const items of pagesByMarker(cinder, listing, call)) {
     const fresh = items.filter(item => orderOf(item) > given)
     const isAscending = fresh.every((item, index) => index === 0 || orderOf(fresh[index - 1] ?? item) < orderOf(item))
     if (!isAscending) throw failure(listing, NOT_IN_ORDER)
@@ -56,7 +52,7 @@ export async function since<T extends Item & { readonly createdAt: Date }>(
   call: Call
 ): Promise<T[]> {
   const found = new Map<string, T>()
-  for await (const { items } of pagesByMarker(cinder, listing, call)) {
+  for await (const items of pagesByMarker(cinder, listing, call)) {
     const isDescending = items.every(({ createdAt }, index) => (items[index - 1]?.createdAt ?? createdAt) >= createdAt)
     if (!isDescending) throw failure(listing, NOT_IN_ORDER)
     for (const item of items) if (item.createdAt >= time) found.set(item.id, item)
@@ -90,18 +86,14 @@ export function* cutInPages<T>(items: readonly T[], orderOf: (item: T) => string
 }
 
 /** Begins again where the item that a page should start after was deleted meanwhile. */
-async function* pagesByMarker<T extends Item>(
-  cinder: Cinder,
-  listing: Listing<T>,
-  call: Call
-): AsyncGenerator<Page<T>> {
+async function* pagesByMarker<T extends Item>(cinder: Cinder, listing: Listing<T>, call: Call): AsyncGenerator<T[]> {
   let marker: string | undefined
   for (let page = 0, restarts = 0; page < PAGES_MAX; page++) {
     try {
-      const found = await onePage(cinder, { ...listing, query: { ...listing.query, marker } }, call)
-      marker = found.items.at(-1)?.id
-      yield found
-      if (!found.hasNext || marker === undefined) return
+      const { items, hasNext } = await onePage(cinder, { ...listing, query: { ...listing.query, marker } }, call)
+      marker = items.at(-1)?.id
+      yield items
+      if (!hasNext || marker === undefined) return
     } catch (error) {
       if (marker === undefined || !isCloudError(error, 'not_found')) throw error
       if (++restarts > RESTARTS_MAX) throw failure(listing, 'changes faster than it can be read', error)

@@ -298,7 +298,7 @@ describe('the login and the secret', () => {
   it('are checked with all the rest when a service is to start', () => {
     const found = startProblems({ ticks: { replenish: 'never' } }, { SPARE_POOL_SECRET: 'short' })
     const paths = found.map(problem => problem.split(/[: ]/)[0])
-    assert.deepEqual(paths.slice(0, 2), ['database', 'ticks.replenish'])
+    assert.deepEqual(paths.slice(0, 2), ['ticks.replenish', 'database'])
     assert.ok(paths.includes('openstack.auth.auth_url'), found.join('\n'))
     assert.ok(paths.includes('openstack.auth.password'), found.join('\n'))
     assert.ok(paths.includes('SPARE_POOL_SECRET'), found.join('\n'))

@@ -35,75 +35,60 @@ type Asked = CinderRequest | ((endpoint: Endpoint) => CinderRequest)
 const CONFINED_ROLES: readonly string[] = ['reader', 'member', 'manager', '_member_', 'user']
 
 /** Cinder in one project. */
-export class Cinder {
-  readonly projectId: string
-  readonly roles: readonly string[]
-  /** Cinder itself shows and changes nothing of other projects with this token. */
-  readonly isConfined: boolean
-  readonly http: Http
-  readonly endpoints: Endpoints
-  readonly #authorised: Authorised
+export type Cinder = ReturnType<typeof cinderIn>
 
-  constructor(token: Pick<Identity, 'projectId' | 'roles'>, http: Http, endpoints: Endpoints, as: Authorised) {
-    this.projectId = token.projectId
-    this.roles = token.roles
-    this.isConfined = token.roles.every(role => CONFINED_ROLES.includes(role.toLowerCase()))
-    this.http = http
-    this.endpoints = endpoints
-    this.#authorised = as
-  }
-
-  /** Asks for something to be done. The answer's body does not matter. */
-  async order(asked: Asked, call: Call): Promise<void> {
-    await this.#run(asked, call, (request, limited) => this.http.send(request, limited))
-  }
-
-  async ask<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T> {
-    return await this.#run(asked, call, (request, limited) => this.http.ask(request, limited, read))
-  }
-
-  /** Undefined: it is not there. */
-  async find<T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T | undefined> {
-    return await this.ask(asked, call, read).catch(undefinedAfter('not_found'))
-  }
-
-  async endpoint(call: Call): Promise<Endpoint> {
-    return await this.http.within(call, limited => this.endpoints.endpoint(limited))
-  }
-
-  async #run<T>(asked: Asked, call: Call, send: (request: Request, call: LimitedCall) => Promise<T>): Promise<T> {
-    return await this.http.within(call, async limited => {
-      const ask = (endpoint: Endpoint): Promise<T> =>
-        this.#authorised(limited, token => send(this.#toRequest(asked, endpoint, token), limited))
-      const endpoint = await this.endpoints.endpoint(limited)
-      try {
-        return await ask(endpoint)
-      } catch (error) {
-        if (!(error instanceof CloudError && error.status === 406)) throw error
-      }
-      // It no longer speaks this microversion, and said so before it did anything: any request may be repeated.
-      this.endpoints.forget(endpoint)
-      return await ask(await this.endpoints.endpoint(limited))
-    })
-  }
-
-  #toRequest(asked: Asked, endpoint: Endpoint, token: string): Request {
-    const {
-      path,
-      query = {},
-      minor = endpoint.minor,
-      method = 'GET',
-      ...request
-    } = typeof asked === 'function' ? asked(endpoint) : asked
+export function cinderIn(
+  { projectId, roles }: Pick<Identity, 'projectId' | 'roles'>,
+  http: Http,
+  endpoints: Endpoints,
+  authorised: Authorised
+) {
+  const toRequest = (asked: Asked, endpoint: Endpoint, token: string): Request => {
+    const given = typeof asked === 'function' ? asked(endpoint) : asked
+    const { path, query = {}, minor = endpoint.minor, method = 'GET', ...request } = given
     const { root, version } = endpoint
     return {
       ...request,
       method,
       service: 'cinder',
-      url: `${root}/${version}/${this.projectId}${path}${searchOf(query)}`,
+      url: `${root}/${version}/${projectId}${path}${searchOf(query)}`,
       headers: { 'x-auth-token': token, ...versionHeader(version, Math.min(minor, endpoint.minor)) },
       idempotent: method !== 'POST'
     }
+  }
+
+  const run = <T>(asked: Asked, call: Call, send: (request: Request, call: LimitedCall) => Promise<T>): Promise<T> =>
+    http.within(call, async limited => {
+      const sendTo = (endpoint: Endpoint): Promise<T> =>
+        authorised(limited, token => send(toRequest(asked, endpoint, token), limited))
+      const endpoint = await endpoints.endpoint(limited)
+      return await sendTo(endpoint).catch(async (error: unknown) => {
+        if (!(error instanceof CloudError && error.status === 406)) throw error
+        // It no longer speaks this microversion, and said so before it did anything: any request may be repeated.
+        endpoints.forget(endpoint)
+        return await sendTo(await endpoints.endpoint(limited))
+      })
+    })
+
+  const ask = <T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T> =>
+    run(asked, call, (request, limited) => http.ask(request, limited, read))
+
+  return {
+    projectId,
+    roles,
+    /** Cinder itself shows and changes nothing of other projects with this token. */
+    isConfined: roles.every(role => CONFINED_ROLES.includes(role.toLowerCase())),
+    http,
+    endpoints,
+    ask,
+    /** Undefined: it is not there. */
+    find: <T>(asked: Asked, call: Call, read: (body: Fields) => T): Promise<T | undefined> =>
+      ask(asked, call, read).catch(undefinedAfter('not_found')),
+    /** Asks for something to be done. The answer's body does not matter. */
+    async order(asked: Asked, call: Call): Promise<void> {
+      await run(asked, call, (request, limited) => http.send(request, limited))
+    },
+    endpoint: (call: Call): Promise<Endpoint> => http.within(call, limited => endpoints.endpoint(limited))
   }
 }
 

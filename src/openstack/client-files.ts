@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { messageOf } from './failures.ts'
+import { isObject } from './fields.ts'
 import { parseFor } from './python-yaml.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -41,12 +42,12 @@ export interface Look {
   readonly hints: string[]
 }
 
-/** The file that OS_CLIENT_CONFIG_FILE or OS_CLIENT_SECURE_FILE names, else the first in the places where clients look. */
-export function findFile(name: 'clouds' | 'secure' | 'clouds-public', look: Look): ClientFile | undefined {
+const CHOSEN_BY = { clouds: 'OS_CLIENT_CONFIG_FILE', secure: 'OS_CLIENT_SECURE_FILE', 'clouds-public': undefined }
+
+/** The file that a variable names, else the first in the places where clients look. */
+export function findFile(name: keyof typeof CHOSEN_BY, look: Look): ClientFile | undefined {
   const { env, files, problems, hints } = look
-  const chosen = { clouds: env['OS_CLIENT_CONFIG_FILE'], secure: env['OS_CLIENT_SECURE_FILE'], 'clouds-public': '' }[
-    name
-  ]
+  const chosen = CHOSEN_BY[name] && env[CHOSEN_BY[name]]
   const usual = foldersOf(look).flatMap(folder => ['yaml', 'yml', 'json'].map(end => join(folder, `${name}.${end}`)))
   for (const path of chosen ? [chosen, ...usual] : usual) {
     let text: string | undefined
@@ -58,7 +59,7 @@ export function findFile(name: 'clouds' | 'secure' | 'clouds-public', look: Look
     if (text === undefined) continue
     try {
       const content = parseFor(path, text) ?? {}
-      if (isSection(content)) return { path, content }
+      if (isObject(content)) return { path, content }
       problems.push(`${path}: must be a mapping of keys.`)
     } catch (error) {
       problems.push(`${path}: cannot be read, ${messageOf(error)}.`)
@@ -76,11 +77,8 @@ export function foldersOf({ env, files: { home } }: Look): string[] {
   return [...new Set(['.', ...folders, '/etc/openstack'])]
 }
 
-export const isSection = (value: unknown): value is Section =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** The mapping under a key; undefined: there is none. */
 export function sectionAt(section: Section, key: string): Section | undefined {
   const inner = Object.hasOwn(section, key) ? section[key] : undefined
-  return isSection(inner) ? inner : undefined
+  return isObject(inner) ? inner : undefined
 }

@@ -1,4 +1,5 @@
-import { type ClientFile, findFile, foldersOf, isSection, type Look, type Section, sectionAt } from './client-files.ts'
+import { type ClientFile, findFile, foldersOf, type Look, type Section, sectionAt } from './client-files.ts'
+import { isObject } from './fields.ts'
 import type { Entry, Part } from './layers.ts'
 
 /** Which cloud's entry is wanted, and which of its regions. */
@@ -14,35 +15,26 @@ export interface Wish {
  * What the files of Python's OpenStack clients say of a cloud, the strongest last: its profile in clouds-public.yaml, its
  * entry in clouds.yaml, what secure.yaml lays over it, and the values of its region.
  */
-export function cloudParts(wish: Wish, look: Look): Part[] {
-  const found = [findFile('clouds', look), findFile('secure', look)].filter(file => file !== undefined)
-  const name = nameOfCloud(wish, found, look)
-  if (name === undefined) return []
-  const entry = found.flatMap(file => partOf(file, 'clouds', name))
-  const profile = profileOf(entry, look)
-  const region = regionOf(entry, profile, wish.region, look)
-  return [...profile, ...entry, ...region]
-}
-
-/** Undefined: there is none. If one was asked for, this is a problem. */
-function nameOfCloud({ cloud, asked }: Wish, found: readonly ClientFile[], look: Look): string | undefined {
+export function cloudParts({ cloud, asked, region }: Wish, look: Look): Part[] {
   const { problems } = look
-  if (problems.length > 0) return undefined // A file is broken: nobody knows what it would have held.
+  const found = [findFile('clouds', look), findFile('secure', look)].filter(file => file !== undefined)
+  if (problems.length > 0) return [] // A file is broken: nobody knows what it would have held.
   const names = [...new Set(found.flatMap(({ content }) => Object.keys(sectionAt(content, 'clouds') ?? {})))]
   const paths = found.map(({ path }) => path).join(' and ')
-  if (cloud === undefined) {
-    if (names.length > 1) problems.push(`${asked}: missing; name one of ${names.join(', ')} (in ${paths}).`)
-    return names.length === 1 ? names[0] : undefined
+  if (cloud === undefined && names.length > 1) {
+    problems.push(`${asked}: missing; name one of ${names.join(', ')} (in ${paths}).`)
+    return []
   }
-  if (found.some(file => partOf(file, 'clouds', cloud).length > 0)) return cloud
-  if (found.length > 0) {
-    const known = names.join(', ') || 'no clouds at all'
-    problems.push(`${asked}: there is no cloud "${cloud}" in ${paths}; known there: ${known}.`)
-    return undefined
+  const name = cloud ?? names[0] ?? ''
+  const entry = found.flatMap(file => partOf(file, 'clouds', name))
+  if (cloud !== undefined && entry.length === 0) {
+    const advice = 'Write one, have OS_CLIENT_CONFIG_FILE name one, or set openstack.auth.'
+    const nowhere = `found no clouds.yaml (.yml, .json) in ${foldersOf(look).join(', ')}. ${advice}`
+    const known = `known there: ${names.join(', ') || 'no clouds at all'}.`
+    problems.push(`${asked}: ${paths ? `there is no cloud "${cloud}" in ${paths}; ${known}` : nowhere}`)
   }
-  const advice = 'Write one, have OS_CLIENT_CONFIG_FILE name one, or set openstack.auth.'
-  problems.push(`${asked}: found no clouds.yaml (.yml, .json) in ${foldersOf(look).join(', ')}. ${advice}`)
-  return undefined
+  const profile = profileOf(entry, look)
+  return [...profile, ...entry, ...regionOf(entry, profile, region, look)]
 }
 
 function partOf({ path, content }: ClientFile, list: 'clouds' | 'public-clouds', name: string): Part[] {
@@ -88,8 +80,8 @@ function regionOf(entry: readonly Part[], profile: readonly Part[], wanted: stri
 }
 
 function toRegion(region: unknown, from: string, { problems }: Look): Part[] {
-  const { name, values = {}, ...unknown } = isSection(region) ? region : { name: region }
-  if (typeof name === 'string' && isSection(values) && Object.keys(unknown).length === 0) {
+  const { name, values = {}, ...unknown } = isObject(region) ? region : { name: region }
+  if (typeof name === 'string' && isObject(values) && Object.keys(unknown).length === 0) {
     const nameOf = (key: string): string => (key === 'region_name' ? from : `${from} (${name}: ${key})`)
     return [{ values: { ...withUnderscores(values), region_name: name }, nameOf }]
   }
@@ -99,6 +91,6 @@ function toRegion(region: unknown, from: string, { problems }: Look): Part[] {
 
 /** `auth-url` is `auth_url`. */
 function withUnderscores(section: Section): Section {
-  const inner = (value: unknown): unknown => (isSection(value) ? withUnderscores(value) : value)
+  const inner = (value: unknown): unknown => (isObject(value) ? withUnderscores(value) : value)
   return Object.fromEntries(Object.entries(section).map(([key, value]) => [key.replaceAll('-', '_'), inner(value)]))
 }

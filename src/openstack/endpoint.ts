@@ -27,79 +27,73 @@ export interface Endpoint {
 export type Notice = (fields: object, message: string) => void
 
 /** Where Cinder is, from the catalogue, and which version it speaks, asked once. */
-export class Endpoints {
-  readonly #keystone: Keystone
-  readonly #onNotice: Notice
-  readonly #known = new Map<string, Endpoint>()
+export type Endpoints = ReturnType<typeof endpointsOf>
+
+export function endpointsOf(keystone: Keystone, onNotice: Notice) {
+  const known = new Map<string, Endpoint>()
   /** Read once of each token's catalogue, which is long. */
-  readonly #roots = new WeakMap<Token, string>()
-  readonly #discoveries = new Shared<Endpoint>()
+  const roots = new WeakMap<Token, string>()
+  const discoveries = new Shared<Endpoint>()
 
-  constructor(keystone: Keystone, onNotice: Notice) {
-    this.#keystone = keystone
-    this.#onNotice = onNotice
-  }
-
-  async endpoint(call: LimitedCall): Promise<Endpoint> {
-    const root = this.#rootIn(await this.#keystone.token('own', call))
-    return this.#known.get(root) ?? (await this.#discover(root, call))
-  }
-
-  #rootIn(token: Token): string {
-    let root = this.#roots.get(token)
-    if (root === undefined) {
-      const { settings } = this.#keystone
-      root = rootOf(settings.blockStorageUrl ?? chosenUrl(token.catalog, settings), token.projectId)
-      this.#roots.set(token, root)
-    }
+  const rootIn = (token: Token): string => {
+    const { blockStorageUrl = chosenUrl(token.catalog, keystone.settings) } = keystone.settings
+    const root = rootOf(blockStorageUrl, token.projectId)
+    roots.set(token, root)
     return root
   }
 
-  /** Call when Cinder no longer speaks this microversion. Others may have found that out before. */
-  forget({ root, minor }: Endpoint): void {
-    if (this.#known.get(root)?.minor === minor) this.#known.delete(root)
-  }
-
-  /** Call when Cinder refuses filters that every release has: the operator lacks the file of filters, or has cut it. */
-  keepToBuiltInFilters(root: string): void {
-    const endpoint = this.#known.get(root)
-    if (!endpoint || endpoint.filterMinor <= BUILT_IN_FILTERS_MINOR) return
-    this.#known.set(root, { ...endpoint, filterMinor: BUILT_IN_FILTERS_MINOR })
-    const fields = { endpoint: root, microversion: `3.${BUILT_IN_FILTERS_MINOR}` }
-    this.#onNotice(fields, 'cinder refused to filter a list: its resource_filters.json lacks filters, asked without it')
-  }
-
-  #discover(root: string, call: LimitedCall): Promise<Endpoint> {
-    const ask = async (limited: LimitedCall): Promise<Endpoint> => {
-      const endpoint = await this.#keystone.withToken('own', limited, token => this.#askVersions(root, token, limited))
-      this.#known.set(root, endpoint)
+  const discover = (root: string, { requestId, signal }: LimitedCall): Promise<Endpoint> => {
+    const ask = async (call: LimitedCall): Promise<Endpoint> => {
+      const endpoint = await keystone.withToken('own', call, token => askVersions(keystone, root, token, call))
+      known.set(root, endpoint)
       return endpoint
     }
-    const { requestId } = call
-    const discovery = this.#discoveries.join(root, () => this.#keystone.http.within({ requestId }, ask))
-    return orAborted(discovery, call.signal)
+    const discovery = discoveries.join(root, () => keystone.http.within({ requestId }, ask))
+    return orAborted(discovery, signal)
   }
 
-  /** Asks each version itself: the list at the root shows some that are not served, and hides some that are. */
-  async #askVersions(root: string, token: Token, call: LimitedCall): Promise<Endpoint> {
-    const ask = <T>(version: Endpoint['version'], read: (body: Fields) => T): Promise<T> => {
-      // Never without the header: else Cinder up to Wallaby looks for a version anywhere in the address, its host included.
-      const headers = { 'x-auth-token': token.value, ...versionHeader(version, 0) }
-      const asked = { service: 'cinder', operation: 'version_list', method: 'GET', headers, idempotent: true } as const
-      return this.#keystone.http.ask({ ...asked, url: `${root}/${version}/`, mayBeMissing: true }, call, read)
+  return {
+    async endpoint(call: LimitedCall): Promise<Endpoint> {
+      const token = await keystone.token('own', call)
+      const root = roots.get(token) ?? rootIn(token)
+      return known.get(root) ?? (await discover(root, call))
+    },
+
+    /** Call when Cinder no longer speaks this microversion. Others may have found that out before. */
+    forget({ root, minor }: Endpoint): void {
+      if (known.get(root)?.minor === minor) known.delete(root)
+    },
+
+    /** Call when Cinder refuses filters that every release has: the operator lacks the file of filters, or has cut it. */
+    keepToBuiltInFilters(root: string): void {
+      const endpoint = known.get(root)
+      if (!endpoint || endpoint.filterMinor <= BUILT_IN_FILTERS_MINOR) return
+      known.set(root, { ...endpoint, filterMinor: BUILT_IN_FILTERS_MINOR })
+      const fields = { endpoint: root, microversion: `3.${BUILT_IN_FILTERS_MINOR}` }
+      onNotice(fields, 'cinder refused to filter a list: its resource_filters.json lacks filters, asked without it')
     }
-    const speaking = (version: Endpoint['version'], highestMinor: number): Endpoint => {
-      const minor = minorOf(highestMinor, this.#keystone.settings.pinnedMinor, `Cinder at ${root}/${version}`)
-      return { root, version, minor, highestMinor, filterMinor: minor }
-    }
-    const highestMinor = await ask('v3', readHighestMinor).catch(undefinedAfter('not_found'))
-    if (highestMinor !== undefined) return speaking('v3', highestMinor)
-    try {
-      await ask('v2', body => body.list('versions'))
-      return speaking('v2', 0)
-    } catch (error) {
-      throw isCloudError(error, 'not_found') ? noVersionAt(root, error) : error
-    }
+  }
+}
+
+/** Asks each version itself: the list at the root shows some that are not served, and hides some that are. */
+async function askVersions(keystone: Keystone, root: string, token: Token, call: LimitedCall): Promise<Endpoint> {
+  const ask = <T>(version: Endpoint['version'], read: (body: Fields) => T): Promise<T> => {
+    // Never without the header: else Cinder up to Wallaby looks for a version anywhere in the address, its host included.
+    const headers = { 'x-auth-token': token.value, ...versionHeader(version, 0) }
+    const asked = { service: 'cinder', operation: 'version_list', method: 'GET', headers, idempotent: true } as const
+    return keystone.http.ask({ ...asked, url: `${root}/${version}/`, mayBeMissing: true }, call, read)
+  }
+  const speaking = (version: Endpoint['version'], highestMinor: number): Endpoint => {
+    const minor = minorOf(highestMinor, keystone.settings.pinnedMinor, `Cinder at ${root}/${version}`)
+    return { root, version, minor, highestMinor, filterMinor: minor }
+  }
+  const highestMinor = await ask('v3', readHighestMinor).catch(undefinedAfter('not_found'))
+  if (highestMinor !== undefined) return speaking('v3', highestMinor)
+  try {
+    await ask('v2', body => body.list('versions'))
+    return speaking('v2', 0)
+  } catch (error) {
+    throw isCloudError(error, 'not_found') ? noVersionAt(root, error) : error
   }
 }
 

@@ -4,7 +4,7 @@ import { keepable } from './fields.ts'
 
 const WORDS_MAX = 500
 
-export const isCloudError = (error: unknown, ...codes: CloudErrorCode[]): boolean =>
+export const isCloudError = (error: unknown, ...codes: CloudErrorCode[]): error is CloudError =>
   error instanceof CloudError && codes.includes(error.code)
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

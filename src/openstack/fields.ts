@@ -1,7 +1,7 @@
 /** An answer of the cloud lacks what it should have. The message says what, and where. */
 export class ShapeError extends Error {}
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Without what PostgreSQL or UTF-8 cannot hold: NUL and half a character. */

@@ -64,7 +64,7 @@ export class Identities {
       return identity
     } catch (error) {
       // The caller's token is not at fault, and must not seem to be.
-      if (!(error instanceof CloudError) || isCloudError(error, 'timeout', 'unavailable')) throw error
+      if (isCloudError(error, 'timeout', 'unavailable') || !(error instanceof CloudError)) throw error
       throw new CloudError('unavailable', `The caller's token could not be checked. ${error.message}`, { cause: error })
     }
   }

@@ -1,4 +1,4 @@
-import { CloudError } from '../pool/errors.ts'
+import { CloudError, type CloudErrorCode } from '../pool/errors.ts'
 import { type CatalogEndpoint, toCatalog } from './catalog.ts'
 import type { Request } from './exchange.ts'
 import { isCloudError } from './failures.ts'
@@ -41,7 +41,7 @@ export class Keystone {
   readonly http: Http
   readonly #held = new Map<string, Held>()
   readonly #logins = new Shared<Token>()
-  #isRenewing = false
+  /** For ever, while one token is being renewed. */
   #renewNotBefore = 0
 
   constructor(settings: CloudSettings, http: Http) {
@@ -59,7 +59,7 @@ export class Keystone {
     const held = this.#held.get(keyOf(scope))
     if (!held || now >= held.goodUntil) return undefined
     held.isUsed = true
-    this.#renewAhead(now, requestId)
+    void this.#renewAhead(now, requestId)
     return held.token
   }
 
@@ -112,18 +112,17 @@ export class Keystone {
   }
 
   /** Renews used tokens before they run out, one after the other, so that no claim waits for a login. */
-  #renewAhead(now: number, requestId: string): void {
-    if (this.#isRenewing || now < this.#renewNotBefore) return
+  async #renewAhead(now: number, requestId: string): Promise<void> {
+    if (now < this.#renewNotBefore) return
     const due = [...this.#held.values()].find(held => held.isUsed && now >= held.renewFrom)
     if (!due) return
-    this.#isRenewing = true
-    this.#login(due.scope, requestId)
-      .catch(() => {
-        this.#renewNotBefore = now + PAUSE_AFTER_FAILURE_MS // The next caller is told once the token has run out.
-      })
-      .finally(() => {
-        this.#isRenewing = false
-      })
+    this.#renewNotBefore = Number.POSITIVE_INFINITY
+    try {
+      await this.#login(due.scope, requestId)
+      this.#renewNotBefore = 0
+    } catch {
+      this.#renewNotBefore = now + PAUSE_AFTER_FAILURE_MS // The next caller is told once the token has run out.
+    }
   }
 
   /** Without the signal of the caller who begins it: the others wait for it too. */
@@ -173,22 +172,22 @@ export class Keystone {
  * A refused login has codes of its own. Nobody takes it for a caller's bad token or, where Keystone does not find a deleted
  * application credential or trust, for a volume that is gone.
  */
-function refusalOfLogin(scope: Scope, error: unknown, login: Login): unknown {
-  if (!(error instanceof CloudError && isCloudError(error, 'unauthenticated', 'not_found'))) return error
-  const { message, status } = error
-  if (scope !== 'own') return new CloudError('project_refused', message, { status, cause: error })
-  const notes = login.warnings.map(({ found, advice }) => ` Note that ${found}: ${advice}.`)
-  const words = `The service's own login is refused. ${message}${notes.join('')}`
-  return new CloudError('login_refused', words, { status, cause: error })
+function refusalOfLogin(scope: Scope, error: unknown, { warnings }: Login): unknown {
+  if (!isCloudError(error, 'unauthenticated', 'not_found')) return error
+  if (scope !== 'own') return retold(error, 'project_refused', error.message)
+  const notes = warnings.map(({ found, advice }) => ` Note that ${found}: ${advice}.`).join('')
+  return retold(error, 'login_refused', `The service's own login is refused. ${error.message}${notes}`)
 }
 
 /** The login is not at fault: Keystone has just accepted it. */
 function refusalOfFreshToken(error: unknown): unknown {
-  if (!(error instanceof CloudError && error.code === 'unauthenticated')) return error
-  const { message, status } = error
+  if (!isCloudError(error, 'unauthenticated')) return error
   const what = 'The token of the service that was refused had only just been issued'
-  return new CloudError('unavailable', `${what}. ${message}`, { status, cause: error })
+  return retold(error, 'unavailable', `${what}. ${error.message}`)
 }
+
+const retold = (cause: CloudError, code: CloudErrorCode, message: string): CloudError =>
+  new CloudError(code, message, { status: cause.status, cause })
 
 function boundToOneProject(projectId: string): CloudError {
   const what = 'The service logs in with an application credential, which is bound to its own project'

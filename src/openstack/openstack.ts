@@ -7,8 +7,8 @@ import {
   type Transfer
 } from '../pool/ports.ts'
 import { releaseOf } from '../pool/release.ts'
-import { type Authorised, Cinder } from './cinder.ts'
-import { Endpoints, type Notice } from './endpoint.ts'
+import { type Authorised, type Cinder, cinderIn } from './cinder.ts'
+import { endpointsOf, type Notice } from './endpoint.ts'
 import type { RequestReport } from './exchange.ts'
 import { messageOf } from './failures.ts'
 import { Http, type HttpOptions } from './http.ts'
@@ -54,7 +54,7 @@ export function connect({
   }
   const http = new Http({ ...options, tls: settings.tls, timeoutSeconds, connectionsMax, onRequest })
   const keystone = new Keystone(settings, http)
-  const endpoints = new Endpoints(keystone, onNotice)
+  const endpoints = endpointsOf(keystone, onNotice)
   const identities = new Identities(keystone)
   /** Of the service's own user, for all who ask at the same time. */
   const transferLists = new NextRun<Transfer[]>()
@@ -63,7 +63,7 @@ export function connect({
     const held = keystone.held(scope, call.requestId)
     const token = held ?? (await http.within(call, limited => keystone.token(scope, limited)))
     const authorised: Authorised = (limited, work) => keystone.withToken(scope, limited, ({ value }) => work(value))
-    return toProject(new Cinder(token, http, endpoints, authorised), transferLists)
+    return toProject(cinderIn(token, http, endpoints, authorised), transferLists)
   }
   const endpoint = (call: Call) => http.within(call, limited => endpoints.endpoint(limited))
 
@@ -85,7 +85,7 @@ export function connect({
       return poolProject.id === projectId ? poolProject : await ownUserIn({ projectId }, call)
     },
     withToken(identity) {
-      const cinder = new Cinder(identity, http, endpoints, (_call, work) => work(identity.token))
+      const cinder = cinderIn(identity, http, endpoints, (_call, work) => work(identity.token))
       return toProject(cinder, new NextRun())
     },
     identify: (token, call) => identities.identify(token, call),

@@ -1,4 +1,4 @@
-import type { ArmedTransfer, Call, Transfer, Transfers } from '../pool/ports.ts'
+import type { Call, Transfer, Transfers } from '../pool/ports.ts'
 import { transferPaging } from '../pool/release.ts'
 import type { Cinder, Query } from './cinder.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -21,7 +21,10 @@ export const transfersOf = (cinder: Cinder, wholeLists: NextRun<Transfer[]>): Tr
       const body = { transfer: { volume_id: volumeId, name, ...leave } }
       return { operation: 'transfer_create', method: 'POST', path: pathAt(endpoint), body } as const
     }
-    return await cinder.ask(request, call, body => toArmedTransfer(body.object('transfer')))
+    return await cinder.ask(request, call, body => {
+      const transfer = body.object('transfer')
+      return { ...toTransfer(transfer), authKey: transfer.text('auth_key') }
+    })
   },
 
   async accept(transferId, authKey, call) {
@@ -96,8 +99,4 @@ const orderOf = ({ volumeId, id }: Transfer): string => `${volumeId} ${id}`
 
 function toTransfer(body: Fields): Transfer {
   return { id: body.text('id'), volumeId: body.text('volume_id'), name: body.optionalText('name') ?? '' }
-}
-
-function toArmedTransfer(body: Fields): ArmedTransfer {
-  return { ...toTransfer(body), authKey: body.text('auth_key') }
 }

@@ -1,9 +1,10 @@
+import type { Spare } from '../pool/spare.ts'
 import type { FinishedSpare, Spares } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
 import { isFreeToArm } from './leases.ts'
 import { recover } from './pools.ts'
 import { changesRow } from './rows.ts'
-import { querySpare, querySpares, type SpareRow, toSpare } from './spares.ts'
+import { querySpare, querySpares, toSpare } from './spares.ts'
 import { arrive } from './waiting.ts'
 
 type Arrivals = Pick<
@@ -14,9 +15,9 @@ type Arrivals = Pick<
 /** A spare's way into stock: created, finished, armed. */
 export const arrivalsOf = (db: Database): Arrivals => ({
   async onTheirWay() {
-    const rows = await query<SpareRow>(db, ON_THEIR_WAY)
-    const isToDelete = ({ status, volume_id }: SpareRow): boolean => status === 'retiring' && volume_id !== null
-    return { spares: rows.filter(row => !isToDelete(row)).map(toSpare), anyToDelete: rows.some(isToDelete) }
+    const spares = await querySpares(db, ON_THEIR_WAY, {})
+    const isToDelete = ({ status, volumeId }: Spare): boolean => status === 'retiring' && volumeId !== undefined
+    return { spares: spares.filter(spare => !isToDelete(spare)), anyToDelete: spares.some(isToDelete) }
   },
   noteVolume: (id, volumeId, at) =>
     querySpare(
@@ -32,7 +33,11 @@ export const arrivalsOf = (db: Database): Arrivals => ({
     const rows = finished.map(({ id, toArm, claimId }) => ({ id, to_arm: toArm, claim_id: claimId }))
     const ids = finished.map(({ id }) => id)
     return await arrive(db, ids, at, async (tx): Promise<FinishedSpare[]> => {
-      const changed = await query<FinishedRow>(tx, NOTE_FINISHED, { at, armingUntil, finished: JSON.stringify(rows) })
+      const changed = await query<{ pool_failures: number }>(tx, NOTE_FINISHED, {
+        at,
+        armingUntil,
+        finished: JSON.stringify(rows)
+      })
       return changed.map(row => ({ ...toSpare(row), poolFailures: row.pool_failures }))
     })
   },
@@ -59,8 +64,7 @@ export const arrivalsOf = (db: Database): Arrivals => ({
     changesRow(
       db,
       `update backup_volumes set status = 'creating', transfer_id = null, auth_key = null, updated_at = :at
-        where id = :id and status = 'available'
-        returning id`,
+        where id = :id and status = 'available'`,
       { id, at }
     )
 })
@@ -76,8 +80,6 @@ const ON_THEIR_WAY = `
     (select * from backup_volumes where status = 'retiring' and volume_id is not null limit 1)
   ) spare
   order by created_at, id`
-
-type FinishedRow = SpareRow & { pool_failures: number }
 
 /** Also records the lead times, and ends the failures of pools whose spares need not be armed. */
 const NOTE_FINISHED = `with finished as (

@@ -1,9 +1,11 @@
 import { newClaim } from '../pool/claim.ts'
 import type { Claims, Opening } from '../pool/claim-store.ts'
+import { CLAIM_COLUMNS, DISK_COLUMNS } from './claim-rows.ts'
 import { type Database, query } from './connection/database.ts'
 import { Grouped } from './grouped.ts'
 import { oldestSpares } from './reservations.ts'
-import { type SpareRow, toSpare } from './spares.ts'
+import { rowOf } from './rows.ts'
+import { toSpare } from './spares.ts'
 
 type OpenArguments = Parameters<Claims['open']>
 type SettleArguments = Parameters<Claims['settle']>
@@ -44,29 +46,15 @@ const OPEN = `with opened as (
 )
 select opened.id as opened_id, reserved.* from opened left join reserved on reserved.claim_id = opened.id`
 
-type OpenedRow = { opened_id: string } & (SpareRow | { id: null })
-
 async function openAll(db: Database, group: readonly OpenArguments[]): Promise<(Opening | undefined)[]> {
   const wanted = group.map(([request, id, lease, at]) => ({ claim: newClaim(request, id, at), lease }))
   const claims = wanted.map(({ claim, lease }) => ({
-    id: claim.id,
-    idempotency_key: claim.idempotencyKey,
-    fingerprint: claim.fingerprint,
-    project_id: claim.projectId,
-    name: claim.name,
-    hostname: claim.hostname,
-    category: claim.category,
-    os: claim.os,
-    type: claim.type,
-    wanted_size: claim.wantedSizeGib,
-    status: claim.status,
+    ...rowOf(CLAIM_COLUMNS, claim),
     lease_holder: lease.holder,
-    lease_until: lease.until,
-    created_at: claim.createdAt,
-    updated_at: claim.updatedAt
+    lease_until: lease.until
   }))
   const bindings = { claims: JSON.stringify(claims), at: wanted.at(-1)?.claim.createdAt }
-  const opened = await query<OpenedRow>(db, OPEN, bindings)
+  const opened = await query<{ opened_id: string; id: string | null }>(db, OPEN, bindings)
   return wanted.map(({ claim }) => {
     const row = opened.find(({ opened_id }) => opened_id === claim.id)
     return row && { claim, spare: row.id === null ? undefined : toSpare(row) }
@@ -99,19 +87,12 @@ select id from settled`
 
 async function settleAll(db: Database, group: readonly SettleArguments[]): Promise<boolean[]> {
   const claims = group.map(([{ claimId, holder }, { source, missReason, disk }, at]) => ({
+    ...rowOf(DISK_COLUMNS, disk),
     id: claimId,
     lease_holder: holder,
     status: 'available',
     source,
     miss_reason: missReason,
-    volume_id: disk.volumeId,
-    disk_os: disk.os,
-    disk_type: disk.type,
-    volume_type: disk.volumeType,
-    size: disk.sizeGib,
-    snapshot_id: disk.snapshotId,
-    image_version: disk.imageVersion,
-    spare_age_seconds: disk.spareAgeSeconds,
     updated_at: at
   }))
   const rows = await query<{ id: string }>(db, SETTLE, { claims: JSON.stringify(claims) })

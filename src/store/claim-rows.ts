@@ -1,68 +1,55 @@
-import type { Claim, ClaimSource, ClaimStatus, Disk, MissReason } from '../pool/claim.ts'
+import type { Claim, Disk } from '../pool/claim.ts'
 import { type Database, query } from './connection/database.ts'
+import { type Columns, fieldsOf, type Row } from './rows.ts'
 
-export interface ClaimRow {
-  id: string
-  idempotency_key: string | null
-  fingerprint: string
-  project_id: string
-  name: string
-  hostname: string
-  category: string
-  os: string
-  type: string
-  wanted_size: number | null
-  status: ClaimStatus
-  source: ClaimSource | null
-  miss_reason: MissReason | null
-  volume_id: string | null
-  disk_os: string | null
-  disk_type: string | null
-  volume_type: string | null
-  size: number | null
-  snapshot_id: string | null
-  image_version: string | null
-  spare_age_seconds: number | null
-  created_at: Date
-  updated_at: Date
+export const CLAIM_COLUMNS: Columns<Omit<Claim, 'disk'>> = {
+  id: 'id',
+  idempotencyKey: 'idempotency_key',
+  fingerprint: 'fingerprint',
+  projectId: 'project_id',
+  name: 'name',
+  hostname: 'hostname',
+  category: 'category',
+  os: 'os',
+  type: 'type',
+  wantedSizeGib: 'wanted_size',
+  status: 'status',
+  source: 'source',
+  missReason: 'miss_reason',
+  createdAt: 'created_at',
+  updatedAt: 'updated_at'
 }
 
-export const toClaim = (row: ClaimRow): Claim => ({
-  id: row.id,
-  idempotencyKey: row.idempotency_key ?? undefined,
-  fingerprint: row.fingerprint,
-  projectId: row.project_id,
-  name: row.name,
-  hostname: row.hostname,
-  category: row.category,
-  os: row.os,
-  type: row.type,
-  wantedSizeGib: row.wanted_size ?? undefined,
-  status: row.status,
-  source: row.source ?? undefined,
-  missReason: row.miss_reason ?? undefined,
-  disk: toDisk(row),
-  createdAt: row.created_at,
-  updatedAt: row.updated_at
-})
+/** Of table `claims` too. */
+export const DISK_COLUMNS: Columns<Disk> = {
+  volumeId: 'volume_id',
+  os: 'disk_os',
+  type: 'disk_type',
+  volumeType: 'volume_type',
+  sizeGib: 'size',
+  snapshotId: 'snapshot_id',
+  imageVersion: 'image_version',
+  spareAgeSeconds: 'spare_age_seconds'
+}
+
+type Nullable<Thing> = { readonly [Field in keyof Thing]: Thing[Field] | undefined }
+
+export function toClaim(row: Row): Claim {
+  const claim = fieldsOf(CLAIM_COLUMNS, row)
+  return { ...claim, disk: toDisk(row, claim) }
+}
 
 /** A disk of ours is what the claim asked for. Of an existing disk we know only what an earlier claim says. */
-const toDisk = (row: ClaimRow): Disk | undefined =>
-  row.volume_id && row.size
-    ? {
-        volumeId: row.volume_id,
-        os: row.disk_os ?? (row.source === 'existing' ? undefined : row.os),
-        type: row.disk_type ?? (row.source === 'existing' ? undefined : row.type),
-        volumeType: row.volume_type ?? '', // Cinder may have volumes without a type.
-        sizeGib: row.size,
-        snapshotId: row.snapshot_id ?? undefined,
-        imageVersion: row.image_version ?? undefined,
-        spareAgeSeconds: row.spare_age_seconds ?? undefined
-      }
-    : undefined
+function toDisk(row: Row, { source, os, type }: Omit<Claim, 'disk'>): Disk | undefined {
+  const disk: Nullable<Disk> = fieldsOf(DISK_COLUMNS, row)
+  const { volumeId, volumeType = '', sizeGib } = disk // Cinder may have volumes without a type.
+  if (!volumeId || !sizeGib) return undefined
+  const asked = source === 'existing' ? undefined : { os, type }
+  return { ...disk, volumeId, volumeType, sizeGib, os: disk.os ?? asked?.os, type: disk.type ?? asked?.type }
+}
 
 export const queryClaims = async (db: Database, sql: string, bindings: object): Promise<Claim[]> =>
-  (await query<ClaimRow>(db, sql, bindings)).map(toClaim)
+  (await query(db, sql, bindings)).map(toClaim)
 
 export const queryClaim = async (db: Database, sql: string, bindings: object): Promise<Claim | undefined> =>
   (await queryClaims(db, sql, bindings))[0]

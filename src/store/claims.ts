@@ -1,24 +1,19 @@
+import type { Disk } from '../pool/claim.ts'
 import type { Claims } from '../pool/claim-store.ts'
 import { LEASE_SECONDS } from '../pool/lease.ts'
-import { type ClaimRow, queryClaim, queryClaims, toClaim } from './claim-rows.ts'
-import { type Database, query, transaction } from './connection/database.ts'
+import { DISK_COLUMNS, queryClaim, queryClaims, toClaim } from './claim-rows.ts'
+import { change, type Database, query, transaction } from './connection/database.ts'
 import { isFree } from './leases.ts'
-import { changesRow, pageOf } from './rows.ts'
+import { changesRow, fieldsOf, pageOf } from './rows.ts'
 
 type Leases = Pick<Claims, 'resume' | 'renew' | 'release' | 'forget' | 'toSettle'>
 type Disks = Pick<Claims, 'beginCreating' | 'noteCreating' | 'noteGone'>
 type Records = Pick<Claims, 'find' | 'living' | 'byKey' | 'list' | 'knowsVolume' | 'originOf' | 'prune'>
 
-interface ResumedRow extends ClaimRow {
-  is_taken: boolean
-  lease_holder: string
-  lease_until: Date
-}
-
 /** Who works on a claim. */
 export const claimLeasesOf = (db: Database): Leases => ({
   async resume(id, lease, at, watched) {
-    const [row] = await query<ResumedRow>(
+    const [row] = await query<{ is_taken: boolean; lease_holder: string; lease_until: Date }>(
       db,
       `with taken as (
          update claims set lease_holder = :holder, lease_until = :until, waiting = false
@@ -37,7 +32,7 @@ export const claimLeasesOf = (db: Database): Leases => ({
     return row.is_taken ? { claim: toClaim(row) } : { lapsed: { holder: row.lease_holder, until: row.lease_until } }
   },
   renew: (id, lease) =>
-    changesRow(db, 'update claims set lease_until = :until where id = :id and lease_holder = :holder returning id', {
+    changesRow(db, 'update claims set lease_until = :until where id = :id and lease_holder = :holder', {
       id,
       ...lease
     }),
@@ -50,8 +45,7 @@ export const claimLeasesOf = (db: Database): Leases => ({
       db,
       `delete from claims
         where id = :claimId and status in ('open', 'creating') and lease_holder = :holder
-          and not exists (select from backup_volumes where claim_id = :claimId)
-        returning id`,
+          and not exists (select from backup_volumes where claim_id = :claimId)`,
       lease
     ),
   toSettle: (at, limit, after) =>
@@ -113,16 +107,7 @@ export const claimDisksOf = (db: Database): Disks => ({
   }
 })
 
-const NO_DISK = {
-  volumeId: null,
-  os: null,
-  type: null,
-  volumeType: null,
-  sizeGib: null,
-  snapshotId: null,
-  imageVersion: null,
-  spareAgeSeconds: null
-}
+const NO_DISK = fieldsOf<Partial<Disk>>(DISK_COLUMNS, {})
 
 const PRUNED_AT_ONCE = 1_000
 
@@ -167,17 +152,14 @@ export const claimRecordsOf = (db: Database): Records => ({
     )
     return claim?.disk
   },
-  async prune(before) {
-    const rows = await query(
+  prune: before =>
+    change(
       db,
       `delete from claims
         where id = any(array(
                 select id from claims
                  where created_at < :before and status in ('available', 'gone')
-                 order by created_at limit :limit))
-        returning id`,
+                 order by created_at limit :limit))`,
       { before, limit: PRUNED_AT_ONCE }
     )
-    return rows.length
-  }
 })

@@ -1,7 +1,7 @@
 import type { ClaimLease } from '../pool/claim-store.ts'
 import { mayBecome, type PoolName, type SpareStatus } from '../pool/spare.ts'
 import type { Spares } from '../pool/stores.ts'
-import { type Database, query } from './connection/database.ts'
+import { change, type Database, query } from './connection/database.ts'
 import { isFreeToArm } from './leases.ts'
 import { FORGET_DISK, IS_HELD } from './reservations.ts'
 import { changesRow } from './rows.ts'
@@ -35,7 +35,7 @@ export const departuresOf = (db: Database): Departures => ({
           and status = 'available'
        returning os, type`,
       { retirements: JSON.stringify(retirements), at },
-      { plan: 'anew' }
+      'anew'
     ),
   nextRetired: (limit, at) =>
     querySpares(
@@ -86,24 +86,13 @@ const retireWhere = (condition: string): string => `
   )
   update backup_volumes set status = 'retiring', allocated = false, claim_id = null, updated_at = :at
     from spare
-   where backup_volumes.id = spare.id
-   returning backup_volumes.id`
+   where backup_volumes.id = spare.id`
 
 /** Retires the spares without a claim that fit a condition, in SQL; gives how many. */
-export async function retireUnclaimed(
-  db: Database,
-  condition: string,
-  bindings: { readonly at: Date }
-): Promise<number> {
-  const [row] = await query<{ retired: number }>(
+export const retireUnclaimed = (db: Database, condition: string, bindings: { readonly at: Date }): Promise<number> =>
+  change(
     db,
-    `with retired as (
-       update backup_volumes spare set status = 'retiring', updated_at = :at
-        where status in ('requested', 'creating', 'available') and ${condition}
-        returning id
-     )
-     select count(*)::int as retired from retired`,
+    `update backup_volumes spare set status = 'retiring', updated_at = :at
+      where status in ('requested', 'creating', 'available') and ${condition}`,
     bindings
   )
-  return row?.retired ?? 0
-}

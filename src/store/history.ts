@@ -2,8 +2,8 @@ import { ByPool } from '../pool/by-pool.ts'
 import { MISS_REASONS } from '../pool/claim.ts'
 import { BIN_MINUTES, KEEP_DAYS, quantilesOf, spansOf, startOfBin, sumOf } from '../pool/history.ts'
 import type { PoolName } from '../pool/spare.ts'
-import type { Level, Percentiles, Statistics } from '../pool/stores.ts'
-import { type Database, query, transaction } from './connection/database.ts'
+import type { History, Percentiles, Statistics } from '../pool/stores.ts'
+import { change, type Database, query, transaction } from './connection/database.ts'
 
 /** Claims as they got their disks, and volumes as they were finished, within `span`. */
 const SETTLED = `
@@ -20,9 +20,6 @@ const ASKED = `
     from span join claims on created_at >= span.since and created_at < span.until
    where source is distinct from 'existing'`
 
-/** Planned while the tables were small, these would read all of them later. */
-const ANEW = { plan: 'anew' } as const
-
 const BUCKETS = "coalesce(jsonb_object_agg(bucket, count) filter (where bucket is not null), '{}')"
 
 interface CountRow extends PoolName {
@@ -31,47 +28,85 @@ interface CountRow extends PoolName {
   times: Record<string, number>[]
 }
 
-/** Reads whole bins where there are some, and claims and lead times themselves at both ends of the window. */
-export async function read(db: Database, since: Date, pools: readonly PoolName[]): Promise<Statistics[]> {
-  const recorded = (await recordedUntil(db)) ?? since
-  const direct = recorded > since ? recorded : since
-  const spans = [...spansOf(since, recorded), { minutes: 0, from: direct, to: END }]
-  const unrecorded = { minutes: 5, from: startOfBin(direct, 5), to: END } // Of refused claims, which are there at once.
-  const bins = [...spans.filter(({ minutes }) => minutes > 0), unrecorded]
-  const edges = spans.filter(({ minutes }) => minutes === 0)
-  const rows = await query<CountRow>(
-    db,
-    `with bin as (
-       select * from unnest(:minutes::int[], :since::timestamptz[], :until::timestamptz[]) as bin (minutes, since, until)
-     ), span as (
-       select * from unnest(:edgeSince::timestamptz[], :edgeUntil::timestamptz[]) as span (since, until)
-     )
-     select os, type, what, sum(refused + case when at < :recorded then count else 0 end)::int as count,
-            json_agg(times) filter (where times <> '{}' and at < :recorded) as times -- Else they were recorded just now.
-       from bin cross join lateral (
-              select * from history
-               where history.minutes = bin.minutes and at >= bin.since and at < bin.until and what not in ('asked', 'stock')
-              offset 0 -- One look into the index for each span. Joined, PostgreSQL would read the whole table.
-            ) history
-      group by os, type, what
-      union all
-     select os, type, what, sum(count)::int, json_build_array(${BUCKETS})
-       from (select os, type, what, bucket_of(seconds) as bucket, count(*) as count
-               from (${SETTLED}) event group by 1, 2, 3, 4) timed
-      group by os, type, what`,
-    {
+/** What has happened, in bins of time. */
+export const binsOf = (db: Database): Pick<History, 'read' | 'record' | 'noteLevels' | 'thin'> => ({
+  /** Reads whole bins where there are some, and claims and lead times themselves at both ends of the window. */
+  async read(since: Date, pools) {
+    const recorded = (await recordedUntil(db)) ?? since
+    const direct = recorded > since ? recorded : since
+    const spans = [...spansOf(since, recorded), { minutes: 0, from: direct, to: END }]
+    const unrecorded = { minutes: 5, from: startOfBin(direct, 5), to: END } // Of refused claims, which are there at once.
+    const bins = [...spans.filter(({ minutes }) => minutes > 0), unrecorded]
+    const edges = spans.filter(({ minutes }) => minutes === 0)
+    const bindings = {
       minutes: bins.map(({ minutes }) => minutes),
       since: bins.map(({ from }) => from),
       until: bins.map(({ to }) => to),
       edgeSince: edges.map(({ from }) => from),
       edgeUntil: edges.map(({ to }) => to),
       recorded: unrecorded.from
-    },
-    ANEW
-  )
-  const rowsOf = new ByPool(rows)
-  return pools.map(({ os, type }) => toStatistics({ os, type }, rowsOf.all({ os, type })))
-}
+    }
+    const rowsOf = new ByPool(await query<CountRow>(db, READ, bindings, 'anew'))
+    return pools.map(({ os, type }) => toStatistics({ os, type }, rowsOf.all({ os, type })))
+  },
+  /** In one transaction, so that no hour or day lacks a part. A second replica writes the same rows again. */
+  record: at =>
+    transaction(db, async tx => {
+      const from = new Date(((await recordedUntil(tx))?.getTime() ?? LATE_MS) - LATE_MS)
+      const to = startOfBin(new Date(at.getTime() - SETTLING_MS), 5)
+      if ((await recordFine(tx, from, to)) === 0) return
+      for (const [place, minutes] of [...BIN_MINUTES.entries()].toReversed()) {
+        const finer = BIN_MINUTES[place + 1]
+        if (finer) await rollUp(tx, minutes, finer, startOfBin(from, minutes), startOfBin(to, minutes))
+      }
+    }),
+  async noteLevels(levels, at) {
+    const held = levels.map(({ os, type, held }) => ({ os, type, held }))
+    await query(db, NOTE_LEVELS, { levels: JSON.stringify(held), bin: startOfBin(at, 5) }, 'anew')
+  },
+  async thin(at) {
+    const before = (days: number): Date => new Date(at.getTime() - days * DAY_MS)
+    await query(db, 'delete from history where minutes = 5 and at < :fine or minutes > 5 and at < :coarse', {
+      fine: before(KEEP_DAYS.fine),
+      coarse: before(KEEP_DAYS.coarse)
+    })
+  }
+})
+
+const DAY_MS = 86_400_000
+
+const READ = `
+   with bin as (
+     select * from unnest(:minutes::int[], :since::timestamptz[], :until::timestamptz[]) as bin (minutes, since, until)
+   ), span as (
+     select * from unnest(:edgeSince::timestamptz[], :edgeUntil::timestamptz[]) as span (since, until)
+   )
+   select os, type, what, sum(refused + case when at < :recorded then count else 0 end)::int as count,
+          json_agg(times) filter (where times <> '{}' and at < :recorded) as times -- Else they were recorded just now.
+     from bin cross join lateral (
+            select * from history
+             where history.minutes = bin.minutes and at >= bin.since and at < bin.until and what not in ('asked', 'stock')
+            offset 0 -- One look into the index for each span. Joined, PostgreSQL would read the whole table.
+          ) history
+    group by os, type, what
+    union all
+   select os, type, what, sum(count)::int, json_build_array(${BUCKETS})
+     from (select os, type, what, bucket_of(seconds) as bucket, count(*) as count
+             from (${SETTLED}) event group by 1, 2, 3, 4) timed
+    group by os, type, what`
+
+/** A level that has not changed since the last one is not written. */
+const NOTE_LEVELS = `
+  insert into history (os, type, what, minutes, at, lowest, last)
+  select os, type, 'stock', 5, :bin, held, held
+    from jsonb_to_recordset(:levels::jsonb) as level (os text, type text, held int)
+   where held is distinct from (
+           select last from history
+            where history.os = level.os and history.type = level.type and what = 'stock' and minutes = 5
+            order by at desc limit 1)
+   order by os, type
+  on conflict (os, type, what, minutes, at) do update
+     set lowest = least(history.lowest, excluded.lowest), last = excluded.last`
 
 const END = new Date('9999-01-01T00:00:00Z')
 
@@ -110,42 +145,23 @@ const SETTLING_MS = 60_000
 /** Bins are recorded anew for so long, for rows that came late. */
 const LATE_MS = 600_000
 
-/** In one transaction, so that no hour or day lacks a part. A second replica writes the same rows again. */
-export async function record(db: Database, at: Date): Promise<void> {
-  await transaction(db, async tx => {
-    const from = new Date(((await recordedUntil(tx))?.getTime() ?? LATE_MS) - LATE_MS)
-    const to = startOfBin(new Date(at.getTime() - SETTLING_MS), 5)
-    if (!(await recordFine(tx, from, to))) return
-    for (const [place, minutes] of [...BIN_MINUTES.entries()].toReversed()) {
-      const finer = BIN_MINUTES[place + 1]
-      if (finer) await rollUp(tx, minutes, finer, startOfBin(from, minutes), startOfBin(to, minutes))
-    }
-  })
-}
-
-/** False: nothing happened in that time. */
-async function recordFine(tx: Database, from: Date, to: Date): Promise<boolean> {
-  const rows = await query(
+/** Gives how many bins it wrote. */
+const recordFine = (tx: Database, from: Date, to: Date): Promise<number> =>
+  change(
     tx,
-    `with span as (select :from::timestamptz as since, :to::timestamptz as until),
-     written as (
-       insert into history (os, type, what, minutes, at, count, seconds, times)
-       select os, type, what, 5, bin, sum(count), sum(seconds), ${BUCKETS}
-         from (select os, type, what, date_bin('5 minutes', at, 'epoch') as bin, bucket_of(seconds) as bucket,
-                      count(*) as count, coalesce(sum(seconds), 0) as seconds
-                 from (${SETTLED} union all ${ASKED}) event group by 1, 2, 3, 4, 5) timed
-        group by os, type, what, bin
-        order by os, type, what, bin -- In one order, since two replicas may do this at once.
-       on conflict (os, type, what, minutes, at) do update
-          set count = excluded.count, seconds = excluded.seconds, times = excluded.times
-       returning at
-     )
-     select from written limit 1`,
+    `with span as (select :from::timestamptz as since, :to::timestamptz as until)
+     insert into history (os, type, what, minutes, at, count, seconds, times)
+     select os, type, what, 5, bin, sum(count), sum(seconds), ${BUCKETS}
+       from (select os, type, what, date_bin('5 minutes', at, 'epoch') as bin, bucket_of(seconds) as bucket,
+                    count(*) as count, coalesce(sum(seconds), 0) as seconds
+               from (${SETTLED} union all ${ASKED}) event group by 1, 2, 3, 4, 5) timed
+      group by os, type, what, bin
+      order by os, type, what, bin -- In one order, since two replicas may do this at once.
+     on conflict (os, type, what, minutes, at) do update
+        set count = excluded.count, seconds = excluded.seconds, times = excluded.times`,
     { from, to },
-    ANEW
+    'anew'
   )
-  return rows.length > 0
-}
 
 /** Makes wide bins of narrow ones, once the wide ones are over. */
 async function rollUp(tx: Database, minutes: number, finer: number, from: Date, to: Date): Promise<void> {
@@ -167,35 +183,6 @@ async function rollUp(tx: Database, minutes: number, finer: number, from: Date, 
         set count = excluded.count, refused = excluded.refused, seconds = excluded.seconds, times = excluded.times,
             lowest = excluded.lowest, last = excluded.last`,
     { minutes, finer, from, to },
-    ANEW
+    'anew'
   )
-}
-
-/** A level that has not changed since the last one is not written. */
-export async function noteLevels(db: Database, levels: readonly Level[], at: Date): Promise<void> {
-  await query(
-    db,
-    `insert into history (os, type, what, minutes, at, lowest, last)
-     select os, type, 'stock', 5, :bin, held, held
-       from jsonb_to_recordset(:levels::jsonb) as level (os text, type text, held int)
-      where held is distinct from (
-              select last from history
-               where history.os = level.os and history.type = level.type and what = 'stock' and minutes = 5
-               order by at desc limit 1)
-      order by os, type
-     on conflict (os, type, what, minutes, at) do update
-        set lowest = least(history.lowest, excluded.lowest), last = excluded.last`,
-    { levels: JSON.stringify(levels.map(({ os, type, held }) => ({ os, type, held }))), bin: startOfBin(at, 5) },
-    ANEW
-  )
-}
-
-const DAY_MS = 86_400_000
-
-export async function thin(db: Database, at: Date): Promise<void> {
-  const before = (days: number): Date => new Date(at.getTime() - days * DAY_MS)
-  await query(db, 'delete from history where minutes = 5 and at < :fine or minutes > 5 and at < :coarse', {
-    fine: before(KEEP_DAYS.fine),
-    coarse: before(KEEP_DAYS.coarse)
-  })
 }

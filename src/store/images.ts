@@ -3,43 +3,30 @@ import type { PoolName } from '../pool/spare.ts'
 import type { Images } from '../pool/stores.ts'
 import { type Database, query, transaction } from './connection/database.ts'
 import { retireUnclaimed } from './departures.ts'
-import { changesRow } from './rows.ts'
+import { type Columns, changesRow, fieldsOf, insertInto, type Row } from './rows.ts'
 import { IS_STALE } from './spares.ts'
 
-export interface ImageRow {
-  id: string
-  name: string
-  type: string
-  snapshot_id: string
-  replica_snapshot_ids: string[]
-  gone_snapshot_ids: string[]
-  volume_id: string
-  volume_type: string
-  size: number
-  version: string
-  created_at: Date | string
-  updated_at: Date | string
+const COLUMNS: Columns<Image> = {
+  id: 'id',
+  os: 'name',
+  type: 'type',
+  snapshotId: 'snapshot_id',
+  replicaSnapshotIds: 'replica_snapshot_ids',
+  goneSnapshotIds: 'gone_snapshot_ids',
+  volumeId: 'volume_id',
+  volumeType: 'volume_type',
+  sizeGib: 'size',
+  version: 'version',
+  createdAt: 'created_at',
+  updatedAt: 'updated_at'
 }
 
-export const toImage = (row: ImageRow): Image => ({
-  id: row.id,
-  os: row.name,
-  type: row.type,
-  snapshotId: row.snapshot_id,
-  replicaSnapshotIds: row.replica_snapshot_ids,
-  goneSnapshotIds: row.gone_snapshot_ids,
-  volumeId: row.volume_id,
-  volumeType: row.volume_type,
-  sizeGib: row.size,
-  version: row.version,
-  createdAt: new Date(row.created_at), // A string where the row came as JSON.
-  updatedAt: new Date(row.updated_at)
-})
+export const toImage = (row: Row): Image => fieldsOf(COLUMNS, row)
 
 export const imagesOf = (db: Database): Images => ({
-  list: async () => (await query<ImageRow>(db, 'select * from os order by name, type')).map(toImage),
+  list: async () => (await query(db, 'select * from os order by name, type')).map(toImage),
   async find({ os, type }) {
-    const [row] = await query<ImageRow>(db, 'select * from os where name = :os and type = :type', { os, type })
+    const [row] = await query(db, 'select * from os where name = :os and type = :type', { os, type })
     return row && toImage(row)
   },
   add: images => add(db, images),
@@ -70,8 +57,7 @@ export const imagesOf = (db: Database): Images => ({
     changesRow(
       db,
       `update os set gone_snapshot_ids = gone_snapshot_ids || :snapshotId::text
-        where :snapshotId = any(snapshot_id || replica_snapshot_ids) and :snapshotId <> all(gone_snapshot_ids)
-        returning id`,
+        where :snapshotId = any(snapshot_id || replica_snapshot_ids) and :snapshotId <> all(gone_snapshot_ids)`,
       { snapshotId }
     ),
   setGone: snapshotIds =>
@@ -81,24 +67,13 @@ export const imagesOf = (db: Database): Images => ({
          from (select id, array(select gone from unnest(snapshot_id || replica_snapshot_ids) as gone
                                  where gone = any(:snapshotIds::text[])) as gone
                  from os) found
-        where found.id = os.id and not (os.gone_snapshot_ids <@ found.gone and found.gone <@ os.gone_snapshot_ids)
-        returning os.id`,
+        where found.id = os.id and not (os.gone_snapshot_ids <@ found.gone and found.gone <@ os.gone_snapshot_ids)`,
       { snapshotIds }
     )
 })
 
 async function add(db: Database, images: readonly Image[]): Promise<void> {
-  for (const image of images) {
-    await query(
-      db,
-      `insert into os (id, name, type, snapshot_id, replica_snapshot_ids, gone_snapshot_ids, volume_id, volume_type, size,
-                       version, created_at, updated_at)
-       values (:id, :os, :type, :snapshotId, :replicaSnapshotIds, :goneSnapshotIds, :volumeId, :volumeType, :sizeGib,
-               :version, :createdAt, :updatedAt)
-       on conflict (name, type) do nothing`,
-      image
-    )
-  }
+  for (const image of images) await query(db, insertInto('os', COLUMNS), image)
 }
 
 const KEEP_STALE = `update backup_volumes spare set kept = true
@@ -109,7 +84,6 @@ const PUT_IN_PLACE = `
   update os
      set snapshot_id = :snapshotId, replica_snapshot_ids = :replicaSnapshotIds, gone_snapshot_ids = '{}',
          volume_id = :volumeId, volume_type = :volumeType, size = :sizeGib, version = :version, updated_at = :at
-   where name = :os and type = :type and snapshot_id || replica_snapshot_ids <@ gone_snapshot_ids
-   returning id`
+   where name = :os and type = :type and snapshot_id || replica_snapshot_ids <@ gone_snapshot_ids`
 
 const IN_POOLS = '(os, type) in (select os, type from jsonb_to_recordset(:pools::jsonb) as pool (os text, type text))'

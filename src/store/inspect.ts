@@ -1,6 +1,6 @@
 import { type Database, query } from './connection/database.ts'
 import { migrationState } from './migrate.ts'
-import { stock } from './stock.ts'
+import { stockOf } from './stock.ts'
 
 /** What the database's clock says now. The clocks of all replicas are set by it. */
 export async function databaseTime(db: Database): Promise<Date> {
@@ -26,7 +26,7 @@ export async function inspectDatabase(db: Database) {
     isStandby: server?.standby ?? false,
     pending,
     refused,
-    stock: pending.length === 0 && refused === undefined ? await stock(db) : undefined,
+    stock: pending.length === 0 && refused === undefined ? await stockOf(db).stock() : undefined,
     time: () => databaseTime(db)
   }
 }

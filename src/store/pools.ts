@@ -1,29 +1,20 @@
 import type { PoolState } from '../pool/replenishment.ts'
 import type { Pools } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
-import { changesRow } from './rows.ts'
+import { type Columns, changesRow, fieldsOf, type Row } from './rows.ts'
 
-export interface PoolRow {
-  os: string
-  type: string
-  paused: boolean
-  failures: number
-  retry_at: Date | string | null
-  last_error: string | null
-  newer_in_cinder: string | null
-  surplus_since: Date | string | null
+const COLUMNS: Columns<PoolState> = {
+  os: 'os',
+  type: 'type',
+  paused: 'paused',
+  failures: 'failures',
+  retryAt: 'retry_at',
+  lastError: 'last_error',
+  newerInCinder: 'newer_in_cinder',
+  surplusSince: 'surplus_since'
 }
 
-export const toPoolState = (row: PoolRow): PoolState => ({
-  os: row.os,
-  type: row.type,
-  paused: row.paused,
-  failures: row.failures,
-  retryAt: row.retry_at ? new Date(row.retry_at) : undefined, // A string where the row came as JSON.
-  lastError: row.last_error ?? undefined,
-  newerInCinder: row.newer_in_cinder ?? undefined,
-  surplusSince: row.surplus_since ? new Date(row.surplus_since) : undefined
-})
+export const toPoolState = (row: Row): PoolState => fieldsOf(COLUMNS, row)
 
 /** SQL: ends the failures of the pools that a query selects. */
 export const recover = (pools: string): string => `
@@ -60,8 +51,7 @@ export const poolsOf = (db: Database): Pools => ({
     changesRow(
       db,
       `update pools set last_error = :error
-        where os = :os and type = :type and last_error is distinct from :error
-        returning os`,
+        where os = :os and type = :type and last_error is distinct from :error`,
       { os, type, error }
     ),
   async setPaused({ os, type }, paused) {

@@ -90,8 +90,7 @@ export const reservationsOf = (db: Database): Reservations => ({
     changesRow(
       db,
       `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
-        where id = :id and ${IS_HELD}
-        returning id`,
+        where id = :id and ${IS_HELD}`,
       { id, ...lease, at, transferId: transfer?.id, sealedKey: transfer?.sealedKey }
     )
 })

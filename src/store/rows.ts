@@ -1,9 +1,38 @@
 import type { Listing } from '../pool/claim-store.ts'
-import { type Database, query } from './connection/database.ts'
+import { change, type Database } from './connection/database.ts'
 
-/** Sends a statement with a `returning` clause, and tells whether it changed a row. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** The column that each field of a thing is kept in. */
+export type Columns<Thing> = { readonly [Field in keyof Thing]-?: string }
+
+/** By the name of a field: in a row that came as JSON its value is a text. */
+const TIME = /(At|Since)$/
+
+/** What a row says of a thing; null is undefined. */
+export function fieldsOf<Thing>(columns: Columns<Thing>, row: Row): Thing {
+  const fields = Object.entries<string>(columns).map(([field, column]) => {
+    const value = row[column] ?? undefined
+    return [field, typeof value === 'string' && TIME.test(field) ? new Date(value) : value] as const
+  })
+  return Object.fromEntries(fields) as Thing
+}
+
+/** The row that says so of a thing. */
+export const rowOf = <Thing>(columns: Columns<Thing>, thing: Thing): Row =>
+  Object.fromEntries(Object.entries<string>(columns).map(([field, column]) => [column, thing[field as keyof Thing]]))
+
+/** SQL: adds a row, unless there is one like it. Its bindings are the fields. */
+export const insertInto = (table: string, columns: Columns<object>): string =>
+  `insert into ${table} (${Object.values(columns).join(', ')})
+   values (${Object.keys(columns)
+     .map(field => `:${field}`)
+     .join(', ')})
+   on conflict do nothing`
+
+/** Whether a statement changed a row. */
 export const changesRow = async (db: Database, sql: string, bindings: object): Promise<boolean> =>
-  (await query(db, sql, bindings)).length > 0
+  (await change(db, sql, bindings)) > 0
 
 /** The statement reads `limit + 1` rows: the last one only tells that there is another page. */
 export function pageOf<T extends { readonly id: string }>(rows: readonly T[], limit: number): Listing<T> {

@@ -1,49 +1,41 @@
-import type { Spare, SpareStatus } from '../pool/spare.ts'
+import type { Spare } from '../pool/spare.ts'
 import type { Spares } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
-import { changesRow, pageOf } from './rows.ts'
+import { type Columns, changesRow, fieldsOf, insertInto, pageOf, type Row } from './rows.ts'
 
-export interface SpareRow {
-  id: string
-  os: string
-  type: string
-  snapshot_id: string
-  image_version: string
-  volume_type: string
-  size: number
-  volume_id: string | null
-  name: string
-  status: SpareStatus
-  kept: boolean
-  claim_id: string | null
-  transfer_id: string | null
-  auth_key: string | null
-  created_at: Date
-  updated_at: Date
-  available_at: Date | null
+/** A transfer is kept in two columns of its own. */
+type Kept = Omit<Spare, 'transfer'> & {
+  readonly transferId: string | undefined
+  readonly sealedKey: string | undefined
 }
 
-export const toSpare = (row: SpareRow): Spare => ({
-  id: row.id,
-  os: row.os,
-  type: row.type,
-  snapshotId: row.snapshot_id,
-  imageVersion: row.image_version,
-  volumeType: row.volume_type,
-  sizeGib: row.size,
-  volumeId: row.volume_id ?? undefined,
-  name: row.name,
-  status: row.status,
-  kept: row.kept,
-  claimId: row.claim_id ?? undefined,
-  transfer: row.transfer_id && row.auth_key ? { id: row.transfer_id, sealedKey: row.auth_key } : undefined,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
-  availableAt: row.available_at ?? undefined
-})
+const COLUMNS: Columns<Kept> = {
+  id: 'id',
+  os: 'os',
+  type: 'type',
+  snapshotId: 'snapshot_id',
+  imageVersion: 'image_version',
+  volumeType: 'volume_type',
+  sizeGib: 'size',
+  volumeId: 'volume_id',
+  name: 'name',
+  status: 'status',
+  kept: 'kept',
+  claimId: 'claim_id',
+  transferId: 'transfer_id',
+  sealedKey: 'auth_key',
+  createdAt: 'created_at',
+  updatedAt: 'updated_at',
+  availableAt: 'available_at'
+}
+
+export function toSpare(row: Row): Spare {
+  const { transferId, sealedKey, ...spare } = fieldsOf(COLUMNS, row)
+  return { ...spare, transfer: transferId && sealedKey ? { id: transferId, sealedKey } : undefined }
+}
 
 export const querySpares = async (db: Database, sql: string, bindings: object): Promise<Spare[]> =>
-  (await query<SpareRow>(db, sql, bindings)).map(toSpare)
+  (await query(db, sql, bindings)).map(toSpare)
 
 export const querySpare = async (db: Database, sql: string, bindings: object): Promise<Spare | undefined> =>
   (await querySpares(db, sql, bindings))[0]
@@ -61,17 +53,10 @@ type Records = Pick<Spares, 'adopt' | 'byVolume' | 'ofVolumes' | 'unlisted' | 'o
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export const spareRecordsOf = (db: Database): Records => ({
-  adopt: spare =>
-    changesRow(
-      db,
-      `insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name, status,
-                                   created_at, updated_at, available_at, transfer_id, auth_key)
-       values (:id, :os, :type, :snapshotId, :imageVersion, :volumeType, :sizeGib, :volumeId, :name, :status,
-               :createdAt, :updatedAt, :availableAt, :transferId, :sealedKey)
-       on conflict do nothing
-       returning id`,
-      { ...spare, transferId: spare.transfer?.id, sealedKey: spare.transfer?.sealedKey }
-    ),
+  adopt: spare => {
+    const transfer = { transferId: spare.transfer?.id, sealedKey: spare.transfer?.sealedKey }
+    return changesRow(db, insertInto('backup_volumes', COLUMNS), { ...spare, ...transfer })
+  },
   byVolume: volumeId => querySpare(db, 'select * from backup_volumes where volume_id = :volumeId', { volumeId }),
   ofVolumes: (volumeIds, spareIds) =>
     querySpares(

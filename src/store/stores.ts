@@ -5,15 +5,15 @@ import { claimGroupsOf } from './claim-groups.ts'
 import { claimDisksOf, claimLeasesOf, claimRecordsOf } from './claims.ts'
 import type { Database } from './connection/database.ts'
 import { departuresOf } from './departures.ts'
-import * as history from './history.ts'
+import { binsOf } from './history.ts'
 import { imagesOf } from './images.ts'
-import * as leadTimes from './lead-times.ts'
+import { leadTimesOf } from './lead-times.ts'
 import { orphansOf } from './orphans.ts'
 import { poolsOf } from './pools.ts'
 import { refusalsOf } from './refusals.ts'
 import { reservationsOf } from './reservations.ts'
 import { spareRecordsOf } from './spares.ts'
-import { request, requestFor, stock } from './stock.ts'
+import { stockOf } from './stock.ts'
 import { ticksOf } from './ticks.ts'
 
 /** Everything that operations need of one database. */
@@ -23,22 +23,12 @@ export const storesOf = (db: Database) => ({
     ...arrivalsOf(db),
     ...reservationsOf(db),
     ...departuresOf(db),
-    stock: () => stock(db),
-    request: (...args) => request(db, ...args),
-    requestFor: (...args) => requestFor(db, ...args)
+    ...stockOf(db)
   } satisfies Spares,
   claims: { ...claimGroupsOf(db), ...claimLeasesOf(db), ...claimDisksOf(db), ...claimRecordsOf(db) } satisfies Claims,
   images: imagesOf(db),
   pools: poolsOf(db),
   orphans: orphansOf(db),
-  history: {
-    ...refusalsOf(db),
-    read: (...args) => history.read(db, ...args),
-    record: (...args) => history.record(db, ...args),
-    noteLevels: (...args) => history.noteLevels(db, ...args),
-    thin: (...args) => history.thin(db, ...args),
-    longestLeadTimes: (...args) => leadTimes.longestLeadTimes(db, ...args),
-    prune: (...args) => leadTimes.prune(db, ...args)
-  } satisfies History,
+  history: { ...binsOf(db), ...leadTimesOf(db), ...refusalsOf(db) } satisfies History,
   ticks: ticksOf(db)
 })

@@ -1,14 +1,14 @@
-import type { Ticks } from '../pool/stores.ts'
+import type { TickRecord, Ticks } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
 import { isFree } from './leases.ts'
-import { changesRow } from './rows.ts'
+import { type Columns, changesRow, fieldsOf } from './rows.ts'
 
-interface TickRow {
-  name: string
-  last_run_at: Date | null
-  last_ok_at: Date | null
-  seconds: number | null
-  last_error: string | null
+const COLUMNS: Columns<TickRecord> = {
+  name: 'name',
+  lastRunAt: 'last_run_at',
+  lastOkAt: 'last_ok_at',
+  seconds: 'seconds',
+  lastError: 'last_error'
 }
 
 export const ticksOf = (db: Database): Ticks => ({
@@ -17,8 +17,7 @@ export const ticksOf = (db: Database): Ticks => ({
       db,
       `insert into ticks (name, holder, lease_until) values (:name, :holder, :until)
        on conflict (name) do update set holder = :holder, lease_until = :until
-          where ${isFree('ticks.lease_until', ':until')} or ticks.holder = :holder
-       returning name`,
+          where ${isFree('ticks.lease_until', ':until')} or ticks.holder = :holder`,
       { name, holder, until, at }
     ),
   /** Anybody may write the record. Only the holder ends the lease. */
@@ -36,14 +35,7 @@ export const ticksOf = (db: Database): Ticks => ({
     )
   },
   async list() {
-    const sql = 'select name, last_run_at, last_ok_at, seconds, last_error from ticks order by name'
-    const rows = await query<TickRow>(db, sql)
-    return rows.map(row => ({
-      name: row.name,
-      lastRunAt: row.last_run_at ?? undefined,
-      lastOkAt: row.last_ok_at ?? undefined,
-      seconds: row.seconds ?? undefined,
-      lastError: row.last_error ?? undefined
-    }))
+    const rows = await query(db, 'select * from ticks order by name')
+    return rows.map(row => fieldsOf(COLUMNS, row))
   }
 })

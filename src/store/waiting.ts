@@ -1,6 +1,6 @@
 import type { PoolName, Spare } from '../pool/spare.ts'
 import { type Database, query, transaction } from './connection/database.ts'
-import { isCurrent, type SpareRow, toSpare } from './spares.ts'
+import { isCurrent, toSpare } from './spares.ts'
 
 /** Any number will do that no other advisory lock of two numbers uses in this database. */
 const POOL_LOCKS = 7_217_002
@@ -90,7 +90,7 @@ select taken.* from pair left join taken on true`
 async function serveWaiting(tx: Database, spareIds: readonly string[], at: Date): Promise<Spare[]> {
   const taken: Spare[] = []
   for (;;) {
-    const [row] = await query<SpareRow | { id: null }>(tx, SERVE_OLDEST, { spareIds, at })
+    const [row] = await query<{ id: string | null }>(tx, SERVE_OLDEST, { spareIds, at })
     if (!row) return taken
     if (row.id !== null) taken.push(toSpare(row)) // Null: its own disk has just failed, and it no longer waits.
   }

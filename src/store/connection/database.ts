@@ -1,5 +1,5 @@
 import knex, { type Knex } from 'knex'
-import type { Client, QueryResultRow } from 'pg'
+import type { Client, QueryResult, QueryResultRow } from 'pg'
 import { Connector } from './database-connection.ts'
 import {
   isHarmless,
@@ -108,21 +108,33 @@ export async function warmUp(db: Database, count: number): Promise<void> {
 /**
  * Sends one statement, with `:name` for each binding. An object becomes jsonb, an array an array (`= any(:ids)`); a jsonb
  * array must be stringified by the caller. Each connection prepares it once, under a name, which doubles the rate of the short
- * statements on a claim's path. Knex cannot name statements, so this borrows its connection. Use `plan: 'anew'` for what reads
+ * statements on a claim's path. Knex cannot name statements, so this borrows its connection. Use the plan `anew` for what reads
  * whole tables: a plan made when they were empty would be kept for as long as the connection.
  */
-export async function query<Row extends QueryResultRow>(
+export const query = async <Row extends QueryResultRow>(
   db: Database,
   sql: string,
   bindings: object = {},
-  { plan = 'once' }: { readonly plan?: 'once' | 'anew' } = {}
-): Promise<Row[]> {
+  plan: Plan = 'once'
+): Promise<Row[]> => (await send<Row>(db, sql, bindings, plan)).rows
+
+/** The same for a statement that changes rows: gives how many it changed. */
+export const change = async (db: Database, sql: string, bindings: object, plan: Plan = 'once'): Promise<number> =>
+  (await send(db, sql, bindings, plan)).rowCount ?? 0
+
+type Plan = 'once' | 'anew'
+
+async function send<Row extends QueryResultRow>(
+  db: Database,
+  sql: string,
+  bindings: object,
+  plan: Plan
+): Promise<QueryResult<Row>> {
   const { name, ...unnamed } = toStatement(sql, bindings)
   const state = stateOf(db)
-  return await attempt(db, async () => {
+  return await attempt(db, () => {
     const statement = state.preparedStatements && plan === 'once' ? { name, ...unnamed } : unnamed
-    const { rows } = await onConnection(db, connection => connection.query<Row>(statement))
-    return rows
+    return onConnection(db, connection => connection.query<Row>(statement))
   })
 }
 

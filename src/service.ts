@@ -23,7 +23,7 @@ import { close, endInTime } from './shutdown.ts'
 import { type Database, type DatabaseSettings, openDatabase } from './store/connection/database.ts'
 import { databaseUrlProblems } from './store/connection/database-url.ts'
 import { databaseTime, requirePrimary } from './store/inspect.ts'
-import { migrate, pendingMigrations } from './store/migrate.ts'
+import { migrate, migrationState } from './store/migrate.ts'
 import { storesOf } from './store/stores.ts'
 import { Ticker } from './ticker.ts'
 
@@ -230,7 +230,7 @@ async function readLevels({ spares, orphans, settings }: Deps): Promise<Levels> 
 }
 
 async function whyUnready(db: Database): Promise<string | undefined> {
-  const pending = await pendingMigrations(db)
+  const { pending } = await migrationState(db) // Those of a newer service do not matter: it may run beside us.
   if (pending.length > 0) return `The database lacks the migrations ${pending.join(', ')}.`
   await requirePrimary(db)
   return undefined

@@ -1,7 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { runScript } from '../../src/store/connection/database.ts'
 import type { Lifetime } from '../lifetime.ts'
 import { Deployment } from './deployment.ts'
 import type { FloorSettings } from './floor.ts'
@@ -17,14 +16,9 @@ export interface FloorProcess {
 /** Keys as they are: whoever kept them in clear would serve claims as well. */
 const UNSEALED = { seal: (key: string): string => key }
 
-/** What floors work on, without what the service has the database do besides. */
-export async function openFloorDeployment(t: Lifetime, stage: Stage, name: string, pools: number): Promise<Deployment> {
-  const deployment = await Deployment.open(t, stage, name, pools, UNSEALED)
-  for (const table of ['claims', 'backup_volumes']) {
-    await runScript(deployment.database.db, `alter table ${table} disable trigger user`)
-  }
-  return deployment
-}
+/** What floors work on. */
+export const openFloorDeployment = (t: Lifetime, stage: Stage, name: string, pools: number): Promise<Deployment> =>
+  Deployment.open(t, stage, name, pools, UNSEALED)
 
 export async function startFloor(
   t: Lifetime,

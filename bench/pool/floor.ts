@@ -2,8 +2,7 @@
  * The least that anything must do that serves claims as the service does: read and check the request, record the claim and
  * reserve a spare in one durable statement, make the three calls to the cloud, record the end in another, and answer.
  * There is no access control, no lease that another replica could take over, no repeat of what failed, no log, no metric,
- * no tick, no limit, and transfer keys are kept as they are. The tables are the service's own, with all their indexes and
- * without their triggers.
+ * no tick, no limit, and transfer keys are kept as they are. The tables are the service's own, with all their indexes.
  */
 import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'

@@ -33,11 +33,6 @@ export async function migrate(db: Database, clock: Clock, folder = MIGRATIONS_FO
   return applied
 }
 
-/** The migrations that have not run yet; those of a newer service do not matter: it may run beside us. */
-export async function pendingMigrations(db: Database, folder = MIGRATIONS_FOLDER): Promise<string[]> {
-  return (await migrationState(db, folder)).pending
-}
-
 /** What has still to run, and why nothing can: the database does not belong to this version. */
 export async function migrationState(
   db: Database,

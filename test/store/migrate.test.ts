@@ -13,7 +13,7 @@ import {
   transaction,
   warmUp
 } from '../../src/store/connection/database.ts'
-import { MIGRATIONS_FOLDER, migrate, pendingMigrations } from '../../src/store/migrate.ts'
+import { MIGRATIONS_FOLDER, migrate, migrationState } from '../../src/store/migrate.ts'
 import { storesOf } from '../../src/store/stores.ts'
 import { aDatabase, aDatabaseAddress } from '../support/database.ts'
 import { aProcess } from '../support/process.ts'
@@ -49,6 +49,9 @@ async function aDatabaseAt(t: TestContext): Promise<{ db: Database; url: string 
 }
 
 const anEmptyDatabase = async (t: TestContext): Promise<Database> => (await aDatabaseAt(t)).db
+
+const pendingMigrations = async (db: Database, folder?: string): Promise<string[]> =>
+  (await migrationState(db, folder)).pending
 
 const things = (db: Database): Promise<{ id: number }[]> => query(db, 'select id from things')
 

@@ -6,7 +6,7 @@ import { countOf, type Holding, type PoolPlan, planReplenishment } from '../../p
 import { SPARE_STATUSES, type SpareStatus } from '../../pool/spare.ts'
 import type { Statistics, TickRecord } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
-import { completeStock } from '../ticks/replenish.ts'
+import { readStock } from '../stock.ts'
 
 export interface PoolStats extends Statistics {
   readonly condition: PoolCondition
@@ -29,7 +29,7 @@ export interface Stats {
 /** Every pool at a glance; what happened is counted over the last `windowSeconds`. */
 export async function showStats(deps: Deps, windowSeconds: number): Promise<Stats> {
   const now = deps.clock.now()
-  const stock = completeStock(deps, await deps.spares.stock(), undefined)
+  const stock = await readStock(deps)
   const [statistics, ticks, orphans] = await Promise.all([
     deps.history.read(startOfWindow(now, windowSeconds), stock.targets),
     deps.ticks.list(),

@@ -7,8 +7,8 @@ import type { Deps } from '../deps.ts'
 import { goneAmong } from '../images/gone-snapshots.ts'
 import { readImages, replaceGone } from '../images/read-images.ts'
 import { deleteRetired } from '../spare/delete-retired.ts'
+import { readStock } from '../stock.ts'
 import { Parts, runOf } from '../tolerant.ts'
-import { completeStock } from './replenish.ts'
 import { reviewStock, type StockReview } from './review-stock.ts'
 import { settleClaims } from './settle-claims.ts'
 
@@ -66,7 +66,7 @@ async function lookForNewer(deps: Deps, call: Call): Promise<void> {
 async function writeHistory(deps: Deps): Promise<void> {
   const now = deps.clock.now()
   await deps.history.record(now)
-  await deps.history.noteLevels(planReplenishment(completeStock(deps, await deps.spares.stock(), undefined)), now)
+  await deps.history.noteLevels(planReplenishment(await readStock(deps)), now)
 }
 
 const DAY_MS = 86_400_000

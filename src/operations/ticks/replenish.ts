@@ -1,13 +1,12 @@
 import { ByPool } from '../../pool/by-pool.ts'
 import { CloudError } from '../../pool/errors.ts'
 import { isGone } from '../../pool/image.ts'
-import { BACKGROUND_CALLS_MAX, type Call, type Quota } from '../../pool/ports.ts'
+import { BACKGROUND_CALLS_MAX, type Call } from '../../pool/ports.ts'
 import {
   type Creation,
   type HeldBackBy,
   type PoolPlan,
   planReplenishment,
-  poolsOf,
   type Stock
 } from '../../pool/replenishment.ts'
 import type { Spare } from '../../pool/spare.ts'
@@ -19,6 +18,7 @@ import { refreshImages } from '../images/refresh-images.ts'
 import { notePoolFailure } from '../spare/give-up.ts'
 import { requestVolume } from '../spare/request-volume.ts'
 import { retireSurplus } from '../spare/retire-surplus.ts'
+import { completeStock, readQuota, readStock } from '../stock.ts'
 import { eachSpare, runOf } from '../tolerant.ts'
 
 export interface ReplenishResult {
@@ -32,11 +32,13 @@ export interface ReplenishResult {
  * the next run may begin: a create that Cinder does not answer keeps nothing else from being made.
  */
 export async function replenish(deps: Deps, call: Call, letNextBegin = () => {}): Promise<ReplenishResult> {
-  let stock = completeStock(deps, await deps.spares.stock(), undefined)
-  const plans = planReplenishment(stock)
-  if (await retireSurplus(deps, stock, plans)) stock = completeStock(deps, await deps.spares.stock(), undefined)
-  else if (!isNeeded(deps, stock, plans)) return { requested: 0, pools: [] }
-  return await refill(deps, stock, call, letNextBegin)
+  const known = await readStock(deps)
+  const plans = planReplenishment(known)
+  const isReplaced = await retireSurplus(deps, known, plans)
+  if (!isReplaced && !isNeeded(deps, known, plans)) return { requested: 0, pools: [] }
+  const { isChanged, refused } = await refreshImages(deps, known.images, call)
+  const stock = isReplaced || isChanged ? await readStock(deps) : known
+  return await refill(deps, stock, refused, call, letNextBegin)
 }
 
 /** Whether something is to be made, or an image is missing or gone, or was so in the run before. */
@@ -53,9 +55,13 @@ function isNeeded({ settings }: Deps, { images, states }: Stock, plans: readonly
 const isWaiting = (heldBackBy: HeldBackBy | undefined): boolean =>
   heldBackBy === 'paused' || heldBackBy === 'backing_off'
 
-async function refill(deps: Deps, known: Stock, call: Call, letNextBegin: () => void): Promise<ReplenishResult> {
-  const { isChanged, refused } = await refreshImages(deps, known.images, call)
-  const stock = isChanged ? completeStock(deps, await deps.spares.stock(), undefined) : known
+async function refill(
+  deps: Deps,
+  stock: Stock,
+  refused: readonly RefusedImage[],
+  call: Call,
+  letNextBegin: () => void
+): Promise<ReplenishResult> {
   const draft = planReplenishment(stock)
   await noteMissingImages(deps, draft, stock, refused)
   const short = draft.filter(isShort)
@@ -76,17 +82,6 @@ async function refill(deps: Deps, known: Stock, call: Call, letNextBegin: () => 
 }
 
 const isShort = ({ missing, heldBackBy }: PoolPlan): boolean => missing > 0 || isWithoutImage(heldBackBy)
-
-export const completeStock = ({ settings, clock }: Deps, stored: StoredStock, quota: Quota | undefined): Stock => ({
-  ...stored,
-  targets: poolsOf(settings.targets, stored.holdings),
-  limits: settings.limits,
-  quota,
-  now: clock.now()
-})
-
-export const readQuota = async (deps: Deps, call: Call): Promise<Quota> =>
-  await (await deps.cloud.poolProject(call)).volumes.quota(call)
 
 /** A failure is the pool's own: the other pools are served all the same. */
 async function create(deps: Deps, spare: Spare, call: Call): Promise<void> {

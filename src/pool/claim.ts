@@ -17,30 +17,29 @@ export type MissReason = (typeof MISS_REASONS)[number]
 export const CLAIM_STATUSES = ['open', 'creating', 'available', 'gone'] as const
 export type ClaimStatus = (typeof CLAIM_STATUSES)[number]
 
-/** What a caller asks for. */
-export interface ClaimRequest extends PoolName {
+/** What a claim keeps of its request as it was. */
+interface AskedFor extends PoolName {
   readonly hostname: string
   readonly category: string
   readonly name: string
+  readonly projectId: string
+  readonly idempotencyKey: string | undefined
+}
+
+/** What a caller asks for. */
+export interface ClaimRequest extends AskedFor {
   /** Undefined: as large as the spare, or as the pool's or image's size. */
   readonly sizeGib: number | undefined
-  readonly projectId: string
   readonly onEmpty: 'create' | 'fail'
   readonly waitSeconds: number
-  readonly idempotencyKey: string | undefined
   /** The caller's own Keystone token, where it came with one. */
   readonly caller: Identity | undefined
 }
 
 /** One request for a system disk, and the record of what it was given. */
-export interface Claim extends PoolName {
+export interface Claim extends AskedFor {
   readonly id: string
-  readonly idempotencyKey: string | undefined
   readonly fingerprint: string
-  readonly projectId: string
-  readonly name: string
-  readonly hostname: string
-  readonly category: string
   readonly wantedSizeGib: number | undefined
   readonly status: ClaimStatus
   readonly source: ClaimSource | undefined

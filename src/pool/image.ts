@@ -3,10 +3,8 @@ import type { Snapshot } from './ports.ts'
 import { byPoolName, isSize, type PoolName } from './spare.ts'
 
 /** A row of table `os`: one OS on one disk type, with the snapshot that its disks are made from. */
-export interface Image {
+export interface Image extends PoolName {
   readonly id: string
-  readonly os: string
-  readonly type: string
   readonly snapshotId: string
   /** Snapshots identical to `snapshotId`, used in turn with it: Cinder makes one volume of a snapshot at a time. */
   readonly replicaSnapshotIds: readonly string[]

@@ -15,10 +15,8 @@ const NEXT: Record<SpareStatus, readonly (SpareStatus | 'gone')[]> = {
 export const mayBecome = (from: SpareStatus, to: SpareStatus | 'gone'): boolean => NEXT[from].includes(to)
 
 /** A row of `backup_volumes`: one volume made in advance, or for a claim that found none. */
-export interface Spare {
+export interface Spare extends PoolName {
   readonly id: string
-  readonly os: string
-  readonly type: string
   readonly snapshotId: string
   readonly imageVersion: string
   readonly volumeType: string

@@ -50,11 +50,8 @@ async function applyNext(tx: Database, clock: Clock, migrations: readonly Migrat
     tx,
     `set local statement_timeout = 0;
      set local client_connection_check_interval = '1s'; -- If we are killed, the statement ends soon and frees the lock.
-     select pg_advisory_xact_lock(${LOCK})`
-  )
-  await runScript(
-    tx,
-    `create table if not exists schema_migrations (
+     select pg_advisory_xact_lock(${LOCK});
+     create table if not exists schema_migrations (
        name       text primary key,
        sha256     text not null,
        applied_at timestamptz not null

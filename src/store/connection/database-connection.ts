@@ -5,9 +5,7 @@ import { tlsOptions } from './database-tls.ts'
 import type { DatabaseHost, DatabaseTarget } from './database-url.ts'
 
 export interface ConnectionSettings {
-  readonly applicationName: string
-  /** For one server, where the address does not say. */
-  readonly connectSeconds: number
+  readonly acquireTimeoutSeconds: number
   readonly statementTimeoutSeconds: number
   readonly idleInTransactionTimeoutSeconds: number
 }
@@ -33,7 +31,7 @@ export class Connector {
   constructor(target: DatabaseTarget, settings: ConnectionSettings) {
     this.#target = target
     this.#settings = settings
-    this.#connectMs = (target.connectSeconds ?? settings.connectSeconds) * 1000
+    this.#connectMs = (target.connectSeconds ?? Math.min(settings.acquireTimeoutSeconds, 3)) * 1000
   }
 
   async open(): Promise<Opened> {
@@ -104,7 +102,7 @@ export class Connector {
    * their statements; what were set there would reach whoever has that connection next.
    */
   async #prepare(client: Client & { processID?: number | null }): Promise<{ isPooled: boolean; takesWrites: boolean }> {
-    const { applicationName, statementTimeoutSeconds, idleInTransactionTimeoutSeconds } = this.#settings
+    const { statementTimeoutSeconds, idleInTransactionTimeoutSeconds } = this.#settings
     const question = {
       text: `
         select pg_backend_pid() <> $1 as "isPooled",
@@ -115,7 +113,7 @@ export class Connector {
                end`,
       values: [
         client.processID ?? 0,
-        this.#target.parameters.application_name ?? applicationName,
+        this.#target.parameters.application_name ?? 'spare-volume-pool',
         `${statementTimeoutSeconds}s`,
         `${idleInTransactionTimeoutSeconds}s`
       ],

@@ -42,20 +42,12 @@ const REFUSED: readonly (readonly [message: RegExp, what: string])[] = [
   [/unsupported startup parameter/, 'The pooler before the database refuses `options`, which database.url has']
 ]
 
-/** `code` is an SQLSTATE or a system error such as ECONNREFUSED. */
-interface Failure {
-  readonly code: string
-  readonly message: string
-  readonly routine: string
+/** What PostgreSQL, pg or the socket says of it. `code` is an SQLSTATE or a system error such as ECONNREFUSED. */
+function failureOf(error: unknown) {
+  const said: { code?: unknown; message?: unknown; routine?: unknown } = error instanceof Error ? error : {}
+  const { code = '', message = '', routine = '' } = said
+  return { code: String(code), message: String(message), routine: String(routine) }
 }
-
-/** What PostgreSQL, pg or the socket says of it. */
-function failureOf(error: unknown): Failure {
-  const { code, message, routine }: { [key in keyof Failure]?: unknown } = error instanceof Error ? error : {}
-  return { code: asText(code), message: asText(message), routine: asText(routine) }
-}
-
-const asText = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** A constraint said no. */
 export const isUniqueViolation = (error: unknown): boolean => failureOf(error).code === '23505'

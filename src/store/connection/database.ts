@@ -20,15 +20,15 @@ export type DatabaseAddress =
   | { readonly url: string; readonly env?: Environment }
   | { readonly socketDir: string; readonly port?: number; readonly user: string; readonly database: string }
 
-export interface DatabaseSettings {
-  readonly applicationName?: string
-  readonly connectionsMin?: number
-  readonly connectionsMax?: number
+const DEFAULTS = {
+  connectionsMin: 0,
+  connectionsMax: 10,
   /** How long a query waits for a connection. */
-  readonly acquireTimeoutSeconds?: number
-  readonly statementTimeoutSeconds?: number
-  readonly idleInTransactionTimeoutSeconds?: number
+  acquireTimeoutSeconds: 5,
+  statementTimeoutSeconds: 10,
+  idleInTransactionTimeoutSeconds: 10
 }
+export type DatabaseSettings = Readonly<Partial<typeof DEFAULTS>>
 
 /** What all queries of one pool share. It travels in Knex's `userParams`, which its transactions inherit. */
 interface PoolState {
@@ -49,19 +49,11 @@ const PostgresClient: typeof Knex.Client = knex({ client: 'pg' }).client.constru
 const failed = new WeakMap<Database, unknown>()
 
 /** Opens a pool. Nothing is connected before the first query. */
-export function openDatabase({
-  applicationName = 'spare-volume-pool',
-  connectionsMin = 0,
-  connectionsMax = 10,
-  acquireTimeoutSeconds = 5,
-  statementTimeoutSeconds = 10,
-  idleInTransactionTimeoutSeconds = 10,
-  ...address
-}: DatabaseAddress & DatabaseSettings): Database {
+export function openDatabase(options: DatabaseAddress & DatabaseSettings): Database {
+  const settings = { ...DEFAULTS, ...options }
+  const { statementTimeoutSeconds, idleInTransactionTimeoutSeconds } = settings
   const state: PoolState = { preparedStatements: true, sound: new WeakSet(), timeouts: undefined }
-  const connectSeconds = Math.min(acquireTimeoutSeconds, 3)
-  const settings = { applicationName, connectSeconds, statementTimeoutSeconds, idleInTransactionTimeoutSeconds }
-  const connector = new Connector(targetOf(address), settings)
+  const connector = new Connector(targetOf(options), settings)
 
   /** Knex itself knows one address only. */
   class ManyHostsClient extends PostgresClient {
@@ -82,10 +74,10 @@ export function openDatabase({
   const pool = knex({
     client: ManyHostsClient,
     connection: {},
-    acquireConnectionTimeout: acquireTimeoutSeconds * 1_000,
+    acquireConnectionTimeout: settings.acquireTimeoutSeconds * 1_000,
     pool: {
-      min: connectionsMin,
-      max: connectionsMax,
+      min: settings.connectionsMin,
+      max: settings.connectionsMax,
       validate: (connection: Client) => state.sound.has(connection)
     },
     log: { warn: silent, error: silent, deprecate: silent, debug: silent } // Failures are thrown, and logged by the caller.

@@ -23,14 +23,13 @@ import {
   isHeld,
   isInFlight,
   type PoolPlan,
-  type PoolState,
   planReplenishment,
   poolsOf,
   type Stock,
   snapshotInTurn
 } from '../../src/pool/replenishment.ts'
 import { SPARE_STATUSES, samePool } from '../../src/pool/spare.ts'
-import { anImage, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { anImage, aPoolState, DEBIAN, NOON, noon } from '../support/samples.ts'
 
 const WINDOWS = { os: 'windows2022', type: 'ssd' }
 const ROOMY = { creatingMax: 1000, creatingMaxPerSnapshot: 1000, budgetGib: undefined }
@@ -41,16 +40,6 @@ const holding = (differs: Partial<Holding> = {}): Holding => {
   const making = status === 'requested' || status === 'creating'
   return { ...DEBIAN, snapshotId: 'snapshot', status, kept: false, making, count, sizeGib: 20 * count, ...differs }
 }
-
-const state = (differs: Partial<PoolState> = {}): PoolState => ({
-  ...DEBIAN,
-  paused: false,
-  failures: 0,
-  retryAt: undefined,
-  lastError: undefined,
-  newerInCinder: undefined,
-  ...differs
-})
 
 /** One pool of five, empty. */
 const aStock = (differs: Partial<Stock> = {}): Stock => ({
@@ -186,7 +175,7 @@ describe('the emptiest pool', () => {
       aStock({
         targets: named,
         images: named.map(({ os }) => seen(anImage({ os, snapshotId: os }))),
-        states: named.map(({ os }) => seen(state({ os }))),
+        states: named.map(({ os }) => seen(aPoolState({ os }))),
         holdings: named.map(({ os }) => seen(holding({ os, snapshotId: os, count: 10 }))),
         limits: { ...ROOMY, creatingMax: 10_000 }
       })
@@ -201,7 +190,7 @@ describe('the emptiest pool', () => {
         targets: [DEBIAN, WINDOWS].map(pool => ({ ...pool, target: 10, sizeGib: undefined })),
         images: [debian, windows],
         limits: { ...ROOMY, creatingMaxPerSnapshot: 2 },
-        states: [state({ paused: true })]
+        states: [aPoolState({ paused: true })]
       })
     )
     assert.deepEqual(plans.map(creates), [0, 2])
@@ -254,19 +243,19 @@ describe('a pool is held back', () => {
   })
 
   it.for([
-    ['paused', { states: [state({ paused: true })] }],
+    ['paused', { states: [aPoolState({ paused: true })] }],
     ['no_image', { images: [] }],
     ['image_gone', { images: [anImage({ goneSnapshotIds: ['snapshot'] })] }],
-    ['backing_off', { states: [state({ failures: 1, retryAt: noon(1) })] }]
+    ['backing_off', { states: [aPoolState({ failures: 1, retryAt: noon(1) })] }]
   ] as const)('because it is %s', ([heldBackBy, differs]) => {
     const plan = planFor(differs)
     assert.deepEqual([creates(plan), plan.missing, plan.heldBackBy], [0, 5, heldBackBy])
   })
 
   it('no longer once its next try has come', () => {
-    assert.equal(creates(planFor({ states: [state({ failures: 3, retryAt: NOON })] })), 5)
+    assert.equal(creates(planFor({ states: [aPoolState({ failures: 3, retryAt: NOON })] })), 5)
     const later = { failures: 9, retryAt: noon(3600) } // As when the database's clock was set back since.
-    assert.equal(creates(planFor({ states: [state(later)] })), 5)
+    assert.equal(creates(planFor({ states: [aPoolState(later)] })), 5)
   })
 
   it('by nothing when nothing is missing, however tight the limits', () => {
@@ -356,7 +345,7 @@ describe('pools that the configuration does not name', () => {
   })
 
   it('miss nothing, and want no image', () => {
-    const states = [{ ...state({ paused: true }), ...leftover }]
+    const states = [{ ...aPoolState({ paused: true }), ...leftover }]
     const plan = planFor({
       targets: poolsOf([], [holding(leftover)]),
       states,
@@ -375,7 +364,7 @@ describe('back-off', () => {
 
 describe('a pool’s condition', () => {
   const condition = (differs: Partial<Stock>) => conditionOf(planFor(differs))
-  const backingOff = [state({ failures: 1, retryAt: noon(1) })]
+  const backingOff = [aPoolState({ failures: 1, retryAt: noon(1) })]
 
   it.for([
     ['full', 'the whole target can be handed out', { holdings: [holding({ count: 5 })] }],
@@ -386,7 +375,7 @@ describe('a pool’s condition', () => {
     ['empty', 'all of it is stale', { holdings: [holding({ count: 5, snapshotId: 'old' })] }],
     ['backing_off', 'its creations fail', { states: backingOff }],
     ['full', 'it is, though creations failed', { states: backingOff, holdings: [holding({ count: 5 })] }],
-    ['paused', 'an operator said so', { states: [state({ paused: true })], holdings: [holding({ count: 5 })] }],
+    ['paused', 'an operator said so', { states: [aPoolState({ paused: true })], holdings: [holding({ count: 5 })] }],
     ['no_image', 'no snapshot is known', { images: [] }],
     [
       'image_gone',
@@ -396,7 +385,7 @@ describe('a pool’s condition', () => {
     [
       'paused',
       'an operator said so, and its snapshot was deleted',
-      { images: [anImage({ goneSnapshotIds: ['snapshot'] })], states: [state({ paused: true })] }
+      { images: [anImage({ goneSnapshotIds: ['snapshot'] })], states: [aPoolState({ paused: true })] }
     ]
   ] as const)('is %s when %s', ([expected, , differs]) => {
     assert.equal(condition({ ...differs, holdings: 'holdings' in differs ? [...differs.holdings] : [] }), expected)
@@ -472,7 +461,7 @@ const anyStock = record({
     },
     images: any.images,
     states: any.states.map(({ paused, wait }, n) =>
-      state({ ...POOLS[n], paused, retryAt: wait === undefined ? undefined : noon(wait) })
+      aPoolState({ ...POOLS[n], paused, retryAt: wait === undefined ? undefined : noon(wait) })
     ),
     holdings: any.holdings,
     quota: any.quota && new Map(Object.entries(any.quota)),

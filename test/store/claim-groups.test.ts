@@ -7,8 +7,7 @@ import type { Claim, ClaimRequest } from '../../src/pool/claim.ts'
 import { fingerprintOf } from '../../src/pool/claim.ts'
 import type { Opening } from '../../src/pool/claim-store.ts'
 import { type PoolName, type Spare, samePool } from '../../src/pool/spare.ts'
-import { query } from '../../src/store/connection/database.ts'
-import { aDisk, anImage, aRequest, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aDisk, anImage, aRequest, aSpare, DEBIAN, given, NOON, noon } from '../support/samples.ts'
 import { seed } from '../support/seed.ts'
 import { aStore, HOLDER, held } from '../support/store.ts'
 import { empty, truncate } from '../support/tables.ts'
@@ -17,7 +16,7 @@ const RUNS = 40
 const SAS = { os: 'debian12', type: 'sas' }
 const CENTOS = { os: 'centos7', type: 'ssd' }
 const store = await aStore(4)
-const { claims, spares, images, rows, statusOf, stock } = store
+const { claims, spares, images, rows, statusOf, stock, fill, planOf } = store
 const db = store.db
 
 /** All in one turn of the event loop: the first goes alone, the others as one group. */
@@ -105,16 +104,11 @@ describe('claims opened at the same time', () => {
   })
 
   it('are found by index, in tables of ten thousand, even if planned while they were empty', async () => {
+    const plan = () => planOf('with opened as%json%', () => openAll(named(3)))
     await anew()
-    assert.doesNotMatch(
-      await planOf('with opened as%json%', () => openAll(named(3))),
-      /Seq Scan on (backup_volumes|claims)/
-    )
+    assert.doesNotMatch(await plan(), /Seq Scan on (backup_volumes|claims)/)
     await fill()
-    assert.doesNotMatch(
-      await planOf('with opened as%json%', () => openAll(named(3))),
-      /Seq Scan on (backup_volumes|claims)/
-    )
+    assert.doesNotMatch(await plan(), /Seq Scan on (backup_volumes|claims)/)
   })
 })
 
@@ -188,16 +182,12 @@ const isFit = ({ kept, os, snapshotId }: Spare): boolean => kept || (os !== 'cen
 
 const byAge = (a: Spare, b: Spare): number => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1)
 
-const given = (volumeId: string) => ({ source: 'pool', missReason: undefined, disk: aDisk(volumeId) }) as const
-
 describe('claims settled at the same time', () => {
   it('cost two statements, however many, and are written as each would be alone', async () => {
     await stock(5)
     const openings = await opened(named(5))
     const settleAll = () =>
-      Promise.all(
-        openings.map(({ claim, spare }, n) => claims.settle(held(claim.id), given(spare?.volumeId ?? ''), noon(n)))
-      )
+      Promise.all(openings.map(({ claim, spare }, n) => claims.settle(held(claim.id), given(spare?.volumeId), noon(n))))
     const { result, statements } = await inGroup(settleAll)
     assert.deepEqual([result, statements], [Array(5).fill(true), 2])
     assert.deepEqual(await rows('select id from backup_volumes'), [])
@@ -205,7 +195,7 @@ describe('claims settled at the same time', () => {
       const after = await claims.find(claim.id)
       assert.deepEqual(after, {
         ...claim,
-        ...given(spare?.volumeId ?? ''),
+        ...given(spare?.volumeId),
         status: 'available',
         updatedAt: noon(index)
       })
@@ -227,9 +217,7 @@ describe('claims settled at the same time', () => {
       { source: 'created', missReason: undefined }
     ] as const
     const settling = openings.map(({ claim }, n) => {
-      const one = how[n]
-      assert.ok(one)
-      return claims.settle(held(claim.id), { ...one, disk: aDisk(`volume-${n}`) }, noon(n))
+      return claims.settle(held(claim.id), given(`volume-${n}`, how[n]), noon(n))
     })
     assert.deepEqual(await Promise.all(settling), Array(5).fill(true))
     const noted = await rows('select source, miss_reason, settled_at from claims order by settled_at')
@@ -249,10 +237,10 @@ describe('claims settled at the same time', () => {
     assert.ok(await claims.forget(held(undone.claim.id)))
     const disk = aDisk('existing', { os: undefined, type: undefined })
     const outcomes = await Promise.all([
-      claims.settle(held(first.claim.id), given(first.spare.volumeId ?? ''), NOON),
-      claims.settle(held(lost.claim.id), given(lost.spare?.volumeId ?? ''), NOON),
-      claims.settle(held(undone.claim.id), given(undone.spare.volumeId ?? ''), NOON),
-      claims.settle(held(other.claim.id), { ...given('existing'), source: 'existing', disk }, NOON)
+      claims.settle(held(first.claim.id), given(first.spare.volumeId), NOON),
+      claims.settle(held(lost.claim.id), given(lost.spare?.volumeId), NOON),
+      claims.settle(held(undone.claim.id), given(undone.spare.volumeId), NOON),
+      claims.settle(held(other.claim.id), given('existing', { source: 'existing', disk }), NOON)
     ])
     assert.deepEqual(outcomes, [true, false, false, true])
     assert.deepEqual((await claims.find(other.claim.id))?.disk, disk)
@@ -274,7 +262,7 @@ describe('claims settled at the same time', () => {
     const openings = await opened(named(4))
     const volumes = ['a', 'b', 'a', 'c']
     const outcomes = await Promise.allSettled(
-      openings.map(({ claim }, n) => claims.settle(held(claim.id), given(volumes[n] ?? ''), NOON))
+      openings.map(({ claim }, n) => claims.settle(held(claim.id), given(volumes[n]), NOON))
     )
     const refused = outcomes.filter(({ status }) => status === 'rejected')
     assert.equal(refused.length, 1)
@@ -298,36 +286,4 @@ describe('claims settled at the same time', () => {
 async function anew(): Promise<void> {
   for (const table of ['backup_volumes', 'claims']) await rows(`alter table ${table} set (autovacuum_enabled = false)`)
   await truncate(db)
-}
-
-async function fill(): Promise<void> {
-  await rows(`insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name,
-                                          status, allocated, created_at, updated_at, available_at)
-              select gen_random_uuid(), 'debian12', 'ssd', 'snapshot', '1', 'ceph-ssd', 20, 'v' || n, 's' || n,
-                     'available', false, now(), now(), now() from generate_series(1, 10000) n`)
-  await rows(`insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, created_at, updated_at)
-              select gen_random_uuid(), '', 'full', 'n' || n, 'h', 'sys', 'debian12', 'ssd', 'open', now(), now()
-                from generate_series(1, 10000) n`)
-  await rows('analyze')
-}
-
-/** Of the statement that `act` has just prepared, as it is kept for the connection's life. */
-async function planOf(pattern: string, act: () => Promise<unknown>): Promise<string> {
-  await act()
-  const looks = Array.from({ length: 4 }, () =>
-    rows<{ statement: string }>('select statement from pg_prepared_statements where statement like :pattern', {
-      pattern
-    })
-  )
-  const text = (await Promise.all(looks)).flat()[0]?.statement
-  assert.ok(text)
-  const plan = await db.transaction(async tx => {
-    await query(tx, 'set local plan_cache_mode = force_generic_plan')
-    await query(tx, `prepare many as ${text}`)
-    const values = Array.from(new Set(text.match(/\$\d+/g)), () => 'null').join()
-    const lines = await query<{ 'QUERY PLAN': string }>(tx, `explain execute many(${values})`)
-    await query(tx, 'deallocate many')
-    return lines
-  })
-  return plan.map(row => row['QUERY PLAN']).join('\n')
 }

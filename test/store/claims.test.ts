@@ -2,19 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { type Claim, fingerprintOf } from '../../src/pool/claim.ts'
-import { query } from '../../src/store/connection/database.ts'
-import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aCreation, aDisk, aLease, anImage, aRequest, DEBIAN, given, NOON, noon } from '../support/samples.ts'
 import { aStore, HOLDER, held, rivals, type Store } from '../support/store.ts'
 
 const RIVALS = 20
 const store = await aStore(RIVALS)
-const { claims, spares, open, overlapping, replica, settled, statusOf, stock, rows, takeOver } = store
-
-const openOne = async (differs = {}) => {
-  const opening = await open(differs)
-  assert.ok(opening)
-  return opening
-}
+const { claims, spares, open, opened, overlapping, replica, settled, statusOf, stock, fill, planOf, rows, takeOver } =
+  store
 
 describe('opening a claim', () => {
   it('records it and reserves the oldest spare for it, in one statement', async () => {
@@ -34,7 +28,7 @@ describe('opening a claim', () => {
   })
 
   it('goes without a spare where there is none', async () => {
-    assert.equal((await openOne()).spare, undefined)
+    assert.equal((await opened()).spare, undefined)
   })
 
   it.for([
@@ -45,7 +39,7 @@ describe('opening a claim', () => {
     ['under the same key in another project', { projectId: 'other', idempotencyKey: 'key' }, false]
   ] as const)('finds a living claim %s in its way: %s', async ([, differs, isInTheWay]) => {
     await stock(2)
-    await openOne({ idempotencyKey: 'key' })
+    await opened({ idempotencyKey: 'key' })
     assert.equal((await open(differs)) === undefined, isInTheWay)
     const inStock = await spares.list({ status: 'available', limit: 10 })
     assert.equal(inStock.rows.length, isInTheWay ? 1 : 0)
@@ -60,65 +54,42 @@ describe('opening a claim', () => {
 
   it('makes one claim with one spare of twenty rivals for one name', async () => {
     await stock(RIVALS)
-    const opened = (await rivals(RIVALS, () => open())).filter(opening => opening !== undefined)
-    assert.equal(opened.length, 1)
+    const openings = await rivals(RIVALS, () => open())
+    assert.equal(openings.filter(opening => opening !== undefined).length, 1)
     assert.equal((await spares.list({ status: 'reserved', limit: 100 })).rows.length, 1)
   })
 
   it('makes one claim with one spare of twenty rivals under one key, each with a name of its own', async () => {
     await stock(RIVALS)
-    const opened = await rivals(RIVALS, n => open({ hostname: `web-${n}`, idempotencyKey: 'key' }))
-    assert.equal(opened.filter(opening => opening !== undefined).length, 1)
+    const openings = await rivals(RIVALS, n => open({ hostname: `web-${n}`, idempotencyKey: 'key' }))
+    assert.equal(openings.filter(opening => opening !== undefined).length, 1)
     assert.equal((await spares.list({ status: 'reserved', limit: 100 })).rows.length, 1)
   })
 
   it('gives five spares to five of twenty rivals, and the others open claims without one', async () => {
     const five = await stock(5)
-    const opened = await rivals(RIVALS, n => open({ hostname: `web-${n}` }))
-    assert.ok(opened.every(opening => opening !== undefined))
-    const given = opened.flatMap(opening => opening?.spare?.id ?? [])
-    assert.deepEqual(given.toSorted(), five.map(({ id }) => id).toSorted())
+    const openings = await rivals(RIVALS, n => opened({ hostname: `web-${n}` }))
+    const reserved = openings.flatMap(({ spare }) => spare?.id ?? [])
+    assert.deepEqual(reserved.toSorted(), five.map(({ id }) => id).toSorted())
   })
 
   it('finds the oldest spare by the index of the stock, in a table of ten thousand', async () => {
     await stock(1)
-    await rows(`insert into backup_volumes (id, os, type, snapshot_id, image_version, volume_type, size, volume_id, name,
-                                            status, allocated, created_at, updated_at, available_at)
-                select gen_random_uuid(), 'debian12', 'ssd', 'snapshot', '1', 'ceph-ssd', 20, 'v' || n, 's' || n,
-                       'available', false, now(), now(), now() from generate_series(1, 10000) n`)
-    await rows('analyze backup_volumes')
-    await open()
-    const text = await statementText()
-    const plan = await store.db.transaction(async tx => {
-      await query(tx, 'set local plan_cache_mode = force_generic_plan')
-      await query(tx, `prepare claim as ${text}`)
-      const values = Array.from(new Set(text.match(/\$\d+/g)), () => 'null').join()
-      return await query<{ 'QUERY PLAN': string }>(tx, `explain execute claim(${values})`)
-    })
-    assert.match(plan.map(row => row['QUERY PLAN']).join('\n'), /Index Scan using backup_volumes_in_stock/)
+    await fill()
+    assert.match(await planOf('with opened as%', () => open()), /Index Scan using backup_volumes_in_stock/)
   })
 })
 
-/** As it was prepared on some connection of the pool: each asks for its own. */
-async function statementText(): Promise<string> {
-  const found = await rivals(RIVALS, () =>
-    rows<{ statement: string }>("select statement from pg_prepared_statements where statement like 'with opened as%'")
-  )
-  const statement = found.flat()[0]?.statement
-  assert.ok(statement)
-  return statement
-}
-
 describe('a claim under way', () => {
   it('is resumed by one of twenty rivals once its lease has run out', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     assert.equal(await takeOver(claim.id, aLease(30), noon(10)), undefined)
     const resumed = await rivals(RIVALS, () => takeOver(claim.id, aLease(30), noon(11)))
     assert.equal(resumed.filter(one => one !== undefined).length, 1)
   })
 
   it('stays with who renews its lease, and is free at once when they give it up', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const lease = aLease(20)
     assert.ok(await takeOver(claim.id, lease, noon(11)))
     await claims.renew(claim.id, { ...lease, until: noon(60) })
@@ -128,7 +99,7 @@ describe('a claim under way', () => {
   })
 
   it('is taken from nobody whose lease has run out by the clock, before it was watched and is still as it was', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const lapsed = { holder: HOLDER, until: noon(10) }
     assert.deepEqual(await claims.resume(claim.id, aLease(30), noon(11)), { lapsed })
     const renewed = { ...lapsed, until: noon(12) }
@@ -139,7 +110,7 @@ describe('a claim under way', () => {
   })
 
   it('does not change hands for who has lost its lease', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const [lost, held] = [aLease(20), aLease(60)]
     await takeOver(claim.id, lost, noon(11))
     await takeOver(claim.id, held, noon(21))
@@ -150,12 +121,12 @@ describe('a claim under way', () => {
   })
 
   it('is unsettled while it is open or creating and nobody works on it, the open ones first', async () => {
-    const { claim: leased } = await openOne({ hostname: 'leased' })
+    const { claim: leased } = await opened({ hostname: 'leased' })
     await takeOver(leased.id, aLease(15), noon(11))
     await settled({ hostname: 'settled' })
-    const { claim: young } = await openOne({ hostname: 'young' })
+    const { claim: young } = await opened({ hostname: 'young' })
     await claims.noteCreating(young.id, 'empty', undefined, noon(5))
-    const { claim: old } = await openOne({ hostname: 'old' })
+    const { claim: old } = await opened({ hostname: 'old' })
     const found = await claims.toSettle(noon(14), 10)
     assert.deepEqual(
       found.map(({ id }) => id),
@@ -168,7 +139,7 @@ describe('a claim under way', () => {
   })
 
   it('is free of a lease that no clock could have given, as when the database’s was set back since', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     await claims.renew(claim.id, { ...held(claim.id), until: noon(3610) })
     assert.deepEqual(
       (await claims.toSettle(NOON, 10)).map(({ id }) => id),
@@ -179,8 +150,8 @@ describe('a claim under way', () => {
   })
 
   it('is unsettled on one page of all, whatever becomes of those before it', async () => {
-    const opened = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => openOne({ hostname })))
-    const ids = opened.map(({ claim }) => claim.id).toSorted()
+    const openings = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(hostname => opened({ hostname })))
+    const ids = openings.map(({ claim }) => claim.id).toSorted()
     const seen: string[] = []
     for (let last: Claim | undefined, page = 0; page < 3; page += 1) {
       const found = await claims.toSettle(noon(60), 2, last)
@@ -192,7 +163,7 @@ describe('a claim under way', () => {
   })
 
   it('keeps the first reason of its miss while its disk is made', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const first = await claims.noteCreating(claim.id, 'stale', undefined, noon(1))
     assert.deepEqual(
       [first?.status, first?.source, first?.missReason, first?.disk],
@@ -204,7 +175,7 @@ describe('a claim under way', () => {
   })
 
   it('is not told of a disk that failed, and was retired, before it could be noted', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
     assert.ok(await spares.retireUnfinished(spare?.id ?? '', noon(1), noon(20)))
@@ -216,7 +187,7 @@ describe('a claim under way', () => {
     ['noted', 'retired'],
     ['retired', 'noted']
   ] as const)('is left without a disk that failed in the instant in which it was noted: %s, then %s', async order => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const spare = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
     await claims.noteCreating(claim.id, 'empty', undefined, NOON)
     await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
@@ -231,7 +202,7 @@ describe('a claim under way', () => {
 
   it('is forgotten when it got nothing, but not while a spare is reserved for it', async () => {
     await stock(1)
-    const { claim, spare } = await openOne()
+    const { claim, spare } = await opened()
     assert.equal(await claims.forget(held(claim.id)), false)
     assert.ok(await spares.putBack(spare?.id ?? '', held(claim.id), noon(1)))
     assert.equal(await claims.forget(held(claim.id)), true)
@@ -243,10 +214,9 @@ describe('a claim under way', () => {
 describe('settling a claim', () => {
   it('gives it its disk, ends its lease and takes the spare’s row away', async () => {
     await stock(1)
-    const { claim, spare } = await openOne()
+    const { claim, spare } = await opened()
     const disk = aDisk(spare?.volumeId ?? '')
-    const given = { source: 'pool', missReason: undefined, disk } as const
-    assert.ok(await claims.settle(held(claim.id), given, noon(2)))
+    assert.ok(await claims.settle(held(claim.id), given(disk.volumeId), noon(2)))
     const after = await claims.find(claim.id)
     assert.deepEqual([after?.status, after?.source], ['available', 'pool'])
     assert.deepEqual(after?.disk, disk)
@@ -257,8 +227,8 @@ describe('settling a claim', () => {
 
   it('leaves a spare that did not become its disk', async () => {
     await stock(1)
-    const { claim } = await openOne()
-    await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk: aDisk('existing') }, noon(2))
+    const { claim } = await opened()
+    await claims.settle(held(claim.id), given('existing', { source: 'existing' }), noon(2))
     assert.equal((await spares.ofClaim(claim.id))?.status, 'reserved')
   })
 
@@ -266,47 +236,47 @@ describe('settling a claim', () => {
     [undefined, undefined],
     ['debian11', 'sas']
   ])('keeps what is known of a volume that was there, not what was asked for: os %s, type %s', async ([os, type]) => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     const disk = aDisk('existing', { os, type, imageVersion: undefined, volumeType: '' })
-    assert.ok(await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk }, noon(2)))
+    assert.ok(await claims.settle(held(claim.id), given('existing', { source: 'existing', disk }), noon(2)))
     const after = await claims.find(claim.id)
     assert.deepEqual([after?.os, after?.type, after?.disk], ['debian12', 'ssd', disk])
   })
 
   it('happens once, however many try', async () => {
     await stock(1)
-    const { claim, spare } = await openOne()
-    const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
-    const outcomes = await rivals(RIVALS, () => replica().claims.settle(held(claim.id), given, noon(2)))
+    const { claim, spare } = await opened()
+    const disk = given(spare?.volumeId)
+    const outcomes = await rivals(RIVALS, () => replica().claims.settle(held(claim.id), disk, noon(2)))
     assert.equal(outcomes.filter(Boolean).length, 1)
   })
 
   it('is for who has its lease, though its time is over for as long as nobody else has taken it', async () => {
-    const { claim } = await openOne()
-    const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
+    const { claim } = await opened()
+    const disk = given('volume', { source: 'created', missReason: 'empty' })
     const later = aLease(60)
     assert.ok(await takeOver(claim.id, later, noon(11)))
-    assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
-    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(90)))
+    assert.equal(await claims.settle(held(claim.id), disk, noon(12)), false)
+    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, disk, noon(90)))
   })
 
   it('takes its spare’s row along only where it happens', async () => {
     await stock(1)
-    const { claim, spare } = await openOne()
-    const given = { source: 'pool', missReason: undefined, disk: aDisk(spare?.volumeId ?? '') } as const
+    const { claim, spare } = await opened()
+    const disk = given(spare?.volumeId)
     const later = aLease(21)
     assert.ok(await takeOver(claim.id, later, noon(11)))
-    assert.equal(await claims.settle(held(claim.id), given, noon(12)), false)
+    assert.equal(await claims.settle(held(claim.id), disk, noon(12)), false)
     assert.equal(await statusOf(spare?.id ?? ''), 'reserved')
-    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, given, noon(13)))
+    assert.ok(await claims.settle({ claimId: claim.id, holder: later.holder }, disk, noon(13)))
     assert.equal(await statusOf(spare?.id ?? ''), undefined)
   })
 
   it('is an outcome, not an error, when the claim was undone meanwhile', async () => {
-    const { claim } = await openOne()
+    const { claim } = await opened()
     await claims.forget(held(claim.id))
-    const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
-    assert.equal(await claims.settle(held(claim.id), given, noon(2)), false)
+    const disk = given('volume', { source: 'created', missReason: 'empty' })
+    assert.equal(await claims.settle(held(claim.id), disk, noon(2)), false)
     assert.equal(await claims.noteCreating(claim.id, 'empty', undefined, noon(2)), undefined)
   })
 
@@ -318,19 +288,19 @@ describe('settling a claim', () => {
   })
 
   it('gives no volume to two claims', async () => {
-    const { claim: first } = await openOne({ hostname: 'a' })
-    const { claim: second } = await openOne({ hostname: 'b' })
-    const given = { source: 'created', missReason: 'empty', disk: aDisk('volume') } as const
-    assert.ok(await claims.settle(held(first.id), given, noon(1)))
-    await assert.rejects(claims.settle(held(second.id), given, noon(1)), /claims_by_given_volume/)
+    const { claim: first } = await opened({ hostname: 'a' })
+    const { claim: second } = await opened({ hostname: 'b' })
+    const disk = given('volume', { source: 'created', missReason: 'empty' })
+    assert.ok(await claims.settle(held(first.id), disk, noon(1)))
+    await assert.rejects(claims.settle(held(second.id), disk, noon(1)), /claims_by_given_volume/)
   })
 
   it('lets an existing volume be claimed again under the name that its owner has given it since', async () => {
-    const { claim: first } = await openOne({ hostname: 'a' })
-    const { claim: second } = await openOne({ hostname: 'b' })
-    const given = { source: 'existing', missReason: undefined, disk: aDisk('volume') } as const
-    assert.ok(await claims.settle(held(first.id), given, noon(1)))
-    assert.ok(await claims.settle(held(second.id), given, noon(1)))
+    const { claim: first } = await opened({ hostname: 'a' })
+    const { claim: second } = await opened({ hostname: 'b' })
+    const disk = given('volume', { source: 'existing' })
+    assert.ok(await claims.settle(held(first.id), disk, noon(1)))
+    assert.ok(await claims.settle(held(second.id), disk, noon(1)))
   })
 })
 
@@ -364,11 +334,10 @@ describe('finding claims', () => {
   it('by volume tells what the newest that knows it says: what it was made as, for as long as one is remembered', async () => {
     assert.equal(await claims.originOf('volume'), undefined)
     const give = async (source: 'pool' | 'existing', differs: object, disk: object, at: number) => {
-      const opening = await open(differs, noon(at))
-      assert.ok(opening)
-      const given = { source, missReason: undefined, disk: aDisk('volume', disk) } as const
-      assert.ok(await claims.settle(held(opening.claim.id), given, noon(at)))
-      return opening.claim
+      const { claim } = await opened(differs, noon(at))
+      const what = given('volume', { source, disk: aDisk('volume', disk) })
+      assert.ok(await claims.settle(held(claim.id), what, noon(at)))
+      return claim
     }
     const unknown = { os: undefined, type: undefined, imageVersion: undefined }
     const known = { os: 'debian12', type: 'ssd', imageVersion: '20261101' }
@@ -436,7 +405,7 @@ describe('forgetting old claims', () => {
          from generate_series(1, 2001) n`,
       { at: noon(-60) }
     )
-    await openOne({ hostname: 'open' })
+    await opened({ hostname: 'open' })
     await settled({ hostname: 'young' }, noon(1))
     const batches = []
     do batches.push(await claims.prune(noon(1)))
@@ -457,6 +426,6 @@ describe('a miss', () => {
     await rows("update backup_volumes set snapshot_id = 'old'")
     assert.equal(await spares.hasStale(DEBIAN), true)
     assert.equal(await spares.hasStale({ os: 'other', type: 'ssd' }), false)
-    assert.equal((await openOne()).spare, undefined)
+    assert.equal((await opened()).spare, undefined)
   })
 })

@@ -4,19 +4,17 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { startOfWindow } from '../../src/pool/history.ts'
 import type { Percentiles, Statistics } from '../../src/pool/stores.ts'
-import { aCreation, aDisk, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { DEBIAN, given, NOON, noon } from '../support/samples.ts'
 import { aStore, held, rivals } from '../support/store.ts'
 
 const RIVALS = 8
-const { history, claims, spares, open, settled, stock, rows, replica } = await aStore(RIVALS)
+const { history, claims, spares, opened, making, settled, stock, rows, replica } = await aStore(RIVALS)
 
 /** Volumes that took so many seconds each, finished at noon. */
 async function finished(...seconds: number[]): Promise<void> {
   for (const took of seconds) {
-    const [spare] = await spares.request(() => [aCreation()], newId, noon(-took))
-    assert.ok(spare)
-    await spares.noteVolume(spare.id, `volume-of-${spare.id}`, NOON)
-    await spares.noteFinished([{ id: spare.id, toArm: false }], NOON, NOON)
+    const { id } = await making(noon(-took))
+    await spares.noteFinished([{ id, toArm: false }], NOON, NOON)
   }
 }
 
@@ -64,9 +62,8 @@ describe.for(AT_FIRST_AND_RECORDED)('the statistics of a window, %s', ([, record
       ['e', 'existing', undefined],
       ['f', 'created', 'empty']
     ] as const) {
-      const opening = await open({ hostname })
-      const given = { source, missReason, disk: aDisk(hostname) }
-      await claims.settle(held(opening?.claim.id), given, noon(1))
+      const { claim } = await opened({ hostname })
+      await claims.settle(held(claim.id), given(hostname, { source, missReason }), noon(1))
     }
     await record()
     const { hits, misses, existing } = await since(NOON)
@@ -78,7 +75,7 @@ describe.for(AT_FIRST_AND_RECORDED)('the statistics of a window, %s', ([, record
     await claims.noteGone(gone.id, noon(20))
     await settled({ hostname: 'before' }, noon(-1))
     await settled({ hostname: 'begun before' }, noon(-10), 15)
-    await open({ hostname: 'under way' }, noon(10))
+    await opened({ hostname: 'under way' }, noon(10))
     await record()
     assert.equal((await since(NOON)).hits, 2)
     assert.equal((await since(noon(-600))).hits, 3)
@@ -196,10 +193,9 @@ describe('the history', () => {
       ['b', 1],
       ['c', 301]
     ] as const)
-      await open({ hostname }, noon(at))
-    const existing = await open({ hostname: 'd' }, noon(2))
-    const given = { source: 'existing', missReason: undefined, disk: aDisk('d') } as const
-    await claims.settle(held(existing?.claim.id), given, noon(3))
+      await opened({ hostname }, noon(at))
+    const { claim } = await opened({ hostname: 'd' }, noon(2))
+    await claims.settle(held(claim.id), given('d', { source: 'existing' }), noon(3))
     await history.record(noon(HOUR))
     assert.deepEqual(
       (await bins(5, 'asked')).map(({ at, count }) => [at, count]),

@@ -6,7 +6,7 @@ import { aCreation, anImage, aSpare, DEBIAN, NOON, noon } from '../support/sampl
 import { aStore, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
-const { claims, spares, images, open, stock, rows, statusOf } = await aStore(RIVALS)
+const { claims, spares, images, open, opened, stock, rows, statusOf } = await aStore(RIVALS)
 
 const OLD = anImage({ snapshotId: 'old', version: '1' })
 const NEW = anImage({ snapshotId: 'new', version: '2' })
@@ -118,10 +118,10 @@ describe('replacing the images', () => {
 
   it('leaves a claim’s spare to be put back, to be retired by the next look', async () => {
     await stock(1, OLD)
-    const opening = await open()
+    const { claim, spare } = await opened()
     await images.replace([NEW], 'all', noon(1))
-    await spares.putBack(opening?.spare?.id ?? '', held(opening?.claim.id), noon(2))
-    await claims.forget(held(opening?.claim.id))
+    await spares.putBack(spare?.id ?? '', held(claim.id), noon(2))
+    await claims.forget(held(claim.id))
     assert.equal((await open())?.spare, undefined) // Not handed out meanwhile.
     assert.equal(await spares.retireStale(noon(3)), 1)
   })

@@ -3,23 +3,19 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import type { Claim } from '../../src/pool/claim.ts'
 import { mayBecome, SPARE_STATUSES, type Spare, type SpareStatus } from '../../src/pool/spare.ts'
-import { aCreation, aDisk, aLease, anImage, aSpare, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aCreation, aLease, anImage, aSpare, DEBIAN, given, NOON, noon } from '../support/samples.ts'
 import { aStore, HOLDER, held, rivals } from '../support/store.ts'
 
 const RIVALS = 20
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
-const { claims, spares, images, pools, open, stock, rows, statusOf, overlapping, takeOver } = store
+const { claims, spares, images, pools, open, opened, making, stock, rows, statusOf, overlapping, takeOver } = store
 
 /** By Cinder, and nothing is to be armed. */
 const finish = (id: string, at: Date, claimId?: string): Promise<Spare[]> =>
   spares.noteFinished([{ id, toArm: false, claimId }], noon(99), at)
 
-async function aClaim(hostname = 'web-01'): Promise<Claim> {
-  const opening = await open({ hostname })
-  assert.ok(opening)
-  return opening.claim
-}
+const aClaim = async (hostname = 'web-01'): Promise<Claim> => (await opened({ hostname })).claim
 
 /** A spare in a status, by the way that leads there. */
 async function aSpareIn(status: SpareStatus, hostname = 'web-01'): Promise<Spare> {
@@ -29,10 +25,12 @@ async function aSpareIn(status: SpareStatus, hostname = 'web-01'): Promise<Spare
     assert.ok(spare)
     return spare
   }
-  const [spare] = await spares.request(() => [aCreation()], newId, NOON)
-  assert.ok(spare)
-  if (status === 'requested') return spare
-  await spares.noteVolume(spare.id, `volume-of-${spare.id}`, NOON)
+  if (status === 'requested') {
+    const [spare] = await spares.request(() => [aCreation()], newId, NOON)
+    assert.ok(spare)
+    return spare
+  }
+  const spare = await making()
   if (status === 'available') await finish(spare.id, NOON)
   if (status === 'retiring') await spares.retire(spare.id, 'creating', NOON)
   assert.equal(await statusOf(spare.id), status)
@@ -56,8 +54,8 @@ describe('reserving the oldest spare', () => {
     const waiting = await rivals(RIVALS, n => aClaim(`web-${n}`))
     const five = await stock(5)
     const reserved = await Promise.all(waiting.map(({ id }) => spares.reserveOldest(id, DEBIAN, NOON)))
-    const given = reserved.flatMap(spare => spare?.id ?? [])
-    assert.deepEqual(given.toSorted(), five.map(({ id }) => id).toSorted())
+    const ids = reserved.flatMap(spare => spare?.id ?? [])
+    assert.deepEqual(ids.toSorted(), five.map(({ id }) => id).toSorted())
   })
 
   it('gives one claim one spare, however often it is asked for', async () => {
@@ -77,7 +75,7 @@ describe('reserving the oldest spare', () => {
 
   it('gives none to a claim that is settled or no more', async () => {
     const claim = await aClaim()
-    await claims.settle(held(claim.id), { source: 'existing', missReason: undefined, disk: aDisk('volume') }, NOON)
+    await claims.settle(held(claim.id), given('volume', { source: 'existing' }), NOON)
     await stock(1)
     assert.equal(await spares.reserveOldest(claim.id, DEBIAN, NOON), undefined)
     assert.equal(await spares.reserveOldest(newId(), DEBIAN, NOON), undefined)
@@ -258,18 +256,18 @@ describe('a status that has moved is an outcome, not an error', () => {
     const all = await stock(10)
     const waiting = await rivals(10, n => aClaim(`web-${n}`)) // They have reserved all of them.
     for (const { id, claimId } of (await spares.list({ limit: 10 })).rows) await spares.putBack(id, held(claimId), NOON)
-    const [retired, reserved] = await Promise.all([
+    const [retired, taken] = await Promise.all([
       Promise.all(all.map(({ id }) => spares.retire(id, 'available', NOON))),
       Promise.all(waiting.map(({ id }) => spares.reserveOldest(id, DEBIAN, NOON)))
     ])
-    const given = reserved.flatMap(spare => spare?.id ?? [])
+    const reserved = taken.flatMap(spare => spare?.id ?? [])
     const gone = all.filter((_, n) => retired[n]).map(({ id }) => id)
     assert.deepEqual(
-      given.filter(id => gone.includes(id)),
+      reserved.filter(id => gone.includes(id)),
       []
     )
     for (const id of gone) assert.equal(await statusOf(id), 'retiring')
-    for (const id of given) assert.equal(await statusOf(id), 'reserved')
+    for (const id of reserved) assert.equal(await statusOf(id), 'reserved')
   })
 })
 

@@ -3,11 +3,11 @@ import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
 import { type Creation, countOf, type Limits, planReplenishment } from '../../src/pool/replenishment.ts'
 import type { StoredStock } from '../../src/pool/stores.ts'
-import { aCreation, anImage, DEBIAN, NOON, noon } from '../support/samples.ts'
+import { aCreation, anImage, aPoolState, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 
 const REPLICAS = 20
-const { spares, images, pools, open, stock, rows } = await aStore(REPLICAS)
+const { spares, images, pools, opened, stock, rows } = await aStore(REPLICAS)
 
 const ROOMY: Limits = { creatingMax: 1000, creatingMaxPerSnapshot: 1000, budgetGib: undefined }
 
@@ -115,22 +115,12 @@ describe('the stock', () => {
   it('counts the spares that are alike, with their sizes, and shows images and pools', async () => {
     const image = anImage({ replicaSnapshotIds: ['replica'] })
     await stock(3, image)
-    await open() // Reserves one.
+    await opened() // Reserves one.
     await spares.request(() => [aCreation(image), { ...aCreation(image), snapshotId: 'replica' }], newId, NOON)
     await pools.ensure([DEBIAN])
     const { images, states, holdings } = await spares.stock()
     assert.deepEqual(images, [image])
-    assert.deepEqual(states, [
-      {
-        ...DEBIAN,
-        paused: false,
-        failures: 0,
-        retryAt: undefined,
-        lastError: undefined,
-        newerInCinder: undefined,
-        surplusSince: undefined
-      }
-    ])
+    assert.deepEqual(states, [aPoolState()])
     const common = { ...DEBIAN, snapshotId: 'snapshot', kept: false, oldestAt: undefined }
     assert.deepEqual(
       holdings.toSorted((a, b) => (a.status + a.snapshotId < b.status + b.snapshotId ? -1 : 1)),
@@ -152,9 +142,9 @@ describe('the stock', () => {
   })
 
   it('counts a disk that is made for a claim as being made, and a retired one as not: it may never end', async () => {
-    const opening = await open()
+    const { claim } = await opened()
     const id = newId()
-    await spares.requestFor(opening?.claim.id ?? '', aCreation(), id, NOON)
+    await spares.requestFor(claim.id, aCreation(), id, NOON)
     assert.deepEqual(
       (await spares.stock()).holdings.map(({ status, making }) => [status, making]),
       [['reserved', true]]

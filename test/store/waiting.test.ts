@@ -10,15 +10,14 @@ import { aStore, held, rivals } from '../support/store.ts'
 const RIVALS = 12
 const TRANSFER = { id: 'transfer', sealedKey: 'sealed' }
 const store = await aStore(RIVALS)
-const { claims, spares, images, open, rows, stock, statusOf, takeOver } = store
+const { claims, spares, images, opened, making, rows, stock, statusOf, fill, takeOver } = store
 
 const anyImage = () => images.add([anImage()])
 
 /** Its disk is being made, and Cinder has said which. */
 async function aMiss(hostname: string, sizeGib = 20, at = NOON): Promise<{ claim: Claim; made: Spare }> {
-  const opening = await open({ hostname }, at)
-  assert.ok(opening && !opening.spare)
-  const { claim } = opening
+  const { claim, spare } = await opened({ hostname }, at)
+  assert.equal(spare, undefined)
   assert.equal(await claims.beginCreating(claim, 'empty', 100, at), 'begun')
   const requested = await spares.requestFor(claim.id, { ...aCreation(), sizeGib }, newId(), at)
   const made = await spares.noteVolume(requested?.id ?? '', `made-for-${hostname}`, at)
@@ -29,18 +28,15 @@ async function aMiss(hostname: string, sizeGib = 20, at = NOON): Promise<{ claim
 
 /** For stock alone. */
 async function aWaiting(hostname: string, at = NOON): Promise<Claim> {
-  const opening = await open({ hostname, onEmpty: 'fail' }, at)
-  assert.ok(opening)
-  assert.equal(await spares.reserveOrWait(opening.claim.id, DEBIAN, at), undefined)
-  return opening.claim
+  const { claim } = await opened({ hostname, onEmpty: 'fail' }, at)
+  assert.equal(await spares.reserveOrWait(claim.id, DEBIAN, at), undefined)
+  return claim
 }
 
 /** Made for the stock, and to be armed. */
-async function aFinished(at = NOON, sizeGib = 20): Promise<Spare> {
-  const [spare] = await spares.request(() => [{ ...aCreation(), sizeGib }], newId, at)
-  assert.ok(spare)
-  await spares.noteVolume(spare.id, `volume-of-${spare.id}`, at)
-  await spares.noteFinished([{ id: spare.id, toArm: true }], noon(99), at)
+async function aFinished(): Promise<Spare> {
+  const spare = await making()
+  await spares.noteFinished([{ id: spare.id, toArm: true }], noon(99), NOON)
   return spare
 }
 
@@ -78,8 +74,7 @@ describe('a spare that comes into stock', () => {
 
   it('leaves a disk that Cinder has not answered for as one that is requested', async () => {
     await anyImage()
-    const { claim } = (await open()) ?? {}
-    assert.ok(claim)
+    const { claim } = await opened()
     await claims.beginCreating(claim, 'empty', 9, NOON)
     const made = await spares.requestFor(claim.id, aCreation(), newId(), NOON)
     await arm(await aFinished())
@@ -104,14 +99,13 @@ describe('a spare that comes into stock', () => {
   it('does so too where it need not be armed, and where another claim puts it back', async () => {
     await anyImage()
     const [one, other, third] = [await aMiss('a'), await aMiss('b', 20, noon(1)), await aMiss('c', 20, noon(2))]
-    const [spare] = await spares.request(() => [aCreation()], newId, NOON)
-    await spares.noteVolume(spare?.id ?? '', 'volume', NOON)
-    const [finished] = await spares.noteFinished([{ id: spare?.id ?? '', toArm: false }], noon(9), noon(3))
+    const { id, volumeId } = await making()
+    const [finished] = await spares.noteFinished([{ id, toArm: false }], noon(9), noon(3))
     assert.deepEqual([finished?.status, finished?.claimId], ['reserved', one.claim.id])
     const back = await spares.putBack(finished?.id ?? '', held(one.claim.id), noon(4))
     assert.deepEqual([back?.status, back?.claimId], ['reserved', other.claim.id])
     assert.equal((await claims.find(one.claim.id))?.disk, undefined)
-    assert.equal((await claims.find(other.claim.id))?.disk?.volumeId, 'volume')
+    assert.equal((await claims.find(other.claim.id))?.disk?.volumeId, volumeId)
     assert.equal(await holderOf(third.made), third.claim.id)
   })
 
@@ -158,8 +152,7 @@ describe('a spare that comes into stock', () => {
 describe('a claim that begins to wait', () => {
   it('takes what is in stock by then, and has nothing made', async () => {
     await anyImage()
-    const [one, other] = [(await open({ hostname: 'a' }))?.claim, (await open({ hostname: 'b' }))?.claim]
-    assert.ok(one && other)
+    const [one, other] = [(await opened({ hostname: 'a' })).claim, (await opened({ hostname: 'b' })).claim]
     const [first, second] = await stock(2)
     await claims.beginCreating(one, 'empty', 9, NOON)
     assert.equal((await spares.requestFor(one.id, aCreation(), newId(), NOON))?.id, first?.id)
@@ -168,8 +161,7 @@ describe('a claim that begins to wait', () => {
   })
 
   it('has a disk made all the same where it has been given its share of spares', async () => {
-    const { claim } = (await open()) ?? {}
-    assert.ok(claim)
+    const { claim } = await opened()
     await stock(1)
     const made = await spares.requestFor(claim.id, aCreation(), newId(), NOON, false)
     assert.deepEqual([made?.status, made?.availableAt], ['reserved', undefined])
@@ -180,8 +172,7 @@ describe('a claim that begins to wait', () => {
     ['it begins', 'a spare arrives']
   ] as const)('never misses one that arrives at the same moment: %s, then %s', async order => {
     await anyImage()
-    const { claim } = (await open()) ?? {}
-    assert.ok(claim)
+    const { claim } = await opened()
     await claims.beginCreating(claim, 'empty', 9, NOON)
     const spare = await aFinished()
     const acts = {
@@ -215,13 +206,13 @@ describe('rivals', () => {
 
   it('leave none in stock that somebody waits for, however claims and spares come', async () => {
     await anyImage()
-    const opened: Claim[] = []
-    for (let n = 0; n < 6; n += 1) opened.push((await aMissAboutToBegin(n)) as Claim)
+    const begun: Claim[] = []
+    for (let n = 0; n < 6; n += 1) begun.push(await aMissAboutToBegin(n))
     const arrived: Spare[] = []
     for (let n = 0; n < 6; n += 1) arrived.push(await aFinished())
     await Promise.all([
       ...arrived.map(spare => store.replica().spares.noteArmed(spare.id, TRANSFER, noon(9))),
-      ...opened.map(({ id }) => store.replica().spares.requestFor(id, aCreation(), newId(), noon(9)))
+      ...begun.map(({ id }) => store.replica().spares.requestFor(id, aCreation(), newId(), noon(9)))
     ])
     const given = await rows("select id from backup_volumes where status = 'reserved' and available_at is not null")
     const inStock = await rows("select id from backup_volumes where status = 'available'")
@@ -229,9 +220,9 @@ describe('rivals', () => {
   })
 
   it('begin no more creations of one project than it may have, of twelve at once', async () => {
-    const opened = await rivals(RIVALS, async n => (await open({ hostname: `web-${n}` }))?.claim)
+    const openings = await rivals(RIVALS, n => opened({ hostname: `web-${n}` }))
     const outcomes = await Promise.all(
-      opened.flatMap(claim => (claim ? [store.replica().claims.beginCreating(claim, 'empty', 4, NOON)] : []))
+      openings.map(({ claim }) => store.replica().claims.beginCreating(claim, 'empty', 4, NOON))
     )
     assert.equal(outcomes.filter(outcome => outcome === 'begun').length, 4)
     assert.equal(outcomes.filter(outcome => outcome === 'too_many').length, RIVALS - 4)
@@ -241,18 +232,15 @@ describe('rivals', () => {
   })
 })
 
-async function aMissAboutToBegin(n: number): Promise<Claim | undefined> {
-  const claim = (await open({ hostname: `web-${n}` }))?.claim
-  if (claim) await claims.beginCreating(claim, 'empty', 99, NOON)
+async function aMissAboutToBegin(n: number): Promise<Claim> {
+  const { claim } = await opened({ hostname: `web-${n}` })
+  await claims.beginCreating(claim, 'empty', 99, NOON)
   return claim
 }
 
 describe('what nobody waits for', () => {
   it('finds that out by an index, in a table of ten thousand claims', async () => {
-    await rows(`insert into claims (id, fingerprint, project_id, name, hostname, category, os, type, status, created_at, updated_at)
-                select gen_random_uuid(), '', 'full', 'n' || n, 'h', 'sys', 'debian12', 'ssd', 'open', now(), now()
-                  from generate_series(1, 10000) n`)
-    await rows('analyze claims')
+    await fill()
     const plan = await rows<{ 'QUERY PLAN': string }>(
       `explain select id from claims where os = 'debian12' and type = 'ssd'
           and (status = 'creating' or (status = 'open' and waiting)) order by created_at, id`
@@ -264,7 +252,7 @@ describe('what nobody waits for', () => {
     await anyImage()
     const spare = aSpare()
     await spares.adopt(spare)
-    const opening = await open()
-    assert.deepEqual(await spares.putBack(spare.id, held(opening?.claim.id), noon(1)), { ...spare, updatedAt: noon(1) })
+    const { claim } = await opened()
+    assert.deepEqual(await spares.putBack(spare.id, held(claim.id), noon(1)), { ...spare, updatedAt: noon(1) })
   })
 })

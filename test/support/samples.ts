@@ -1,9 +1,10 @@
 /** Things of the pool's own kinds, alike but for what a test says of them. */
 import { newId } from '../../src/clock.ts'
 import type { ClaimRequest, Disk, Lease } from '../../src/pool/claim.ts'
+import type { Given } from '../../src/pool/claim-store.ts'
 import type { Image } from '../../src/pool/image.ts'
 import type { Snapshot, Volume } from '../../src/pool/ports.ts'
-import type { Creation } from '../../src/pool/replenishment.ts'
+import type { Creation, PoolState } from '../../src/pool/replenishment.ts'
 import { type Spare, spareName } from '../../src/pool/spare.ts'
 
 export const NOON = new Date('2026-11-22T12:00:00Z')
@@ -77,6 +78,18 @@ export function aSpare(differs: Partial<Spare> = {}): Spare {
   }
 }
 
+/** A pool that does well. */
+export const aPoolState = (differs: Partial<PoolState> = {}): PoolState => ({
+  ...DEBIAN,
+  paused: false,
+  failures: 0,
+  retryAt: undefined,
+  lastError: undefined,
+  newerInCinder: undefined,
+  surplusSince: undefined,
+  ...differs
+})
+
 export const aCreation = (image: Image = anImage()): Creation => ({
   os: image.os,
   type: image.type,
@@ -104,6 +117,14 @@ export function aRequest(differs: Partial<ClaimRequest> = {}): ClaimRequest {
 
 /** Somebody's, for so many seconds after noon. */
 export const aLease = (seconds: number): Lease => ({ holder: newId(), until: noon(seconds) })
+
+/** What a claim is settled with: a disk from stock, unless a test says otherwise. */
+export const given = (volumeId: string | undefined, differs: Partial<Given> = {}): Given => ({
+  source: 'pool',
+  missReason: undefined,
+  disk: aDisk(volumeId ?? ''),
+  ...differs
+})
 
 export const aDisk = (volumeId: string, differs: Partial<Disk> = {}): Disk => ({
   volumeId,

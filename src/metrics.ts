@@ -3,9 +3,8 @@ import { ByPool } from './pool/by-pool.ts'
 import { codeOf, PoolError } from './pool/errors.ts'
 import { isCurrent } from './pool/image.ts'
 import type { Observer } from './pool/observer.ts'
-import { countOf, type PoolTarget, poolsOf } from './pool/replenishment.ts'
+import { countOf, type PoolTarget, poolsOf, type StoredStock } from './pool/replenishment.ts'
 import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
-import type { StoredStock } from './pool/stores.ts'
 
 /** What the configuration wants and the database knows, at one moment. */
 export interface Levels {

@@ -1,6 +1,5 @@
 import type { Call, Quota } from '../pool/ports.ts'
-import { poolsOf, type Stock } from '../pool/replenishment.ts'
-import type { StoredStock } from '../pool/stores.ts'
+import { poolsOf, type Stock, type StoredStock } from '../pool/replenishment.ts'
 import type { Deps } from './deps.ts'
 
 export const readStock = async (deps: Deps): Promise<Stock> => completeStock(deps, await deps.spares.stock())

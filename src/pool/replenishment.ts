@@ -51,13 +51,17 @@ export interface PoolState extends PoolName {
   readonly surplusSince?: Date | undefined
 }
 
-/** All that a plan depends on. */
-export interface Stock {
-  readonly targets: readonly PoolTarget[]
-  readonly limits: Limits
+/** What the database tells of the stock, of one moment. */
+export interface StoredStock {
   readonly images: readonly Image[]
   readonly states: readonly PoolState[]
   readonly holdings: readonly Holding[]
+}
+
+/** All that a plan depends on. */
+export interface Stock extends StoredStock {
+  readonly targets: readonly PoolTarget[]
+  readonly limits: Limits
   /** Undefined: not asked for yet. */
   readonly quota: Quota | undefined
   readonly now: Date

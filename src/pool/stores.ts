@@ -1,18 +1,11 @@
 import type { Claim, MissReason } from './claim.ts'
 import type { ClaimLease, Listing } from './claim-store.ts'
 import type { Image } from './image.ts'
-import type { Creation, Holding, PoolState } from './replenishment.ts'
+import type { Creation, PoolPlan, StoredStock } from './replenishment.ts'
 import type { PoolName, SealedTransfer, Spare, SpareStatus } from './spare.ts'
 import type { Retirement, SurplusSince } from './surplus.ts'
 
 /** What operations need of the rest of the database: `store` implements these, one function a query. */
-
-/** Everything that a plan looks at, of one moment. */
-export interface StoredStock {
-  readonly images: readonly Image[]
-  readonly states: readonly PoolState[]
-  readonly holdings: readonly Holding[]
-}
 
 export interface Spares {
   stock(): Promise<StoredStock>
@@ -180,11 +173,6 @@ export interface Statistics extends PoolName {
   readonly leadTime: Percentiles | undefined
 }
 
-/** How many spares of a pool may be handed out. */
-export interface Level extends PoolName {
-  readonly held: number
-}
-
 /** In seconds. */
 export interface Percentiles {
   readonly p50: number
@@ -201,7 +189,7 @@ export interface History {
   /** Writes into bins what has happened up to now. Safe to repeat; what it has not written yet, `read` counts all the same. */
   record(at: Date): Promise<void>
   /** Notes how much of each pool can be handed out now. */
-  noteLevels(levels: readonly Level[], at: Date): Promise<void>
+  noteLevels(levels: readonly Pick<PoolPlan, 'os' | 'type' | 'held'>[], at: Date): Promise<void>
   /** Forgets bins that are older than they are kept. */
   thin(at: Date): Promise<void>
   /** The longest that a volume of each of these pools has taken, in seconds; pools without any are left out. */

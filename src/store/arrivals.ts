@@ -4,7 +4,7 @@ import { type Database, query } from './connection/database.ts'
 import { isFreeToArm } from './leases.ts'
 import { recover } from './pools.ts'
 import { changesRow } from './rows.ts'
-import { querySpare, querySpares, toSpare } from './spares.ts'
+import { keptOf, querySpare, querySpares, toSpare } from './spares.ts'
 import { arrive } from './waiting.ts'
 
 type Arrivals = Pick<
@@ -42,7 +42,7 @@ export const arrivalsOf = (db: Database): Arrivals => ({
     })
   },
   async noteArmed(id, transfer, at, poolFailures = 0) {
-    const bindings = { id, poolFailures, at, transferId: transfer?.id, sealedKey: transfer?.sealedKey }
+    const bindings = { id, poolFailures, at, ...keptOf(transfer) }
     const [spare] = await arrive(db, [id], at, tx => querySpares(tx, NOTE_ARMED, bindings))
     return spare
   },

@@ -3,7 +3,7 @@ import type { Spares } from '../pool/stores.ts'
 import { type Database, query, transaction } from './connection/database.ts'
 import { undefinedIfRival } from './connection/database-errors.ts'
 import { changesRow } from './rows.ts'
-import { IS_STALE, isCurrent, querySpare, querySpares } from './spares.ts'
+import { IS_STALE, isCurrent, keptOf, querySpare, querySpares } from './spares.ts'
 import { arrive, lockPool } from './waiting.ts'
 
 /**
@@ -91,6 +91,6 @@ export const reservationsOf = (db: Database): Reservations => ({
       db,
       `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
         where id = :id and ${IS_HELD}`,
-      { id, ...lease, at, transferId: transfer?.id, sealedKey: transfer?.sealedKey }
+      { id, ...lease, at, ...keptOf(transfer) }
     )
 })

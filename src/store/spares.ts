@@ -1,4 +1,4 @@
-import type { Spare } from '../pool/spare.ts'
+import type { SealedTransfer, Spare } from '../pool/spare.ts'
 import type { Spares } from '../pool/stores.ts'
 import { type Database, query } from './connection/database.ts'
 import { type Columns, changesRow, fieldsOf, insertInto, pageOf, type Row } from './rows.ts'
@@ -34,6 +34,12 @@ export function toSpare(row: Row): Spare {
   return { ...spare, transfer: transferId && sealedKey ? { id: transferId, sealedKey } : undefined }
 }
 
+/** The bindings that a transfer is kept by. */
+export const keptOf = (transfer: SealedTransfer | undefined) => ({
+  transferId: transfer?.id,
+  sealedKey: transfer?.sealedKey
+})
+
 export const querySpares = async (db: Database, sql: string, bindings: object): Promise<Spare[]> =>
   (await query(db, sql, bindings)).map(toSpare)
 
@@ -53,10 +59,7 @@ type Records = Pick<Spares, 'adopt' | 'byVolume' | 'ofVolumes' | 'unlisted' | 'o
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export const spareRecordsOf = (db: Database): Records => ({
-  adopt: spare => {
-    const transfer = { transferId: spare.transfer?.id, sealedKey: spare.transfer?.sealedKey }
-    return changesRow(db, insertInto('backup_volumes', COLUMNS), { ...spare, ...transfer })
-  },
+  adopt: spare => changesRow(db, insertInto('backup_volumes', COLUMNS), { ...spare, ...keptOf(spare.transfer) }),
   byVolume: volumeId => querySpare(db, 'select * from backup_volumes where volume_id = :volumeId', { volumeId }),
   ofVolumes: (volumeIds, spareIds) =>
     querySpares(

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { newId } from '../../src/clock.ts'
-import { type Creation, countOf, type Limits, planReplenishment } from '../../src/pool/replenishment.ts'
-import type { StoredStock } from '../../src/pool/stores.ts'
+import {
+  type Creation,
+  countOf,
+  type Limits,
+  planReplenishment,
+  type StoredStock
+} from '../../src/pool/replenishment.ts'
 import { aCreation, anImage, aPoolState, DEBIAN, NOON, noon } from '../support/samples.ts'
 import { aStore, rivals } from '../support/store.ts'
 

@@ -7,10 +7,10 @@ import {
   type HeldBackBy,
   type PoolPlan,
   planReplenishment,
-  type Stock
+  type Stock,
+  type StoredStock
 } from '../../pool/replenishment.ts'
 import type { Spare } from '../../pool/spare.ts'
-import type { StoredStock } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
 import { IMAGE_GONE, isOfGoneSnapshot } from '../images/gone-snapshots.ts'
 import { type RefusedImage, whyRefused } from '../images/read-images.ts'

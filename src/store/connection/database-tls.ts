@@ -31,13 +31,12 @@ export function tlsProblems(parameters: Parameters): string[] {
   }
   try {
     const { ca, cert, key, passphrase } = tlsOptions(parameters)
-    const problems = [
-      ...(canBe(() => ca && new X509Certificate(ca)) ? [] : ['sslrootcert is no certificate in PEM']),
-      ...(canBe(() => cert && new X509Certificate(cert)) ? [] : ['sslcert is no certificate in PEM']),
-      ...(canBe(() => key && createPrivateKey({ key, passphrase }))
-        ? []
-        : ['sslkey is no key in PEM that sslpassword opens'])
+    const readings: readonly (readonly [problem: string, read: () => unknown])[] = [
+      ['sslrootcert is no certificate in PEM', () => ca && new X509Certificate(ca)],
+      ['sslcert is no certificate in PEM', () => cert && new X509Certificate(cert)],
+      ['sslkey is no key in PEM that sslpassword opens', () => key && createPrivateKey({ key, passphrase })]
     ]
+    const problems = readings.filter(([, read]) => !canBe(read)).map(([problem]) => problem)
     if (problems.length > 0 || !cert || !key) return problems
     const isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey({ key, passphrase }))
     return isPair ? [] : ['sslkey is not the key of sslcert']

@@ -6,7 +6,7 @@ export type Row = Readonly<Record<string, unknown>>
 /** The column that each field of a thing is kept in. */
 export type Columns<Thing> = { readonly [Field in keyof Thing]-?: string }
 
-/** By the name of a field: in a row that came as JSON its value is a text. */
+/** The fields that are times, by their names: in a row that came as JSON they are texts. */
 const TIME = /(At|Since)$/
 
 /** What a row says of a thing; null is undefined. */
@@ -23,12 +23,10 @@ export const rowOf = <Thing>(columns: Columns<Thing>, thing: Thing): Row =>
   Object.fromEntries(Object.entries<string>(columns).map(([field, column]) => [column, thing[field as keyof Thing]]))
 
 /** SQL: adds a row, unless there is one like it. Its bindings are the fields. */
-export const insertInto = (table: string, columns: Columns<object>): string =>
-  `insert into ${table} (${Object.values(columns).join(', ')})
-   values (${Object.keys(columns)
-     .map(field => `:${field}`)
-     .join(', ')})
-   on conflict do nothing`
+export function insertInto(table: string, columns: Columns<object>): string {
+  const bindings = Object.keys(columns).map(field => `:${field}`)
+  return `insert into ${table} (${Object.values(columns).join()}) values (${bindings.join()}) on conflict do nothing`
+}
 
 /** Whether a statement changed a row. */
 export const changesRow = async (db: Database, sql: string, bindings: object): Promise<boolean> =>

@@ -61,9 +61,9 @@ export const UPKEEP: readonly Scenario[] = [
     steps: stepsOf(`
       claims.toSettle claims.resume claims.resume claims.resume claims.resume claims.resume claims.resume
       spares.ofClaim spares.ofClaim spares.ofClaim images.find volumes.find volumes.find transfers.ofVolume
-      claims.noteCreating transfers.delete volumes.find volumes.find volumes.update volumes.find spares.noteFinished
-      transfers.create claims.settle volumes.find spares.noteTransfer claims.release volumes.update transfers.create
-      spares.putBack claims.find spares.noteTransfer claims.forget claims.release transfers.accept claims.find
+      claims.noteCreating transfers.delete volumes.find volumes.find volumes.update claims.settle spares.noteFinished
+      transfers.create claims.release volumes.find spares.noteTransfer claims.find volumes.update transfers.create
+      spares.putBack spares.noteTransfer claims.forget claims.release transfers.accept claims.find
       claims.settle claims.find volumes.pages spares.ofVolumes spares.unlisted volumes.find spares.byVolume
       spares.drop claims.knowsVolume spares.byVolume orphans.known spares.stock spares.adopt transfers.pages
       spares.ofVolumes spares.unlisted orphans.note spares.retireStale snapshots.list volumes.find volumes.find

@@ -97,7 +97,7 @@ async function start(options: ServiceOptions, stops: Stops): Promise<Omit<Servic
   const endAligning = await clock.keepAligned(options.sharedTime ?? (() => databaseTime(tickDb)), log)
   stops.push(async () => endAligning())
   let tickers: Tickers | undefined
-  const underWay = new UnderWay(clock)
+  const underWay = new UnderWay(clock, config.openstack.timeout_seconds)
   let isStopping = false
   const deps: Deps = {
     ...storesOf(db),

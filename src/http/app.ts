@@ -9,7 +9,6 @@ import { stopping } from '../pool/errors.ts'
 import { authenticator, type Caller, requireRole } from './access.ts'
 import type { AppOptions } from './app-options.ts'
 import { claimRoutes } from './claims.ts'
-import { keepDeadlines } from './deadline.ts'
 import { healthRoutes } from './health.ts'
 import { imageRoutes } from './images.ts'
 import { describe } from './openapi.ts'
@@ -79,7 +78,6 @@ export async function createApp(options: AppOptions): Promise<App> {
   takeOnlyJson(app)
   answerProblems(app)
   await addHooks(app, options)
-  keepDeadlines(app, options)
   for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY }, hsts: false })
   await describe(app)

@@ -67,49 +67,50 @@ const listClaimsSchema = {
 /** A claim makes a few calls, one after the other: it may take this much longer than the limit of one. */
 const CLAIM_MARGIN_SECONDS = 10
 
-export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config }) => {
-  const claiming = {
-    roles: ['claimer', 'service'],
-    priority: 'claim',
-    seconds: (body: unknown) =>
-      config.openstack.timeout_seconds + ((body as ClaimBody).wait_seconds ?? 0) + CLAIM_MARGIN_SECONDS,
-    whenLate: () => outcomeUnknown('the database did not answer in time')
-  } as const
+export const claimRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, config, underWay }) => {
   const { claims_in_flight_max: max } = config.server
   const [ofAll, ofProject] = [places(max, overloaded), places(Math.max(1, Math.floor(max / 2)), tooManyOfProject)]
 
   // Callers are programs: helmet's headers are for browsers.
-  const options = { schema: claimDiskSchema, config: claiming, helmet: false } as const
-  app.post('/pool/claim', options, ({ caller, body, headers, call }, reply) =>
-    ofAll('', async () => {
-      const wish = toWish(body as ClaimBody, config.claims)
-      const named = projectFor(caller, wish.projectId, ['service']) ?? caller.projectId
-      const projectId = named ?? (await deps.cloud.poolProject(call)).id
-      const claim = { ...wish, projectId, idempotencyKey: headers['idempotency-key'], caller: caller.identity }
-      const result = await ofProject(projectId, () => claimDisk(deps, claim, call))
-      void reply.code(result.usable ? 200 : 202)
-      return toClaimView(result)
+  const options = { schema: claimDiskSchema, config: { roles: ['claimer', 'service'] }, helmet: false } as const
+  app.post('/pool/claim', options, ({ caller, body, headers }, reply) => {
+    const { wait_seconds = 0 } = body as ClaimBody
+    const seconds = config.openstack.timeout_seconds + wait_seconds + CLAIM_MARGIN_SECONDS
+    return underWay.inTime({ reply, seconds, whenLate, priority: 'claim' }, call =>
+      ofAll('', async () => {
+        const wish = toWish(body as ClaimBody, config.claims)
+        const named = projectFor(caller, wish.projectId, ['service']) ?? caller.projectId
+        const projectId = named ?? (await deps.cloud.poolProject(call)).id
+        const claim = { ...wish, projectId, idempotencyKey: headers['idempotency-key'], caller: caller.identity }
+        const result = await ofProject(projectId, () => claimDisk(deps, claim, call))
+        void reply.code(result.usable ? 200 : 202)
+        return toClaimView(result)
+      })
+    )
+  })
+
+  const readers = { roles: ['claimer', 'service', 'reader'] } as const
+  app.get('/pool/claims/:claim_id', { schema: findClaimSchema, config: readers }, ({ params, caller }, reply) =>
+    underWay.inTime({ reply }, async () => {
+      const claim = await deps.claims.find(params.claim_id)
+      const own = projectFor(caller, undefined, ['service', 'reader'])
+      if (!claim || (own !== undefined && claim.projectId !== own)) {
+        throw new PoolError('claim_not_found', `There is no claim ${params.claim_id}. Claims are kept for a time only.`)
+      }
+      return toClaimRecord(claim)
     })
   )
 
-  const readers = { roles: ['claimer', 'service', 'reader'] } as const
-  app.get('/pool/claims/:claim_id', { schema: findClaimSchema, config: readers }, async ({ params, caller }) => {
-    const claim = await deps.claims.find(params.claim_id)
-    const own = projectFor(caller, undefined, ['service', 'reader'])
-    if (!claim || (own !== undefined && claim.projectId !== own)) {
-      throw new PoolError('claim_not_found', `There is no claim ${params.claim_id}. Claims are kept for a time only.`)
-    }
-    return toClaimRecord(claim)
-  })
-
-  app.get('/pool/claims', { schema: listClaimsSchema, config: readers }, async ({ query, caller }) => {
-    const { hostname, volume_id, limit = 100, marker } = query
-    const projectId = projectFor(caller, query.project_id, ['service', 'reader'])
-    const { rows, nextMarker } = await deps.claims.list({ projectId, hostname, volumeId: volume_id, limit, marker })
-    // Else the list would end early, and nobody would notice.
-    if (marker && rows.length === 0 && !(await deps.claims.find(marker))) throw markerGone(marker)
-    return { claims: rows.map(toClaimRecord), next_marker: nextMarker ?? null }
-  })
+  app.get('/pool/claims', { schema: listClaimsSchema, config: readers }, ({ query, caller }, reply) =>
+    underWay.inTime({ reply }, async () => {
+      const { hostname, volume_id, limit = 100, marker } = query
+      const projectId = projectFor(caller, query.project_id, ['service', 'reader'])
+      const { rows, nextMarker } = await deps.claims.list({ projectId, hostname, volumeId: volume_id, limit, marker })
+      // Else the list would end early, and nobody would notice.
+      if (marker && rows.length === 0 && !(await deps.claims.find(marker))) throw markerGone(marker)
+      return { claims: rows.map(toClaimRecord), next_marker: nextMarker ?? null }
+    })
+  )
 }
 
 function toWish(body: ClaimBody, { volume_name, on_empty }: Config['claims']) {
@@ -127,6 +128,8 @@ function toWish(body: ClaimBody, { volume_name, on_empty }: Config['claims']) {
     waitSeconds: wait_seconds
   }
 }
+
+const whenLate = (): PoolError => outcomeUnknown('the database did not answer in time')
 
 const markerGone = (marker: string): PoolError =>
   new PoolError('invalid_request', `"marker" ${marker} is no claim, or no longer one: start again with the first page.`)

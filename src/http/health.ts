@@ -27,10 +27,13 @@ const metricsSchema = {
   }
 }
 
-/** Probes and scrapes need an answer soon. Both read the database, so that strangers have a limit. */
-const looking = { seconds: 5, limitsStrangers: true } as const
+/** Probes and scrapes read the database, so that strangers have a limit. */
+const looking = { limitsStrangers: true } as const
+/** They need an answer soon. */
+const LOOK_SECONDS = 5
 
-export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, metrics, levels, unready }) => {
+export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, options) => {
+  const { deps, metrics, levels, unready, underWay } = options
   const whyUnready = shared(deps.clock, unready)
   const sharedLevels = shared(deps.clock, levels)
 
@@ -38,15 +41,19 @@ export const healthRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, {
   app.get('/healthz', { schema: aliveSchema }, async () => ({ status: 'ok' }))
 
   const readySchema = healthSchema('isReady', 'Whether it can serve', 'rate_limited')
-  app.get('/readyz', { schema: readySchema, config: looking }, async () => {
-    if (deps.isStopping()) throw stopping()
-    const why = await whyUnready()
-    if (why) throw new PoolError('database_unavailable', why)
-    return { status: 'ready' }
-  })
+  app.get('/readyz', { schema: readySchema, config: looking }, (_request, reply) =>
+    underWay.inTime({ reply, seconds: LOOK_SECONDS }, async () => {
+      if (deps.isStopping()) throw stopping()
+      const why = await whyUnready()
+      if (why) throw new PoolError('database_unavailable', why)
+      return { status: 'ready' }
+    })
+  )
 
-  app.get('/metrics', { schema: metricsSchema, config: looking }, async (_request, reply) => {
-    void reply.type(metrics.contentType)
-    return await metrics.read(sharedLevels)
-  })
+  app.get('/metrics', { schema: metricsSchema, config: looking }, (_request, reply) =>
+    underWay.inTime({ reply, seconds: LOOK_SECONDS }, async () => {
+      void reply.type(metrics.contentType)
+      return await metrics.read(sharedLevels)
+    })
+  )
 }

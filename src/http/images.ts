@@ -29,13 +29,15 @@ const syncSchema = {
 /** Reading all snapshots and their source volumes takes many calls. */
 const SYNC_SECONDS = 240
 
-export const imageRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps }) => {
-  app.get('/os', { schema: listImagesSchema, config: { roles: ['reader'] } }, async () => ({
-    images: (await deps.images.list()).map(toImageView)
-  }))
+export const imageRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, underWay }) => {
+  app.get('/os', { schema: listImagesSchema, config: { roles: ['reader'] } }, (_request, reply) =>
+    underWay.inTime({ reply }, async () => ({ images: (await deps.images.list()).map(toImageView) }))
+  )
 
-  app.post('/os/sync', { schema: syncSchema, config: { roles: [], seconds: SYNC_SECONDS } }, async ({ body, call }) => {
-    const { purge = deps.settings.purgeOnSync, dry_run = false, allow_empty = false } = body as SyncBody
-    return toSyncView(await syncImages(deps, { purge, dryRun: dry_run, allowEmpty: allow_empty }, call))
-  })
+  app.post('/os/sync', { schema: syncSchema, config: { roles: [] } }, ({ body }, reply) =>
+    underWay.inTime({ reply, seconds: SYNC_SECONDS }, async call => {
+      const { purge = deps.settings.purgeOnSync, dry_run = false, allow_empty = false } = body as SyncBody
+      return toSyncView(await syncImages(deps, { purge, dryRun: dry_run, allowEmpty: allow_empty }, call))
+    })
+  )
 }

@@ -46,19 +46,23 @@ const pauseSchema = (operationId: string, summary: string) => ({
 const UNITS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 const toSeconds = (window: string): number => Number(window.slice(0, -1)) * (UNITS[window.slice(-1)] ?? 0)
 
-export const poolRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, cloudState }) => {
+export const poolRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, cloudState, underWay }) => {
   const readers = { roles: ['reader'] as const }
-  app.get('/pool/stats', { schema: statsSchema, config: readers }, async ({ query }) =>
-    toStatsView(await showStats(deps, toSeconds(query.window ?? '24h')), cloudState())
+  app.get('/pool/stats', { schema: statsSchema, config: readers }, ({ query }, reply) =>
+    underWay.inTime({ reply }, async () =>
+      toStatsView(await showStats(deps, toSeconds(query.window ?? '24h')), cloudState())
+    )
   )
-  app.get('/pool/plan', { schema: planSchema, config: readers }, async ({ call }) => ({
-    pools: (await planNext(deps, call)).map(toPlanView)
-  }))
+  app.get('/pool/plan', { schema: planSchema, config: readers }, (_request, reply) =>
+    underWay.inTime({ reply }, async call => ({ pools: (await planNext(deps, call)).map(toPlanView) }))
+  )
 
   const setPaused = (path: string, paused: boolean, schema: ReturnType<typeof pauseSchema>) =>
-    app.post(path, { schema, config: { roles: [] } }, async ({ body: { os, type } }) => ({
-      pools: await pausePools(deps, { os, type: type?.toLowerCase() }, paused)
-    }))
+    app.post(path, { schema, config: { roles: [] } }, ({ body: { os, type } }, reply) =>
+      underWay.inTime({ reply }, async () => ({
+        pools: await pausePools(deps, { os, type: type?.toLowerCase() }, paused)
+      }))
+    )
   setPaused('/pool/pause', true, pauseSchema('pausePools', 'Stop refilling one pool or all; stock stays and is served'))
   setPaused('/pool/resume', false, pauseSchema('resumePools', 'Refill again, at once and without back-off'))
 

@@ -27,17 +27,21 @@ const retireSpareSchema = {
   }
 }
 
-export const spareRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps }) => {
-  app.get('/pool/volumes', { schema: listSparesSchema, config: { roles: ['reader'] } }, async ({ query }) => {
-    const { limit = 100, type, ...filter } = query
-    const { rows, nextMarker } = await deps.spares.list({ ...filter, type: type?.toLowerCase(), limit })
-    return { volumes: rows.map(toSpareView), next_marker: nextMarker ?? null }
-  })
+export const spareRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { deps, underWay }) => {
+  app.get('/pool/volumes', { schema: listSparesSchema, config: { roles: ['reader'] } }, ({ query }, reply) =>
+    underWay.inTime({ reply }, async () => {
+      const { limit = 100, type, ...filter } = query
+      const { rows, nextMarker } = await deps.spares.list({ ...filter, type: type?.toLowerCase(), limit })
+      return { volumes: rows.map(toSpareView), next_marker: nextMarker ?? null }
+    })
+  )
 
   const retiring = { schema: retireSpareSchema, config: { roles: [] } }
-  app.delete('/pool/volumes/:volume_id', retiring, async ({ params: { volume_id } }, reply) => {
-    await retireSpare(deps, volume_id)
-    void reply.code(202)
-    return { volume_id, status: 'retiring' as const }
-  })
+  app.delete('/pool/volumes/:volume_id', retiring, ({ params: { volume_id } }, reply) =>
+    underWay.inTime({ reply }, async () => {
+      await retireSpare(deps, volume_id)
+      void reply.code(202)
+      return { volume_id, status: 'retiring' }
+    })
+  )
 }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type TProperties, Type } from 'typebox'
-import { RUN_SECONDS, type TickName } from '../operations/deps.ts'
+import { RUN_SECONDS } from '../operations/deps.ts'
 import type { AppOptions } from './app-options.ts'
 import { answers } from './problem.ts'
 import { Count, record } from './schemas.ts'
@@ -37,16 +37,18 @@ const reconcileSchema = tickSchema(
   counted('settled', 'adopted', 'removed', 'dropped')
 )
 
-export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { tickers }) => {
-  const admins = (tick: TickName) => ({ roles: [], seconds: RUN_SECONDS[tick] })
-  app.post('/pool/replenish', { schema: replenishSchema, config: admins('replenish') }, async () => {
-    const { requested, pools } = await tickers.replenish.now()
-    return { requested, pools: pools.map(toPlanView) }
-  })
-  app.post('/pool/check', { schema: checkSchema, config: admins('check_state') }, async () => ({
-    ...(await tickers.check_state.now())
-  }))
-  app.post('/pool/reconcile', { schema: reconcileSchema, config: admins('reconcile') }, async () => ({
-    ...(await tickers.reconcile.now())
-  }))
+export const tickRoutes: FastifyPluginAsyncTypebox<AppOptions> = async (app, { tickers, underWay }) => {
+  const admins = { roles: [] }
+  app.post('/pool/replenish', { schema: replenishSchema, config: admins }, (_request, reply) =>
+    underWay.inTime({ reply, seconds: RUN_SECONDS.replenish }, async () => {
+      const { requested, pools } = await tickers.replenish.now()
+      return { requested, pools: pools.map(toPlanView) }
+    })
+  )
+  app.post('/pool/check', { schema: checkSchema, config: admins }, (_request, reply) =>
+    underWay.inTime({ reply, seconds: RUN_SECONDS.check_state }, () => tickers.check_state.now())
+  )
+  app.post('/pool/reconcile', { schema: reconcileSchema, config: admins }, (_request, reply) =>
+    underWay.inTime({ reply, seconds: RUN_SECONDS.reconcile }, () => tickers.reconcile.now())
+  )
 }

@@ -92,9 +92,12 @@ describe('forty claims at once for four places', () => {
 describe('a place is taken while the work lasts, and no longer:', () => {
   it('when the client is gone', async () => {
     const gone = new AbortController()
+    let closed = 0
+    service.service.app.server.on('request', (_request, response) => response.once('close', () => (closed += 1)))
     const claims = await takeAllPlaces(service, { signal: gone.signal })
     gone.abort()
     for (const claim of claims) await assert.rejects(claim)
+    await until(() => closed === PLACES) // The service sees it later than the clients.
     await assertFull(service)
     const settled = async () => (await service.claims()).every(({ status }) => status === 'available')
     await service.clock.during(until(settled))

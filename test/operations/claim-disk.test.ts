@@ -126,6 +126,15 @@ describe('claiming a disk again', () => {
     assert.equal(await available(service), 4)
   })
 
+  it('gives it under the name that its tenant has given it since', async t => {
+    const service = await aService(t)
+    const { body } = await service.claim()
+    const volume = volumeIn(service, body.volume_id)
+    service.sandbox.cloud.volumes.change(volume, { name: 'spare-disk of mine' })
+    assert.equal((await service.claim()).body.volume_id, body.volume_id)
+    assert.equal(volume.name, 'spare-disk of mine')
+  })
+
   it('gives 50 repeats at once one volume and uses one spare', async t => {
     const service = await aService(t, { connections: 10 })
     const answers = await Promise.all(Array.from({ length: 50 }, () => service.claim()))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import type { Release } from '../../sandbox/releases.ts'
 import { restartVolumeService } from '../../sandbox/volumes.ts'
-import { cloudRequests, loginAs, setStatus, volumeIn } from '../support/cloud.ts'
+import { cloudRequests, loginAs, setStatus } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -96,26 +96,6 @@ describe('where the list of transfers is cut', () => {
     }
     assert.equal(await available(service), 25)
     assert.equal([...service.sandbox.cloud.transfers.all()].length, 25)
-  })
-})
-
-describe('a disk that Cinder renamed by half, its metadata gone and its name the spare’s', () => {
-  it('is given its name by the claim’s repeat', async t => {
-    const service = await aService(t, { cloud: { release: 'newton' } })
-    const { body } = await service.claim()
-    const volume = volumeIn(service, body.volume_id)
-    service.sandbox.cloud.volumes.change(volume, { name: 'spare-00000000-0000-4000-8000-000000000001' })
-    assert.equal((await service.claim()).status, 200)
-    assert.equal(volume.name, 'web-01_sys')
-  })
-
-  it('and that a tenant has named since keeps that name', async t => {
-    const service = await aService(t, { cloud: { release: 'newton' } })
-    const { body } = await service.claim()
-    const volume = volumeIn(service, body.volume_id)
-    service.sandbox.cloud.volumes.change(volume, { name: 'spare-disk of mine' })
-    assert.equal((await service.claim()).status, 200)
-    assert.equal(volume.name, 'spare-disk of mine')
   })
 })
 

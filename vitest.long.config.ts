@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 import { contractAt, HISTORIES, LONG, SERVICE } from './vitest.config.ts'
 
-const { SIMULATION_SEEDS = '5000', MODEL_RUNS = '500', CHAOS_CLAIMS = '20000' } = process.env
+const { KILLS = 'all', SIMULATION_SEEDS = '5000', MODEL_RUNS = '500', CHAOS_CLAIMS = '20000' } = process.env
 
 /** Each has something of its own; the newest and the oldest are in `npm test`. */
 const RELEASES = ['ocata', 'rocky', 'train']
@@ -16,7 +16,7 @@ export default defineConfig({
           ...SERVICE,
           name: 'long',
           include: [...LONG, ...HISTORIES],
-          env: { SIMULATION_SEEDS, MODEL_RUNS, CHAOS_CLAIMS, KILLS: 'all' }
+          env: { KILLS, SIMULATION_SEEDS, MODEL_RUNS, CHAOS_CLAIMS }
         }
       },
       ...RELEASES.map(contractAt)

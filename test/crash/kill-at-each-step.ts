@@ -11,11 +11,15 @@ import { aStage } from './stage.ts'
 
 const ROLES = ['member', 'admin'] as const
 
-/** `all` of a scenario's steps, as both roles; else one of them, as one role, drawn by the seed. */
+/** `all` of a scenario's steps, as both roles; `each` of them, as one role or the other; else one, as one role, by the seed. */
 const KILLS = process.env['KILLS'] ?? 'some'
 
-const drawn = (steps: readonly string[], turn: number): readonly string[] =>
-  KILLS === 'all' ? steps : steps.filter((_, index) => index === (seed + turn) % steps.length)
+/** Of a scenario in both roles, each has a turn of its own. */
+function drawn(steps: readonly string[], turn: number, isOfBothRoles: boolean): readonly string[] {
+  if (KILLS === 'all' || (KILLS === 'each' && !isOfBothRoles)) return steps
+  if (KILLS === 'each') return steps.filter((_, index) => (seed + turn + index) % 2 === 0)
+  return steps.filter((_, index) => index === (seed + turn) % steps.length)
+}
 
 /**
  * The process is gone between two steps. So it is when it dies at a step: in the middle of a statement or a transaction,
@@ -31,7 +35,7 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
 
   const ours = scenarios.filter(({ notOn }) => !notOn?.(traitsOf(CLOUD_SETTING.release)))
   const settings = ours.flatMap((scenario, turn) =>
-    (scenario.options?.user ? [undefined] : KILLS === 'all' ? ROLES : [ROLES[(seed + turn) % 2]]).map(
+    (scenario.options?.user ? [undefined] : KILLS === 'some' ? [ROLES[(seed + turn) % 2]] : ROLES).map(
       role => [scenario.name, role ?? scenario.options?.user, scenario, role] as const
     )
   )
@@ -51,17 +55,20 @@ export function killAtEachStep(scenarios: readonly Scenario[]): void {
 
     const failPoints = steps.filter(step => !isLook(step))
 
-    it.for(drawn(failPoints, turn))('is mended by reconcile when it was killed after %s', async (step, t) => {
-      const stage = await aStage(t, home, options)
-      const act = await given(stage)
-      const stock = stage.stock()
-      await stage.killAfter(step, act)
-      await stage.recover()
-      await afterwards?.(stage, act, stock)
-      await stage.mend()
-    })
+    it.for(drawn(failPoints, turn, role !== undefined))(
+      'is mended by reconcile when it was killed after %s',
+      async (step, t) => {
+        const stage = await aStage(t, home, options)
+        const act = await given(stage)
+        const stock = stage.stock()
+        await stage.killAfter(step, act)
+        await stage.recover()
+        await afterwards?.(stage, act, stock)
+        await stage.mend()
+      }
+    )
 
-    it.for(whenRepeated ? drawn(failPoints, turn + 1) : [])(
+    it.for(whenRepeated ? drawn(failPoints, turn + 1, role !== undefined) : [])(
       'is finished by its repeat when it was killed after %s',
       async (step, t) => {
         const stage = await aStage(t, home, options)

@@ -213,6 +213,16 @@ describe('claiming a disk again', () => {
     assert.equal(second.body.volume_id, service.volumes('tenant-a')[0]?.id)
     assert.equal(service.volumes('tenant-a').length, 1)
   })
+
+  it('goes on where another request broke off without a spare, with the oldest in stock', async t => {
+    const service = await aService(t)
+    service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    await service.rows('delete from backup_volumes where claim_id is not null')
+    service.clock.pass(60)
+    const { status, body } = await service.claim()
+    assert.deepEqual([status, body.source, body.miss_reason], [200, 'pool', null])
+  })
 })
 
 describe('claiming a name that exists', () => {

@@ -86,6 +86,21 @@ describe('DELETE /pool/volumes/{volume_id}', () => {
     )
   })
 
+  it.for([
+    ['another name', { name: 'mine' }],
+    ['other metadata', { metadata: { owner: 'me' } }]
+  ] as const)('leaves a volume alone that somebody has given %s since', async ([, change], t) => {
+    const service = await aService(t, { config: { claims: { prearm: false } } })
+    const [spare] = await service.spares()
+    const volume = service.sandbox.cloud.volumes.get(spare?.volume_id ?? '')
+    assert.ok(volume)
+    await service.call('DELETE', `/pool/volumes/${volume.id}`)
+    service.sandbox.cloud.volumes.change(volume, change)
+    await service.call('POST', '/pool/check')
+    assert.equal(service.sandbox.cloud.volumes.get(volume.id)?.status, 'available')
+    assert.ok((await service.spares()).every(({ volume_id }) => volume_id !== volume.id))
+  })
+
   it('is 404 for a volume that is not a spare, whoever owns it', async t => {
     const service = await aService(t, { filled: false })
     const golden = [...service.sandbox.cloud.snapshots.values()][0]?.volumeId

@@ -218,6 +218,7 @@ describe('claiming a disk again', () => {
     const service = await aService(t)
     service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
     assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    service.sandbox.cloud.faults.remove()
     await service.rows('delete from backup_volumes where claim_id is not null')
     service.clock.pass(60)
     const { status, body } = await service.claim()

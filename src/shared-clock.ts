@@ -41,7 +41,7 @@ export class SharedClock implements Clock {
    */
   async align(databaseTime: () => Promise<Date>): Promise<boolean> {
     const askedMs = this.#own.monotonicMs()
-    const time = await databaseTime().catch(() => undefined)
+    const time = await databaseTime().catch(() => undefined) // Whoever needs the database is told; this asks again.
     if (!time) return false
     const answeredMs = this.#own.monotonicMs()
     const [least, most] = [time.getTime() - answeredMs, time.getTime() - askedMs]

@@ -90,7 +90,7 @@ export async function takeOver(errand: Errand, claimId: string): Promise<HeldCla
 const isSame = (one: Lease, other: Lease | undefined): boolean =>
   one.holder === other?.holder && one.until.getTime() === other.until.getTime()
 
-/** Waits until watched leases may be taken over. */
+/** Waits until watched leases may be taken over, or until the call ends: what comes next sees that by itself. */
 export const watch = async ({ clock }: Deps, { signal }: Call): Promise<void> =>
   await clock.sleep(GOOD_MS, signal).catch(() => undefined)
 

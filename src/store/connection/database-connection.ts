@@ -71,7 +71,7 @@ export class Connector {
       if (this.#target.writable && !takesWrites) throw readOnly()
       return { client, isPooled }
     } catch (error) {
-      client.end().catch(() => undefined)
+      client.end().catch(() => undefined) // It may never have been open. What failed before is thrown.
       throw error
     }
   }

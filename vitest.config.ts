@@ -16,6 +16,7 @@ export const LONG = [
   'test/faults/{failing-statements,outage,pooler,several-hosts}.test.ts',
   'test/http/{fuzz,haproxy,hostile-claims,limits,page,secrets}.test.ts',
   'test/operations/{long-lines,reconcile-pages,releases,restored-backup}.test.ts',
+  'test/openstack/oracle.test.ts',
   'test/processes/**/*.test.ts'
 ]
 

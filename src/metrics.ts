@@ -1,10 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { ByPool } from './pool/by-pool.ts'
 import { codeOf, PoolError } from './pool/errors.ts'
-import { isCurrent } from './pool/image.ts'
 import type { Observer } from './pool/observer.ts'
-import { countOf, type PoolTarget, poolsOf, type StoredStock } from './pool/replenishment.ts'
-import { type PoolName, SPARE_STATUSES } from './pool/spare.ts'
+import { countByStatus, countStale, type PoolTarget, poolsOf, type StoredStock } from './pool/replenishment.ts'
+import type { PoolName } from './pool/spare.ts'
 
 /** What the configuration wants and the database knows, at one moment. */
 export interface Levels {
@@ -119,12 +118,9 @@ function levelGauges({ gauge }: Instruments): (levels: Levels) => void {
     for (const level of [spares, stale, target]) level.reset() // Else a pool that is gone would stay.
     for (const pool of poolsOf(targets, stock.holdings)) {
       const { os, type } = pool
-      const [image, ours] = [images.one(pool), holdings.all(pool)]
-      for (const status of SPARE_STATUSES) {
-        spares.set({ os, type, status }, countOf(ours.filter(holding => holding.status === status)))
-      }
-      const inStock = ours.filter(({ status }) => status === 'available')
-      stale.set({ os, type }, countOf(inStock.filter(({ snapshotId }) => !isCurrent(snapshotId, image))))
+      const ours = holdings.all(pool)
+      for (const [status, count] of Object.entries(countByStatus(ours))) spares.set({ os, type, status }, count)
+      stale.set({ os, type }, countStale(ours, images.one(pool)))
       target.set({ os, type }, pool.target)
     }
     orphanCount.set(orphans)

@@ -2,7 +2,7 @@ import { ByPool } from './by-pool.ts'
 import { type Image, isCurrent, isGone, usableSnapshotIds } from './image.ts'
 import { BACKOFF_SECONDS_MAX, isPending } from './lease.ts'
 import type { Quota } from './ports.ts'
-import { byPoolName, type PoolName, type SpareStatus } from './spare.ts'
+import { byPoolName, type PoolName, SPARE_STATUSES, type SpareStatus } from './spare.ts'
 
 /** What the configuration wants of one pool. */
 export interface PoolTarget extends PoolName {
@@ -172,6 +172,16 @@ export const isHeld = (holding: Holding, image: Image | undefined): boolean =>
 export const isInFlight = ({ status }: Holding): boolean => status === 'requested' || status === 'creating'
 
 export const countOf = (holdings: readonly Holding[]): number => holdings.reduce((total, { count }) => total + count, 0)
+
+/** Every status, also those that none is in. */
+export const countByStatus = (holdings: readonly Holding[]): Record<SpareStatus, number> => {
+  const counts = SPARE_STATUSES.map(status => [status, countOf(holdings.filter(holding => holding.status === status))])
+  return Object.fromEntries(counts) as Record<SpareStatus, number>
+}
+
+/** Spares in stock of an image that is no longer current. */
+export const countStale = (holdings: readonly Holding[], image: Image | undefined): number =>
+  countOf(holdings.filter(({ status, snapshotId }) => status === 'available' && !isCurrent(snapshotId, image)))
 
 function obstacle(state: PoolState | undefined, image: Image | undefined, now: Date): HeldBackBy | undefined {
   if (state?.paused) return 'paused'

@@ -11,7 +11,7 @@ import { type Answer, aService, DEBIAN, type TestService } from '../support/serv
 const t = whileTestsRun()
 let service: TestService
 beforeAll(async () => {
-  service = await aService(t, { filled: false })
+  service = await aService(t, { filled: false, cloudSeconds: 2 })
 })
 afterEach(() => service.sandbox.cloud.faults.remove())
 

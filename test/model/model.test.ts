@@ -6,7 +6,7 @@ import { Model } from './model.ts'
 import { Real } from './real.ts'
 
 const TARGETS = { 'debian12 ssd': 3, 'debian12 sas': 2 }
-const RUNS = Number(process.env['MODEL_RUNS'] ?? 8)
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 5)
 /** On average half of them. */
 const COMMANDS_MAX = 40
 

@@ -17,11 +17,11 @@ const setQuota = (service: TestService, project: string, resource: string, limit
   void service.sandbox.cloud.quotas.set(`${service.project(project)} ${resource}`, limit)
 
 /** Waits for its disk on a clock that stands still until the test moves it. */
-const claimOverHttp = (service: TestService): Promise<Response> =>
+const claimOverHttp = (service: TestService, wait_seconds = 60): Promise<Response> =>
   fetch(`${service.service.url}/pool/claim`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ hostname: 'web-01', ...DEBIAN, project_id: service.project('tenant-a'), wait_seconds: 60 })
+    body: JSON.stringify({ hostname: 'web-01', ...DEBIAN, project_id: service.project('tenant-a'), wait_seconds })
   })
 
 type Claimed = Awaited<ReturnType<TestService['claim']>>
@@ -214,7 +214,7 @@ describe('a created disk', () => {
 
   it('is not handed over when it is finished after it was given up, by the claim that waits for it', async t => {
     const service = await aService(t, { ...EMPTY, createSeconds: 3600, cloud: { flattens: false } })
-    const claiming = claimOverHttp(service)
+    const claiming = claimOverHttp(service, 10)
     await until(() => service.volumes().length === 1)
     const [given] = service.volumes()
     await service.rows("update backup_volumes set created_at = created_at - interval '11 minutes'")

@@ -211,7 +211,7 @@ describe('replenish', () => {
 describe('check_state', () => {
   it.for([
     [30, 1],
-    [5_000, 6] // The last page is full, so it names another one.
+    [2_000, 3] // The last page is full, so it names another one.
   ] as const)(
     'costs one statement and one request per page however many are creating: %i',
     async ([target, requests], t) => {

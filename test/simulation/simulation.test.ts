@@ -5,7 +5,7 @@ import { seed } from '../support/seed.ts'
 import { HAPPENINGS } from './happenings.ts'
 import { history, simulate } from './seeds.ts'
 
-const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 12)
+const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 8)
 /** In so many seeds everything happens that can. */
 const SEEDS_FOR_ALL = 150
 

@@ -1,9 +1,9 @@
 import { ByPool } from '../../pool/by-pool.ts'
 import { conditionOf, type PoolCondition } from '../../pool/condition.ts'
 import { startOfWindow } from '../../pool/history.ts'
-import { type Image, isCurrent } from '../../pool/image.ts'
-import { countOf, type Holding, type PoolPlan, planReplenishment } from '../../pool/replenishment.ts'
-import { SPARE_STATUSES, type SpareStatus } from '../../pool/spare.ts'
+import type { Image } from '../../pool/image.ts'
+import { countByStatus, countStale, type Holding, type PoolPlan, planReplenishment } from '../../pool/replenishment.ts'
+import type { SpareStatus } from '../../pool/spare.ts'
 import type { Statistics, TickRecord } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
 import { readStock } from '../stock.ts'
@@ -57,16 +57,14 @@ export async function showStats(deps: Deps, windowSeconds: number): Promise<Stat
 
 function levelsOf(plan: PoolPlan, image: Image | undefined, ours: readonly Holding[], now: Date) {
   const { os, type, target } = plan
-  const countIn = (status: SpareStatus): number => countOf(ours.filter(holding => holding.status === status))
   const oldest = ours.flatMap(({ oldestAt }) => oldestAt?.getTime() ?? [])
-  const stale = ours.filter(({ status, snapshotId }) => status === 'available' && !isCurrent(snapshotId, image))
   return {
     os,
     type,
     target,
     condition: conditionOf(plan),
-    spares: Object.fromEntries(SPARE_STATUSES.map(status => [status, countIn(status)])) as Record<SpareStatus, number>,
-    staleSpares: countOf(stale),
+    spares: countByStatus(ours),
+    staleSpares: countStale(ours, image),
     oldestSpareSeconds:
       oldest.length > 0 ? Math.max(0, Math.round((now.getTime() - Math.min(...oldest)) / 1000)) : undefined
   }

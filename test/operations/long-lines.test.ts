@@ -40,7 +40,9 @@ describe('what cannot be done yet does not hold up the others', () => {
 
   it('of retired volumes to be deleted', async t => {
     const service = await aStockOf(t, MANY + 1)
-    await service.rows("update backup_volumes set status = 'retiring'")
+    await service.rows(
+      "update backup_volumes set status = 'retiring', updated_at = (select max(updated_at) from backup_volumes)"
+    )
     const [last, ...stuck] = service.volumes('pool').map(({ id }) => id)
     assert.ok(last)
     for (const id of stuck) setStatus(service, id, 'error_deleting')

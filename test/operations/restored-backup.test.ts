@@ -93,9 +93,11 @@ describe.for(SETTINGS)('after an older backup came back, where disks go $how, an
     await service.fill()
     const earlier = await claimed(service, mode.project, 'first', 'second')
     await restore()
-    service.clock.pass(30)
-    await service.call('POST', '/pool/check')
-    await assertLeftAlone(service, earlier, () => claimed(service, mode.project, 'third', 'fourth'))
+    await assertLeftAlone(service, earlier, async () => {
+      service.clock.pass(30)
+      await service.call('POST', '/pool/check')
+      return await claimed(service, mode.project, 'third', 'fourth')
+    })
     assert.equal(await inStock(service), 5)
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'vitest'
 import { cloudRequests, countStatements, loginAs, makeVolume, setStatus, volumeIn } from '../support/cloud.ts'
 import { aService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const available = async (service: TestService): Promise<number> =>
   (await service.stats()).pools[0]?.spares['available'] ?? 0
@@ -190,13 +191,33 @@ describe('claiming a disk again', () => {
     sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
     assert.equal((await service.claim()).body.code, 'claim_unsettled')
     sandbox.cloud.faults.remove()
-    const until = new Date(clock.now().getTime() + 10_000).toISOString()
-    await service.rows(`update claims set lease_holder = gen_random_uuid(), lease_until = '${until}'`)
+    const leaseUntil = new Date(clock.now().getTime() + 10_000).toISOString()
+    await service.rows(`update claims set lease_holder = gen_random_uuid(), lease_until = '${leaseUntil}'`)
     clock.pass(60)
     const beganMs = clock.monotonicMs()
     const { status, body } = await service.claim()
     assert.deepEqual([status, body.source], [200, 'pool'])
     assert.ok(clock.monotonicMs() - beganMs >= 5_000)
+  })
+
+  it('is not undone by who was silent for so long that another has taken it over', async t => {
+    const service = await aService(t)
+    const { sandbox, clock } = service
+    sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    clock.pass(60)
+    sandbox.cloud.faults.remove()
+    sandbox.cloud.addFault({ operation: 'volume_show', kind: 'delay', ms: 1_000, count: 1 })
+    const reconciling = fetch(`${service.service.url}/pool/reconcile`, { method: 'POST' }) // On a clock that stands still.
+    await until(() => sandbox.cloud.faults.list()[0]?.strikes === 1) // It looks at the spare that is to be put back.
+    const leaseUntil = new Date(clock.now().getTime() + 10_000).toISOString()
+    await service.rows(`update claims set lease_holder = gen_random_uuid(), lease_until = '${leaseUntil}'`)
+    const before = structuredClone(service.volumes().find(({ name }) => name === 'web-01_sys'))
+    assert.ok(before)
+    clock.pass(7)
+    assert.equal((await reconciling).status, 200)
+    assert.deepEqual(service.sandbox.cloud.volumes.get(before.id), before)
+    assert.equal(before.status, 'awaiting-transfer')
   })
 
   it('goes on where another request broke off, with the same spare', async t => {

@@ -22,7 +22,7 @@ import {
 } from './support/tidy.ts'
 
 /** Lower this whenever something goes. Raise it only for something that users get, and say so in the commit. */
-const LINES_MAX = { service: 14_655, sandbox: 4_140 }
+const LINES_MAX = { service: 14_715, sandbox: 4_140 }
 
 const service = filesBelow('src', '.ts')
 const sandbox = filesBelow('sandbox', '.ts')

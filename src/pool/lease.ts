@@ -1,6 +1,9 @@
 /** How long a claim, or a tick, waits for a replica that died while it worked on it. */
 export const LEASE_SECONDS = 10
 
+/** After its time is up, a request to Cinder that had no answer may still be carried out for so long. */
+export const UNCLEAR_SECONDS = 60
+
 /** The longest that a pool waits after a failure before it tries again. */
 export const BACKOFF_SECONDS_MAX = 300
 

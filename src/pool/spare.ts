@@ -35,6 +35,8 @@ export interface Spare extends PoolName {
   readonly updatedAt: Date
   /** When we first saw it finished. Undefined: it is being made. It is armed before it goes into stock. */
   readonly availableAt: Date | undefined
+  /** Until then a transfer may be made of it that we do not know. */
+  readonly armingUntil: Date | undefined
 }
 
 /** A transfer whose key is encrypted, as it is kept at rest. */

@@ -63,8 +63,17 @@ export interface Spares {
   unstock(id: string, at: Date): Promise<boolean>
   /** From a claim back into stock, or to a claim that waits. Undefined: it is no longer that claim's. */
   putBack(id: string, lease: ClaimLease, at: Date): Promise<Spare | undefined>
-  /** Records the transfer of a claim's spare. False: it is no longer that claim's. */
-  noteTransfer(id: string, lease: ClaimLease, transfer: SealedTransfer | undefined, at: Date): Promise<boolean>
+  /**
+   * Records the transfer of a claim's spare, or until when one may be made of it that nobody knows. False: it is no longer that
+   * claim's.
+   */
+  noteTransfer(
+    id: string,
+    lease: ClaimLease,
+    transfer: SealedTransfer | undefined,
+    at: Date,
+    armingUntil?: Date
+  ): Promise<boolean>
   /** False: it was no longer in that status, or not that claim's. */
   retire(id: string, from: SpareStatus, at: Date, lease?: ClaimLease): Promise<boolean>
   /**

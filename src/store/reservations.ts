@@ -86,11 +86,12 @@ export const reservationsOf = (db: Database): Reservations => ({
     const [spare] = await arrive(db, [id], at, tx => querySpares(tx, sql, { id, at, ...lease }))
     return spare
   },
-  noteTransfer: (id, lease, transfer, at) =>
+  noteTransfer: (id, lease, transfer, at, armingUntil) =>
     changesRow(
       db,
-      `update backup_volumes set transfer_id = :transferId, auth_key = :sealedKey, updated_at = :at
+      `update backup_volumes
+          set transfer_id = :transferId, auth_key = :sealedKey, arming_until = :armingUntil, updated_at = :at
         where id = :id and ${IS_HELD}`,
-      { id, ...lease, at, ...keptOf(transfer) }
+      { id, ...lease, at, armingUntil, ...keptOf(transfer) }
     )
 })

@@ -7,7 +7,7 @@ export type Row = Readonly<Record<string, unknown>>
 export type Columns<Thing> = { readonly [Field in keyof Thing]-?: string }
 
 /** The fields that are times, by their names: in a row that came as JSON they are texts. */
-const TIME = /(At|Since)$/
+const TIME = /(At|Since|Until)$/
 
 /** What a row says of a thing; null is undefined. A loop, since a tick reads thousands of rows. */
 export function fieldsOf<Thing>(columns: Columns<Thing>, row: Row): Thing {

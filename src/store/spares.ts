@@ -26,7 +26,8 @@ const COLUMNS: Columns<Kept> = {
   sealedKey: 'auth_key',
   createdAt: 'created_at',
   updatedAt: 'updated_at',
-  availableAt: 'available_at'
+  availableAt: 'available_at',
+  armingUntil: 'arming_until'
 }
 
 export function toSpare(row: Row): Spare {

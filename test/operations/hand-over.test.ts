@@ -6,7 +6,7 @@ import { quoting } from '../support/cloud-setting.ts'
 import { aService, type TestService } from '../support/service.ts'
 import { SERVICE_ROLES } from '../support/service-role.ts'
 
-const reconcile = (service: TestService) => service.call('POST', '/pool/reconcile')
+const reconcile = (service: TestService) => service.call<{ settled: number }>('POST', '/pool/reconcile')
 
 /** Nothing of ours is left on it: no mark, no transfer, no row. */
 async function assertGiven(service: TestService, id: string, project: string, name: string): Promise<void> {
@@ -137,5 +137,46 @@ describe('a refusal that does not end', () => {
     const names = (rows: typeof before) => rows.map(({ id, status, armed }) => [id, status, armed])
     assert.deepEqual(names(await service.spares()), names(before))
     for (const { volume_id, name } of before) assert.equal(volumeIn(service, volume_id ?? '').name, name)
+  })
+})
+
+describe('a disk of which Cinder may still make a transfer that nobody waits for, where the service is admin', () => {
+  /** Longer than a call may take, and shorter than a late one may. */
+  const LATE = { operation: 'transfer_create', kind: 'delay', ms: 60_000, count: 1 } as const
+  const onlyDisk = (service: TestService): string => service.volumes()[0]?.id ?? ''
+  async function assertOneIsRetired(service: TestService): Promise<void> {
+    const statuses = (await service.spares()).map(({ status }) => status)
+    assert.deepEqual(statuses.toSorted(), ['available', 'available', 'available', 'available', 'retiring'])
+  }
+
+  it('is not handed over before that, so that the transfer never meets the disk in its project', async t => {
+    const service = await aService(t, { role: 'admin', filled: false, createSeconds: 5, cloudSeconds: 1 })
+    assert.equal((await service.claim()).status, 202)
+    service.clock.pass(60)
+    service.sandbox.cloud.addFault(LATE)
+    assert.equal((await service.claim()).body.code, 'cloud_timeout')
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    service.clock.pass(70)
+    assert.equal((await service.claim()).body.volume_id, onlyDisk(service))
+    await assertGiven(service, onlyDisk(service), 'tenant-a', 'web-01_sys')
+  })
+
+  it('leaves the stock, when its claim ends since its rename is refused', async t => {
+    const service = await aService(t, { role: 'admin', cloudSeconds: 1, config: { claims: { prearm: false } } })
+    service.sandbox.cloud.addFault(LATE)
+    service.sandbox.cloud.addFault({ operation: 'volume_update', kind: 'status', status: 400, count: 1 })
+    assert.equal((await service.claim()).body.code, 'invalid_request')
+    await assertOneIsRetired(service)
+  })
+
+  it('leaves the stock, when that is its transfer as it is put back', async t => {
+    const service = await aService(t, { role: 'admin', cloudSeconds: 1 })
+    service.sandbox.cloud.addFault({ operation: 'transfer_accept', kind: 'reset_before', count: 2 })
+    assert.equal((await service.claim()).body.code, 'claim_unsettled')
+    service.clock.pass(60)
+    service.sandbox.cloud.addFault(LATE)
+    assert.equal((await reconcile(service)).body.settled, 0)
+    assert.equal((await reconcile(service)).body.settled, 1)
+    await assertOneIsRetired(service)
   })
 })

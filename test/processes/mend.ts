@@ -32,7 +32,7 @@ export async function operate(
 }
 
 /** By then nothing is on its way any more of a call that the service gave up, nor of a fault. */
-const LOST_AFTER_SECONDS = 2 * TIMEOUT_SECONDS + 1
+const LOST_AFTER_SECONDS = 2 * TIMEOUT_SECONDS + 2
 const PASSED_SECONDS = 660
 /** Of the time and the minute that arming a volume may take. */
 const ARMING_LEFT_MS = (TIMEOUT_SECONDS + 60 - LOST_AFTER_SECONDS) * 1000

@@ -107,7 +107,8 @@ describe('what is requested', () => {
       transfer: undefined,
       createdAt: NOON,
       updatedAt: NOON,
-      availableAt: undefined
+      availableAt: undefined,
+      armingUntil: undefined
     })
   })
 })

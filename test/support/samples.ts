@@ -74,6 +74,7 @@ export function aSpare(differs: Partial<Spare> = {}): Spare {
     createdAt: NOON,
     updatedAt: NOON,
     availableAt: NOON,
+    armingUntil: undefined,
     ...differs
   }
 }

@@ -1,6 +1,7 @@
 import { type Claim, type ClaimResult, type Disk, usabilityOf } from '../../pool/claim.ts'
 import { CloudError, PoolError } from '../../pool/errors.ts'
 import { type Image, usableSnapshotIds } from '../../pool/image.ts'
+import { UNCLEAR_SECONDS } from '../../pool/lease.ts'
 import type { Project, Volume } from '../../pool/ports.ts'
 import { snapshotInTurn } from '../../pool/replenishment.ts'
 import { type Spare, samePool } from '../../pool/spare.ts'
@@ -164,9 +165,6 @@ async function requireItsOwn({ deps, claim }: HeldClaim, spare: Spare): Promise<
 }
 
 // ---- In the claim's project -----------------------------------------------------------------------------------------
-
-/** A create without an answer may still be carried out for so long. */
-const UNCLEAR_SECONDS = 60
 
 /** The volume is the project's from birth, under its final name and without our metadata: a repeat finds it by name. */
 async function createInProject(held: HeldClaim, image: Image, project: Project): Promise<ClaimResult> {

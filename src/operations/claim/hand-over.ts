@@ -16,7 +16,15 @@ import {
   settleWithSpare,
   volumeIdOf
 } from './held-claim.ts'
-import { armNow, LostSpare, noteTransfer, returnSpare, UnfitSpare, UntransferableSpare } from './put-back.ts'
+import {
+  armNow,
+  LostSpare,
+  mayBeArmedLate,
+  noteTransfer,
+  returnSpare,
+  UnfitSpare,
+  UntransferableSpare
+} from './put-back.ts'
 import {
   extensionFailed,
   finalRefusal,
@@ -85,6 +93,7 @@ async function discard(held: HeldClaim, spare: Spare, error: UnfitSpare): Promis
 export async function prepare(held: HeldClaim, spare: Spare): Promise<Waiting | undefined> {
   try {
     const volume = await lookAt(held, spare)
+    if (mayBeArmedLate(held, spare, volume)) throw outcomeUnknown('a transfer of its disk may still be made')
     const isExtended = needsExtension(held, spare)
     if (isExtended) await extend(held, spare, volume)
     await requireHeld(held) // With its new name the volume is the claim's.

@@ -1,5 +1,7 @@
 import { CloudError, PoolError } from '../../pool/errors.ts'
 import { isCurrent } from '../../pool/image.ts'
+import { isPending, UNCLEAR_SECONDS } from '../../pool/lease.ts'
+import type { Volume } from '../../pool/ports.ts'
 import { DEPLOYMENT_KEY, type SealedTransfer, type Spare, samePool, spareMetadata } from '../../pool/spare.ts'
 import { isInHand, verdictOnAvailable } from '../../pool/verdict.ts'
 import { arm, arms, disarm } from '../spare/arm.ts'
@@ -120,7 +122,8 @@ async function putBack(held: HeldClaim, spare: Spare, isFit: boolean): Promise<b
   if (isResumed) await disarm(poolProject, volume.id, call) // Then an accept that is still on its way finds nothing.
   const isRestored = await restore(held, spare)
   const isWhole = ['keep', 'rearm'].includes(verdictOnAvailable(spare, volume, arms(deps)))
-  const isStock = isFit && isRestored && isWhole && volume.sizeGib === spare.sizeGib
+  const isAsMade = isRestored && isWhole && volume.sizeGib === spare.sizeGib
+  const isStock = isFit && isAsMade && !mayBeArmedLate(held, spare, volume)
   const isArmed = !isResumed && volume.status === 'awaiting-transfer' && spare.transfer !== undefined
   const stays = isStock && (!arms(deps) || isArmed || (await isArmedAgain(held, spare)))
   const back = stays ? await deps.spares.putBack(spare.id, leaseOf(held), deps.clock.now()) : undefined
@@ -153,19 +156,39 @@ async function isArmedAgain(held: HeldClaim, spare: Spare): Promise<boolean> {
   }
 }
 
-/** The key is recorded before the accept, since Cinder tells it only once. The key of a transfer that waits already is lost. */
+/**
+ * The key is recorded before the accept, since Cinder tells it only once. Where it is unclear whether a transfer is made, that is
+ * recorded: nobody hands the volume over while one may come.
+ */
 export async function armNow(held: HeldClaim, spare: Spare): Promise<SealedTransfer> {
+  const { clock } = held.deps
+  const transfer = await armAnew(held, spare).catch(async (error: unknown) => {
+    const until = new Date(clock.now().getTime() + UNCLEAR_SECONDS * 1000)
+    if (mayStillAct(error)) await noteTransfer(held, spare, undefined, until)
+    throw error
+  })
+  await noteTransfer(held, spare, transfer)
+  return transfer
+}
+
+/**
+ * A transfer that was asked for may still be made, with an admin's token even of a volume that is in its project by then. Once
+ * one waits, no other can come.
+ */
+export const mayBeArmedLate = ({ deps }: HeldClaim, { armingUntil }: Spare, { status }: Volume): boolean =>
+  status === 'available' && armingUntil !== undefined && isPending(armingUntil, deps.clock.now(), UNCLEAR_SECONDS)
+
+/** The key of a transfer that waits already is lost. */
+async function armAnew(held: HeldClaim, spare: Spare): Promise<SealedTransfer> {
   const { deps, poolProject, call } = held
   const volumeId = volumeIdOf(spare)
-  const transfer = await arm(deps, poolProject, spare, volumeId, call).catch(async (error: unknown) => {
+  return await arm(deps, poolProject, spare, volumeId, call).catch(async (error: unknown) => {
     if (!isRefusal(error, 'bad_request')) throw error
     await disarm(poolProject, volumeId, call)
     return await arm(deps, poolProject, spare, volumeId, call).catch(async (again: unknown) => {
       throw await lastingRefusal(held, spare, again)
     })
   })
-  await noteTransfer(held, spare, transfer)
-  return transfer
 }
 
 /** It is the pool's failure: Cinder will probably refuse its next volume, too. */
@@ -177,8 +200,13 @@ async function lastingRefusal({ deps, poolProject, call }: HeldClaim, spare: Spa
   return new UntransferableSpare(error.message, { cause: error })
 }
 
-export async function noteTransfer(held: HeldClaim, spare: Spare, transfer: SealedTransfer | undefined): Promise<void> {
+export async function noteTransfer(
+  held: HeldClaim,
+  spare: Spare,
+  transfer: SealedTransfer | undefined,
+  armingUntil?: Date
+): Promise<void> {
   const { spares, clock } = held.deps
-  if (await spares.noteTransfer(spare.id, leaseOf(held), transfer, clock.now())) return
+  if (await spares.noteTransfer(spare.id, leaseOf(held), transfer, clock.now(), armingUntil)) return
   throw new Superseded('another request has taken it over, or disposed of its spare')
 }

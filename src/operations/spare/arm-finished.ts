@@ -7,7 +7,6 @@ import type { Deps } from '../deps.ts'
 import { eachSpare, type TickRun } from '../tolerant.ts'
 import { arm, arms, disarm } from './arm.ts'
 import { notePoolFailure } from './give-up.ts'
-import { armingMs } from './note-finished.ts'
 
 /** A spare that only this run may arm for a while. */
 export interface ToArm extends FinishedSpare {
@@ -18,17 +17,17 @@ export interface ToArm extends FinishedSpare {
 /**
  * Arms finished spares; gives how many. Each is in stock, or with a claim that waited, as soon as it is armed. If it is unclear
  * whether a transfer was made, the spare is left alone until none can come any more: a late one would meet a volume that is a
- * claim's by then. What Cinder refuses is a failure of the pool, and waits as long as the pool does.
+ * claim's by then. What Cinder refuses is a failure of the pool, and waits as long as the pool does. `signal`: `armingSignal`.
  */
 export async function armFinished(
   deps: Deps,
   toArm: readonly ToArm[],
   whenArmed: (spare: Spare) => Promise<void>,
-  run: TickRun
+  run: TickRun,
+  signal: AbortSignal
 ): Promise<number> {
   if (toArm.length === 0) return 0
-  const poolProject = await deps.cloud.poolProject(run)
-  const signal = AbortSignal.any([deps.clock.timeout(armingMs(deps)), ...(run.signal ? [run.signal] : [])])
+  const poolProject = await deps.cloud.poolProject({ ...run, signal })
   const notBegun: string[] = []
   const refused: Refused[] = []
   const armed = await eachSpare(deps, run, toArm, async spare => {

@@ -1,15 +1,16 @@
+import { UNCLEAR_SECONDS } from '../../pool/lease.ts'
+import type { Call } from '../../pool/ports.ts'
 import type { Finished, FinishedSpare } from '../../pool/stores.ts'
 import type { Deps } from '../deps.ts'
 import { idsOf } from '../tolerant.ts'
 
-/** After its time is up, a transfer without an answer may still be made for so long. */
-const UNCLEAR_MS = 60_000
-
-/** All spares of a run together have as long as one call to be armed. */
-export const armingMs = ({ settings }: Deps): number => settings.cloudTimeoutSeconds * 1000
+/** All spares of a run together have as long as one call to be armed. Begin it before they are noted. */
+export const armingSignal = ({ clock, settings }: Deps, { signal }: Call): AbortSignal =>
+  AbortSignal.any([clock.timeout(settings.cloudTimeoutSeconds * 1000), ...(signal ? [signal] : [])])
 
 /** Nobody else arms a spare until then. */
-export const endOfArming = (deps: Deps): Date => new Date(deps.clock.now().getTime() + armingMs(deps) + UNCLEAR_MS)
+export const endOfArming = ({ clock, settings }: Deps): Date =>
+  new Date(clock.now().getTime() + (settings.cloudTimeoutSeconds + UNCLEAR_SECONDS) * 1000)
 
 /** Records what Cinder has finished; gives the spares that this is news of, or that are now ours to arm. */
 export async function noteFinished(deps: Deps, finished: readonly Finished[]): Promise<FinishedSpare[]> {

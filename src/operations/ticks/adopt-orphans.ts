@@ -120,7 +120,8 @@ async function takeIn(deps: Deps, review: Review, volume: Volume, spareId: strin
     transfer: undefined,
     createdAt: at, // Not when it was made: it has no lead time that says anything.
     updatedAt: at,
-    availableAt: undefined
+    availableAt: undefined,
+    armingUntil: undefined
   })
   if (!isTaken) {
     if (!(await deps.spares.byVolume(volume.id))) tellLeftAlone(deps, volume)

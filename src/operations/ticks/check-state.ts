@@ -7,7 +7,7 @@ import type { Deps } from '../deps.ts'
 import { arms } from '../spare/arm.ts'
 import { armFinished } from '../spare/arm-finished.ts'
 import { deleteRetired } from '../spare/delete-retired.ts'
-import { noteFinished } from '../spare/note-finished.ts'
+import { armingSignal, noteFinished } from '../spare/note-finished.ts'
 import { idsOf, runOf, type TickRun, tolerant } from '../tolerant.ts'
 import { type Finished, type Found, lookAtVolumes } from './look-at-volumes.ts'
 
@@ -29,6 +29,7 @@ export async function checkState(deps: Deps, call: Call, letNextBegin = () => {}
   const run = runOf('check_state', call)
   const { spares, anyToDelete } = await deps.spares.onTheirWay()
   const found = await lookAtVolumes(deps, spares, run)
+  const arming = armingSignal(deps, run)
   const finished = await noteFinished(deps, found.finished.map(toNote(deps)))
   // Only now: the success that was just noted must not hide a failure of the same pool.
   await concurrently(found.failed, 4, ({ spare, giveUp }) => tolerant(deps, run, idsOf(spare), giveUp))
@@ -36,7 +37,7 @@ export async function checkState(deps: Deps, call: Call, letNextBegin = () => {}
   if (finished.length + dropped > 0) deps.wake('replenish')
   if (spares.length > finished.length + dropped) lookAgain(deps, spares, startedMs)
   const deleting = anyToDelete || dropped > 0 ? deleteRetired(deps, run) : Promise.resolve()
-  const [available] = await allEnded(bringIn(deps, found, finished, run), deleting.finally(letNextBegin))
+  const [available] = await allEnded(bringIn(deps, found, finished, run, arming), deleting.finally(letNextBegin))
   return { checked: spares.length, available, dropped, left: run.left }
 }
 
@@ -50,7 +51,13 @@ const toNote =
   })
 
 /** Into stock, armed if they should be, or to the claims that they were made for; gives how many are there. */
-async function bringIn(deps: Deps, found: Found, finished: readonly FinishedSpare[], run: TickRun): Promise<number> {
+async function bringIn(
+  deps: Deps,
+  found: Found,
+  finished: readonly FinishedSpare[],
+  run: TickRun,
+  arming: AbortSignal
+): Promise<number> {
   const armedIds = new Set(found.finished.filter(({ isArmed }) => isArmed).map(({ spare }) => spare.id))
   const toArm = finished
     .filter(({ status }) => status === 'creating')
@@ -59,7 +66,7 @@ async function bringIn(deps: Deps, found: Found, finished: readonly FinishedSpar
   const settle = async ({ claimId }: Spare): Promise<void> => {
     if (claimId) await tolerant(deps, run, { claim_id: claimId }, () => settleClaim(deps, claimId, run))
   }
-  const [armed] = await allEnded(armFinished(deps, toArm, settle, run), concurrently(ready, 4, settle))
+  const [armed] = await allEnded(armFinished(deps, toArm, settle, run, arming), concurrently(ready, 4, settle))
   return ready.length + armed
 }
 

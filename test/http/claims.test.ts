@@ -40,6 +40,7 @@ describe('what a claim may ask for', () => {
     ['size', '3', true],
     ['size', null, true],
     ['wait_seconds', 0, false],
+    ['wait_seconds', 60, false],
     ['wait_seconds', -1, true],
     ['wait_seconds', 61, true],
     ['wait_seconds', 0.5, true],
